@@ -1,0 +1,207 @@
+//! Time, read through one door so that tests own it.
+//!
+//! Everything in this crate that compares ages or waits for a protocol interval asks a [`Clock`]. Bounds on single I/O
+//! calls stay on Tokio's timer: they protect against a peer that hangs, which no manual clock can stand in for.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+/// Milliseconds since the Unix epoch.
+///
+/// Frames carry timestamps between nodes, so nodes whose clocks differ by `s` disagree about freshness by `s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch.
+    pub const ZERO: Self = Self(0);
+    /// Later than any time that a clock tells.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The time `millis` milliseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A future that completes when a [`Clock`] has advanced far enough.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A source of time that never runs backwards within one process.
+pub trait Clock: Send + Sync + 'static {
+    /// The present.
+    fn now(&self) -> Timestamp;
+
+    /// Completes `duration` from now. Dropping the future cancels the wait.
+    fn sleep(&self, duration: Duration) -> Sleep;
+}
+
+/// The wall clock read once at start, carried forward by the monotonic clock.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Instant,
+    wall_at_start: Timestamp,
+}
+
+impl SystemClock {
+    /// A clock that starts from the present wall-clock time.
+    #[must_use]
+    pub fn new() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), wall_at_start: Timestamp::ZERO + wall }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        self.wall_at_start + self.started.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// A clock that moves only when a test advances it.
+///
+/// ```
+/// use cache_core::clock::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(5));
+/// assert_eq!(clock.now().since(before), Duration::from_secs(5));
+/// ```
+#[derive(Clone)]
+pub struct ManualClock {
+    shared: Arc<Mutex<ManualTime>>,
+}
+
+struct ManualTime {
+    now: Timestamp,
+    sleepers: Vec<(Timestamp, oneshot::Sender<()>)>,
+}
+
+impl ManualClock {
+    /// A clock that stands at an arbitrary fixed time.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        Self { shared: Arc::new(Mutex::new(ManualTime { now, sleepers: Vec::new() })) }
+    }
+
+    /// Moves the clock on and wakes every sleeper whose time has come.
+    pub fn advance(&self, by: Duration) {
+        let mut time = self.lock();
+        time.now = time.now + by;
+        let now = time.now;
+        let (due, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut time.sleepers).into_iter().partition(|(at, _)| *at <= now);
+        time.sleepers = waiting;
+        drop(time);
+        for (_, wake) in due {
+            // A sleeper that was dropped needs no waking.
+            let _ = wake.send(());
+        }
+    }
+
+    /// How many futures from [`Clock::sleep`] are waiting now.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.lock().sleepers.iter().filter(|(_, wake)| !wake.is_closed()).count()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, ManualTime> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock").field("now", &self.lock().now).finish_non_exhaustive()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let (wake, woken) = oneshot::channel();
+        let mut time = self.lock();
+        let at = time.now + duration;
+        if at > time.now {
+            time.sleepers.push((at, wake));
+        } else {
+            let _ = wake.send(());
+        }
+        drop(time);
+        Box::pin(async move {
+            // An error means that the clock is gone, and with it every reason to wait.
+            let _ = woken.await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_sleep_ends_when_the_clock_has_advanced_far_enough() {
+        let clock = ManualClock::new();
+        let mut sleep = clock.sleep(Duration::from_secs(2));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.sleepers(), 1);
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        clock.advance(Duration::from_secs(1));
+        sleep.await;
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_timestamp_saturates() {
+        assert_eq!(Timestamp::MAX + Duration::from_secs(1), Timestamp::MAX);
+        assert_eq!(Timestamp::ZERO.since(Timestamp::MAX), Duration::ZERO);
+    }
+}

@@ -1,0 +1,71 @@
+//! The delivery of journal records: what a shared tier provides, and [`Listener`](super::Listener) drives.
+
+use async_trait::async_trait;
+
+use crate::coherence::{Position, Record};
+use crate::error::TierError;
+use crate::key::Key;
+
+/// A way to hear of journal records.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Opens a connection that hears every record appended from now on.
+    ///
+    /// # Errors
+    /// There is no connection to be had now.
+    async fn connect(&self) -> Result<Box<dyn BusConnection>, TierError>;
+}
+
+/// One open connection to the bus.
+///
+/// Messages and answers arrive in the order in which the server sent them: when [`BusConnection::last_position`] has
+/// answered, every record up to that position that was announced on this connection is ready in
+/// [`BusConnection::try_next`].
+#[async_trait]
+pub trait BusConnection: Send {
+    /// The next message, in order; `None` once the connection is lost. Dropping the future loses no message.
+    async fn next(&mut self) -> Option<BusMessage>;
+
+    /// The next message if it has arrived already.
+    fn try_next(&mut self) -> Option<BusMessage>;
+
+    /// The position of the journal's last record; [`Position::START`] when it has none.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn last_position(&mut self) -> Result<Position, TierError>;
+
+    /// The records after `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn read_after(&mut self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
+}
+
+/// A part of the journal.
+#[derive(Clone, Debug, Default)]
+pub struct JournalPage {
+    /// The position of the oldest record that the journal still holds.
+    pub oldest: Option<Position>,
+    /// The records, oldest first; `None` for one that could not be read.
+    pub records: Vec<(Position, Option<Record>)>,
+}
+
+/// What comes over the bus.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum BusMessage {
+    /// A record was appended.
+    Appended {
+        /// The position of the record before it.
+        previous: Position,
+        /// Its position.
+        position: Position,
+        /// The record.
+        record: Record,
+    },
+    /// A lease that some node waited for has ended.
+    LeaseEnded(Key),
+    /// A message that could not be read. Whatever it said, the journal has.
+    Unreadable,
+}

@@ -1,0 +1,114 @@
+//! What a tier stores under a key.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::coherence::Position;
+
+/// Marks one lease or one stored value, so that a script can tell it from every other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token([u8; Token::BYTES]);
+
+impl Token {
+    /// The length of a token, in bytes.
+    pub const BYTES: usize = 16;
+
+    /// The token of values that nobody holds a lease on, such as plain ones written by someone else.
+    pub const NONE: Self = Self([0; Self::BYTES]);
+
+    /// The token with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the token.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+/// The value of an [`Entry`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Value {
+    /// A value by reference, as near tiers hold it: a hit never decodes.
+    Typed(Arc<dyn Any + Send + Sync>),
+    /// A value as bytes, as far tiers hold it.
+    Encoded {
+        /// What the codec wrote.
+        bytes: Bytes,
+        /// Which codec wrote it: [`Codec::id`](crate::codec::Codec::id).
+        codec: u8,
+    },
+    /// A negative entry: the source has no value for the key.
+    Absent,
+}
+
+impl fmt::Debug for Value {
+    /// Values may be secret, so only their kind and length are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Typed(_) => f.write_str("Typed(..)"),
+            Self::Encoded { bytes, codec } => write!(f, "Encoded({} bytes, codec {codec})", bytes.len()),
+            Self::Absent => f.write_str("Absent"),
+        }
+    }
+}
+
+/// A value with what the protocol must know of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The value.
+    pub value: Value,
+    /// Marks this very entry.
+    pub token: Token,
+    /// When the load that gave the value began.
+    pub created: Timestamp,
+    /// Until when the value is fresh.
+    pub fresh_until: Timestamp,
+    /// From when on the value is never served.
+    pub expires: Timestamp,
+    /// How long the load took.
+    pub cost: Duration,
+    /// The latest journal position known when the load began: a later record that covers the key voids the entry.
+    pub birth: Position,
+    /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
+    pub schema: u32,
+}
+
+impl Entry {
+    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth or schema.
+    #[must_use]
+    pub const fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
+        Self {
+            value,
+            token: Token::NONE,
+            created,
+            fresh_until: expires,
+            expires,
+            cost: Duration::ZERO,
+            birth: Position::START,
+            schema: 0,
+        }
+    }
+
+    /// The same entry with another value: the near form of a far entry, or the reverse.
+    #[must_use]
+    pub fn with_value(&self, value: Value) -> Self {
+        Self { value, ..self.clone() }
+    }
+}

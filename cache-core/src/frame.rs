@@ -1,0 +1,216 @@
+//! How an entry or a lease is written on a shared tier.
+//!
+//! ```text
+//! offset  0  magic       CA C3       never valid UTF-8, so no JSON or plain text starts so
+//!         2  version     1
+//!         3  kind        'V' value, 'N' negative entry, 'L' lease
+//!         4  token       16 bytes
+//!        20  flag        lease: 1 when another node waits for it
+//!        21  codec
+//!        22  schema      u32
+//!        26  created     u64, milliseconds since the Unix epoch
+//!        34  fresh until u64
+//!        42  expires     u64
+//!        50  cost        u32, milliseconds
+//!        54  birth       16 bytes
+//!        70  payload     to the end
+//! ```
+//! A lease ends after its flag. All numbers are big-endian. The scripts of a shared tier read the first 21 bytes only, and
+//! patch the birth of a value that is stored together with its journal record.
+//!
+//! Hand-written rather than derived: the scripts depend on each offset, and every length is checked before it is used.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::clock::Timestamp;
+use crate::coherence::Position;
+use crate::entry::{Entry, Token, Value};
+
+/// What every frame starts with.
+pub const MAGIC: [u8; 2] = [0xca, 0xc3];
+/// The version of the layout that this crate writes.
+pub const VERSION: u8 = 1;
+/// The offset of the kind.
+pub const KIND_AT: usize = 3;
+/// The offset of the token.
+pub const TOKEN_AT: usize = 4;
+/// The offset of the flag that says that another node waits for the lease.
+pub const FLAG_AT: usize = 20;
+/// The length of a lease, in bytes.
+pub const LEASE_BYTES: usize = 21;
+/// The offset of the birth.
+pub const BIRTH_AT: usize = 54;
+/// The length of what stands before the payload, in bytes.
+pub const HEADER_BYTES: usize = 70;
+
+const KIND_VALUE: u8 = b'V';
+const KIND_ABSENT: u8 = b'N';
+const KIND_LEASE: u8 = b'L';
+
+/// What a shared tier held under a key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Frame {
+    /// A value or a negative entry.
+    Entry(Entry),
+    /// Somebody holds the right to fill the key.
+    Lease(Token),
+    /// Bytes that were not written by this crate.
+    Foreign(Bytes),
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// The entry's value is [`Value::Typed`]: only a codec can make bytes of it.
+pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
+    let (kind, codec, payload) = match &entry.value {
+        Value::Encoded { bytes, codec } => (KIND_VALUE, *codec, bytes.as_ref()),
+        Value::Absent => (KIND_ABSENT, 0, &[][..]),
+        Value::Typed(_) => return Err(InvalidFrame("a typed value has no bytes; encode it with a codec first")),
+    };
+    let mut frame = start(HEADER_BYTES + payload.len(), kind, entry.token);
+    frame.put_u8(codec);
+    frame.put_u32(entry.schema);
+    frame.put_u64(entry.created.as_millis());
+    frame.put_u64(entry.fresh_until.as_millis());
+    frame.put_u64(entry.expires.as_millis());
+    frame.put_u32(u32::try_from(entry.cost.as_millis()).unwrap_or(u32::MAX));
+    frame.put_slice(&entry.birth.to_bytes());
+    debug_assert_eq!(frame.len(), HEADER_BYTES, "the layout above");
+    frame.put_slice(payload);
+    Ok(frame.freeze())
+}
+
+/// Writes a lease.
+#[must_use]
+pub fn encode_lease(token: Token) -> Bytes {
+    start(LEASE_BYTES, KIND_LEASE, token).freeze()
+}
+
+fn start(capacity: usize, kind: u8, token: Token) -> BytesMut {
+    let mut frame = BytesMut::with_capacity(capacity);
+    frame.put_slice(&MAGIC);
+    frame.put_u8(VERSION);
+    frame.put_u8(kind);
+    frame.put_slice(token.as_bytes());
+    frame.put_u8(0);
+    frame
+}
+
+/// Reads what [`encode`] or [`encode_lease`] wrote. The payload is a slice of `bytes`, not a copy.
+///
+/// # Errors
+/// The bytes start with the magic, and are of another version, of an unknown kind, or too short.
+pub fn decode(bytes: Bytes) -> Result<Frame, InvalidFrame> {
+    if !bytes.starts_with(&MAGIC) {
+        return Ok(Frame::Foreign(bytes));
+    }
+    if bytes.get(MAGIC.len()) != Some(&VERSION) {
+        return Err(InvalidFrame("its version is unknown"));
+    }
+    let Some(token) = array_at(&bytes, TOKEN_AT) else { return Err(InvalidFrame("it is too short")) };
+    let token = Token::from_bytes(token);
+    match bytes[KIND_AT] {
+        KIND_LEASE if bytes.len() == LEASE_BYTES => Ok(Frame::Lease(token)),
+        KIND_VALUE | KIND_ABSENT if bytes.len() >= HEADER_BYTES => {
+            decode_entry(&bytes, token).map(Frame::Entry).ok_or(InvalidFrame("it is too short"))
+        }
+        KIND_LEASE | KIND_VALUE | KIND_ABSENT => Err(InvalidFrame("its length is wrong")),
+        _ => Err(InvalidFrame("its kind is unknown")),
+    }
+}
+
+fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
+    let number = |at| array_at(bytes, at).map(u64::from_be_bytes);
+    let value = if *bytes.get(KIND_AT)? == KIND_ABSENT {
+        Value::Absent
+    } else {
+        Value::Encoded { bytes: bytes.slice(HEADER_BYTES..), codec: *bytes.get(21)? }
+    };
+    Some(Entry {
+        value,
+        token,
+        schema: u32::from_be_bytes(array_at(bytes, 22)?),
+        created: Timestamp::from_millis(number(26)?),
+        fresh_until: Timestamp::from_millis(number(34)?),
+        expires: Timestamp::from_millis(number(42)?),
+        cost: Duration::from_millis(u32::from_be_bytes(array_at(bytes, 50)?).into()),
+        birth: Position::from_bytes(array_at(bytes, BIRTH_AT)?),
+    })
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid frame: {0}")]
+pub struct InvalidFrame(&'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(value: Value) -> Entry {
+        Entry {
+            value,
+            token: Token::from_bytes([7; 16]),
+            created: Timestamp::from_millis(1),
+            fresh_until: Timestamp::from_millis(2),
+            expires: Timestamp::from_millis(3),
+            cost: Duration::from_millis(4),
+            birth: Position::new(5, 6),
+            schema: 8,
+        }
+    }
+
+    #[test]
+    fn a_value_survives_the_frame() {
+        let written = entry(Value::Encoded { bytes: Bytes::from_static(b"payload"), codec: 9 });
+        let Ok(Frame::Entry(read)) = decode(encode(&written).unwrap()) else { panic!("an entry") };
+        assert_eq!(format!("{read:?}"), format!("{written:?}"));
+        assert!(matches!(read.value, Value::Encoded { bytes, codec: 9 } if bytes == "payload"));
+    }
+
+    #[test]
+    fn a_negative_entry_and_a_lease_survive_the_frame() {
+        let written = entry(Value::Absent);
+        let Ok(Frame::Entry(read)) = decode(encode(&written).unwrap()) else { panic!("an entry") };
+        assert_eq!(format!("{read:?}"), format!("{written:?}"));
+        let token = Token::from_bytes([1; 16]);
+        assert!(matches!(decode(encode_lease(token)), Ok(Frame::Lease(read)) if read == token));
+    }
+
+    #[test]
+    fn bytes_without_the_magic_are_foreign() {
+        for foreign in [&b""[..], b"{}", b"\xca", b"\xc3\xca"] {
+            assert!(matches!(decode(Bytes::from_static(foreign)), Ok(Frame::Foreign(bytes)) if bytes == foreign));
+        }
+    }
+
+    #[test]
+    fn every_truncation_of_a_header_is_refused() {
+        let whole = encode(&entry(Value::Encoded { bytes: Bytes::from_static(b"x"), codec: 1 })).unwrap();
+        for length in MAGIC.len()..HEADER_BYTES {
+            assert!(decode(whole.slice(..length)).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_typed_value_cannot_be_written() {
+        assert!(encode(&entry(Value::Typed(std::sync::Arc::new(1)))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(tail in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(Bytes::from(tail.clone()));
+            let _ = decode(Bytes::from([&MAGIC[..], &[VERSION], &tail].concat()));
+        }
+    }
+}

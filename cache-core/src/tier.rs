@@ -1,0 +1,221 @@
+//! The tier traits: what a store must offer to take part.
+//!
+//! Every tier is a [`CacheTier`]. A tier in the process, which answers without waiting, is a [`NearTier`] as well. A tier
+//! shared by several nodes that can fence fills and keep a journal offers a [`SharedTier`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::coherence::{Bus, Position, Record};
+use crate::entry::{Entry, Token};
+use crate::error::TierError;
+use crate::key::{Key, Namespace};
+use crate::pattern::Pattern;
+
+/// A store of entries.
+///
+/// A tier keeps what it is given until its time to live has passed, and may forget it earlier. It does not interpret
+/// policies, check freshness or decode values: the service does. Every call may be cancelled at any point by dropping its
+/// future; a cancelled `set` or `delete` may or may not have happened.
+///
+/// Keys reach a tier without the namespace; a tier that several applications share adds it (see [`CacheTier::bind`]).
+#[async_trait]
+pub trait CacheTier: Send + Sync + 'static {
+    /// The name under which status and statistics list the tier, such as `local` or `redis`.
+    fn name(&self) -> &'static str;
+
+    /// Tells the tier its namespace. Called once, by the service's `build`, before anything else. The default ignores
+    /// it, which suits a tier that belongs to one service.
+    ///
+    /// # Errors
+    /// The tier is bound to another namespace already.
+    fn bind(&self, _namespace: &Namespace) -> Result<(), TierError> {
+        Ok(())
+    }
+
+    /// The entry under `key`. A lease is no entry.
+    ///
+    /// # Errors
+    /// The tier could not answer. The service counts it and goes on as after a miss.
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError>;
+
+    /// Stores `entry` under `key` for `ttl`, replacing what is there.
+    ///
+    /// # Errors
+    /// The tier could not store it.
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError>;
+
+    /// Removes the entries and leases under `keys` and tells how many there were.
+    ///
+    /// # Errors
+    /// The tier could not say whether it removed all of them.
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError>;
+
+    /// Removes the entries and leases under all keys that match and tells how many there were.
+    ///
+    /// # Errors
+    /// The tier could not say whether it removed all of them.
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError>;
+
+    /// The entries under `keys`, in their order. The default asks one after the other.
+    ///
+    /// # Errors
+    /// As [`CacheTier::get`]; then none is returned.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {
+        let mut entries = Vec::with_capacity(keys.len());
+        for key in keys {
+            entries.push(self.get(key).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Stores several entries. The default stores one after the other.
+    ///
+    /// # Errors
+    /// As [`CacheTier::set`]; some may have been stored.
+    async fn set_many(&self, entries: Vec<(Key, Entry, Duration)>) -> Result<(), TierError> {
+        for (key, entry, ttl) in entries {
+            self.set(&key, entry, ttl).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything in the namespace and tells how many entries and leases there were.
+    ///
+    /// # Errors
+    /// As [`CacheTier::invalidate_pattern`].
+    async fn clear(&self) -> Result<u64, TierError> {
+        self.invalidate_pattern(&Pattern::all()).await
+    }
+
+    /// Answers when the tier is able to serve.
+    ///
+    /// # Errors
+    /// It is not.
+    async fn ping(&self) -> Result<(), TierError>;
+
+    /// What the tier holds now, as far as it knows without asking anyone.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// The operations of a tier that nodes share, if this is one.
+    fn shared(&self) -> Option<&dyn SharedTier> {
+        None
+    }
+
+    /// Lets go of connections and tasks. The tier is not used afterwards.
+    async fn close(&self) {}
+}
+
+/// What a tier holds. `None` where the tier does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Entries held.
+    pub entries: Option<u64>,
+    /// Bytes held.
+    pub bytes: Option<u64>,
+    /// Entries given up for want of room since start.
+    pub evictions: Option<u64>,
+}
+
+impl Usage {
+    /// What a tier holds: entries, bytes, and evictions since start.
+    #[must_use]
+    pub const fn new(entries: Option<u64>, bytes: Option<u64>, evictions: Option<u64>) -> Self {
+        Self { entries, bytes, evictions }
+    }
+}
+
+/// A tier in the process: it answers at once and holds values by reference ([`Value::Typed`](crate::Value::Typed)).
+///
+/// The service checks and inserts under a lock of its own, so these calls must not wait, and must not call back into the
+/// service.
+pub trait NearTier: CacheTier {
+    /// The entry under `key`. This is the hit path: it should neither allocate nor take a lock.
+    fn look_up(&self, key: &str) -> Option<Arc<Entry>>;
+
+    /// Stores `entry` under `key` for at most `ttl`.
+    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration);
+
+    /// Removes the entry under `key` and tells whether there was one.
+    fn remove(&self, key: &str) -> bool;
+
+    /// Removes every entry for which `void` holds and tells how many there were. It sees every entry whose insertion
+    /// ended before this call.
+    fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64;
+}
+
+/// What [`SharedTier::acquire`] found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Acquire {
+    /// The lease is the caller's: load, then [`SharedTier::fill`].
+    Acquired,
+    /// Another node holds the lease.
+    Held,
+    /// There is an entry by now.
+    Found(Entry),
+}
+
+/// What a record was given when it was appended to the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the record before it.
+    pub previous: Position,
+    /// The position of the record.
+    pub position: Position,
+    /// For each key that was to be removed, in order: whether an entry or a lease was there.
+    pub removed: Vec<bool>,
+}
+
+/// The operations of a tier that several nodes share: leases, and the journal.
+///
+/// One key holds either an entry or a lease, so whatever removes the key voids the fill.
+#[async_trait]
+pub trait SharedTier: Send + Sync {
+    /// Puts a lease with `token` under `key`, to lapse after `ttl`, if the key is absent, or if it holds an entry with the
+    /// token `over`. Otherwise tells what is there; a lease found there is marked, so that its fill is announced.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError>;
+
+    /// Lets a lease lapse `ttl` from now instead. False when the key no longer holds it.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Stores `entry` for `ttl` if `key` still holds the lease with `token`. False when it does not: then nothing is
+    /// stored. The end of a lease that was waited for is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Gives a lease back without a value. Does nothing when the key no longer holds it. The end of a lease that was
+    /// waited for is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the lease lapses by itself.
+    async fn release(&self, key: &Key, token: Token) -> Result<(), TierError>;
+
+    /// Stores `entry` for `ttl` and appends `record`, as one step. The stored entry's birth is the record's position.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError>;
+
+    /// Removes what is under `keys` and appends `record`, as one step.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError>;
+
+    /// The delivery of journal records to this node.
+    fn bus(&self) -> &dyn Bus;
+}
