@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 /// Milliseconds since the Unix epoch.
 ///
 /// Frames carry timestamps between nodes, so nodes whose clocks differ by `s` disagree about freshness by `s`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

@@ -21,6 +21,11 @@ impl Token {
     /// The token of values that nobody holds a lease on, such as plain ones written by someone else.
     pub const NONE: Self = Self([0; Self::BYTES]);
 
+    /// A token unlike every other.
+    pub(crate) fn random() -> Self {
+        Self(((u128::from(random_u64()) << 64) | u128::from(random_u64())).to_be_bytes())
+    }
+
     /// The token with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
@@ -32,6 +37,23 @@ impl Token {
     pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
         &self.0
     }
+}
+
+/// From a generator seeded by the operating system, since tokens and nodes must differ between processes.
+pub(crate) fn random_u64() -> u64 {
+    thread_local! {
+        static GENERATOR: std::cell::RefCell<fastrand::Rng> = std::cell::RefCell::new(fastrand::Rng::with_seed(seed()));
+    }
+    GENERATOR.with_borrow_mut(|generator| generator.u64(..))
+}
+
+/// The keys of a [`RandomState`](std::hash::RandomState) come from the operating system; hashing a counter with them gives
+/// each thread its own seed.
+fn seed() -> u64 {
+    use std::hash::BuildHasher;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    std::hash::RandomState::new().hash_one(THREADS.fetch_add(1, Ordering::Relaxed))
 }
 
 impl fmt::Debug for Token {
@@ -57,6 +79,17 @@ pub enum Value {
     Absent,
 }
 
+impl Value {
+    /// How many bytes the value takes, as far as it shows.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Typed(value) => size_of_val(&**value) as u64,
+            Self::Encoded { bytes, .. } => bytes.len() as u64,
+            Self::Absent => 0,
+        }
+    }
+}
+
 impl fmt::Debug for Value {
     /// Values may be secret, so only their kind and length are shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +111,9 @@ pub struct Entry {
     pub token: Token,
     /// When the load that gave the value began.
     pub created: Timestamp,
+    /// The latest time at which this node knew the value to be current: when it began to load it, or to read it from a
+    /// far tier. It is not written to far tiers.
+    pub as_of: Timestamp,
     /// Until when the value is fresh.
     pub fresh_until: Timestamp,
     /// From when on the value is never served.
@@ -88,16 +124,21 @@ pub struct Entry {
     pub birth: Position,
     /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
     pub schema: u32,
+    /// How many bytes the value takes: as encoded, where it was; else the size of its type, without what it points to.
+    /// It is not written to far tiers.
+    pub size: u64,
 }
 
 impl Entry {
     /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth or schema.
     #[must_use]
-    pub const fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
+    pub fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
         Self {
+            size: value.size(),
             value,
             token: Token::NONE,
             created,
+            as_of: created,
             fresh_until: expires,
             expires,
             cost: Duration::ZERO,
@@ -106,7 +147,7 @@ impl Entry {
         }
     }
 
-    /// The same entry with another value: the near form of a far entry, or the reverse.
+    /// The same entry, of the same size, with another value: the near form of a far entry.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {
         Self { value, ..self.clone() }

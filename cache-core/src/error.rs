@@ -161,6 +161,8 @@ pub enum LoadError<E> {
     TimedOut,
     /// The loader panicked.
     Panicked,
+    /// The service was shut down while the load ran.
+    Cancelled,
 }
 
 impl<E> LoadError<E> {
@@ -169,7 +171,7 @@ impl<E> LoadError<E> {
     pub fn source_error(&self) -> Option<&E> {
         match self {
             Self::Source(error) => Some(error),
-            Self::TimedOut | Self::Panicked => None,
+            Self::TimedOut | Self::Panicked | Self::Cancelled => None,
         }
     }
 }
@@ -180,6 +182,7 @@ impl<E> Clone for LoadError<E> {
             Self::Source(error) => Self::Source(Arc::clone(error)),
             Self::TimedOut => Self::TimedOut,
             Self::Panicked => Self::Panicked,
+            Self::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -190,6 +193,7 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
             Self::Source(error) => f.debug_tuple("Source").field(error).finish(),
             Self::TimedOut => f.write_str("TimedOut"),
             Self::Panicked => f.write_str("Panicked"),
+            Self::Cancelled => f.write_str("Cancelled"),
         }
     }
 }
@@ -200,6 +204,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Source(error) => error.fmt(f),
             Self::TimedOut => f.write_str("the load took longer than its load_timeout"),
             Self::Panicked => f.write_str("the loader panicked"),
+            Self::Cancelled => f.write_str("the cache was shut down during the load"),
         }
     }
 }
@@ -209,7 +214,7 @@ impl<E: StdError + 'static> StdError for LoadError<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Source(error) => error.source(),
-            Self::TimedOut | Self::Panicked => None,
+            Self::TimedOut | Self::Panicked | Self::Cancelled => None,
         }
     }
 }

@@ -130,11 +130,14 @@ fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
     } else {
         Value::Encoded { bytes: bytes.slice(HEADER_BYTES..), codec: *bytes.get(21)? }
     };
+    let created = Timestamp::from_millis(number(26)?);
     Some(Entry {
+        size: bytes.len().saturating_sub(HEADER_BYTES) as u64,
         value,
         token,
         schema: u32::from_be_bytes(array_at(bytes, 22)?),
-        created: Timestamp::from_millis(number(26)?),
+        created,
+        as_of: created,
         fresh_until: Timestamp::from_millis(number(34)?),
         expires: Timestamp::from_millis(number(42)?),
         cost: Duration::from_millis(u32::from_be_bytes(array_at(bytes, 50)?).into()),
@@ -161,11 +164,13 @@ mod tests {
             value,
             token: Token::from_bytes([7; 16]),
             created: Timestamp::from_millis(1),
+            as_of: Timestamp::from_millis(1),
             fresh_until: Timestamp::from_millis(2),
             expires: Timestamp::from_millis(3),
             cost: Duration::from_millis(4),
             birth: Position::new(5, 6),
             schema: 8,
+            size: 7,
         }
     }
 
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_negative_entry_and_a_lease_survive_the_frame() {
-        let written = entry(Value::Absent);
+        let written = Entry { size: 0, ..entry(Value::Absent) };
         let Ok(Frame::Entry(read)) = decode(encode(&written).unwrap()) else { panic!("an entry") };
         assert_eq!(format!("{read:?}"), format!("{written:?}"));
         let token = Token::from_bytes([1; 16]);

@@ -2,18 +2,31 @@
 //!
 //! Applications depend on the crate `cache-aside`. This crate is for those who write a tier or a codec of their own.
 
+mod breaker;
 pub mod clock;
 pub mod codec;
 pub mod coherence;
 mod entry;
 mod error;
+mod far;
+mod flight;
 pub mod frame;
 mod key;
 mod pattern;
+mod policy;
+mod service;
+mod stats;
+mod status;
+mod tasks;
+mod throttle;
 mod tier;
 
 pub use entry::{Entry, Token, Value};
 pub use error::{Error, LoadError, TierError};
 pub use key::{InvalidKey, InvalidNamespace, Key, Namespace};
 pub use pattern::{InvalidPattern, Pattern};
+pub use policy::Policy;
+pub use service::{Backends, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder};
+pub use stats::{Stats, TierStats};
+pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tier::{Acquire, Appended, CacheTier, NearTier, SharedTier, Usage};

@@ -1,9 +1,18 @@
 //! The coherence protocol: what keeps the tiers of all nodes from serving what an invalidation has voided.
 
 mod bus;
+mod epochs;
+mod listener;
 mod position;
 mod record;
+mod rules;
+mod state;
+mod waiters;
 
 pub use bus::{Bus, BusConnection, BusMessage, JournalPage};
 pub use position::{InvalidPosition, Position};
 pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS as RECORD_MAX_KEYS, NodeId, Record};
+
+pub(crate) use epochs::Ticket;
+pub(crate) use listener::{Heartbeat, Listener};
+pub(crate) use state::Coherence;

@@ -29,6 +29,11 @@ impl NodeId {
         Self(id)
     }
 
+    /// A node unlike every other.
+    pub(crate) fn random() -> Self {
+        Self(crate::entry::random_u64())
+    }
+
     /// The number.
     #[must_use]
     pub const fn as_u64(self) -> u64 {

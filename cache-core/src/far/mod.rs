@@ -1,0 +1,235 @@
+//! A far tier as the service sees it: asked only while it is well, bounded in time, and owed the invalidations that it
+//! missed.
+
+mod owed;
+mod queue;
+mod recovery;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::breaker::Breaker;
+use crate::clock::{Clock, Timestamp};
+use crate::coherence::{Change, Coherence, RECORD_MAX_KEYS, Record};
+use crate::error::TierError;
+use crate::stats::TierCounters;
+use crate::status::{TierState, TierStatus};
+use crate::tier::{CacheTier, SharedTier};
+
+pub(crate) use owed::Owed;
+use queue::Queue;
+
+pub(crate) struct Far {
+    pub(crate) tier: Arc<dyn CacheTier>,
+    pub(crate) counters: TierCounters,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    breaker: Breaker,
+    queue: Mutex<Queue>,
+    /// Whether `queue` holds anything: read on every call.
+    backlog: AtomicBool,
+    work: Notify,
+    health: Mutex<Health>,
+}
+
+struct Health {
+    state: TierState,
+    since: Timestamp,
+    last_error: Option<TierError>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FarLimits {
+    /// The bound on one call.
+    pub(crate) timeout: Duration,
+    /// Outages in a row that open the breaker.
+    pub(crate) breaker_threshold: u32,
+    /// Invalidations that wait at the most.
+    pub(crate) queue_capacity: usize,
+}
+
+impl Far {
+    pub(crate) fn new(tier: Arc<dyn CacheTier>, clock: Arc<dyn Clock>, limits: FarLimits) -> Self {
+        let health = Health { state: TierState::Up, since: clock.now(), last_error: None };
+        Self {
+            tier,
+            counters: TierCounters::default(),
+            clock,
+            timeout: limits.timeout,
+            breaker: Breaker::new(limits.breaker_threshold),
+            queue: Mutex::new(Queue::new(limits.queue_capacity)),
+            backlog: AtomicBool::new(false),
+            work: Notify::new(),
+            health: Mutex::new(health),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Option<&dyn SharedTier> {
+        self.tier.shared()
+    }
+
+    /// Whether the tier may be read and filled: it answers, and knows of every invalidation of this node.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.breaker.is_open() && !self.backlog.load(Ordering::Acquire)
+    }
+
+    /// Makes a call if the tier is ready: `None` when it is not, or when the call failed.
+    pub(crate) async fn ask<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Option<R> {
+        if !self.is_ready() {
+            self.counters.skipped.increment();
+            return None;
+        }
+        self.attempt(call).await.ok()
+    }
+
+    /// Makes a call whatever the breaker says, within the bound, and takes note of how it went.
+    async fn attempt<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Result<R, TierError> {
+        let timeout = self.timeout;
+        let result = tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| {
+            Err(TierError::timed_out(format!("{} did not answer within {timeout:?}", self.tier.name())))
+        });
+        self.note(result)
+    }
+
+    fn note<R>(&self, result: Result<R, TierError>) -> Result<R, TierError> {
+        match &result {
+            Ok(_) => {
+                self.breaker.succeeded();
+            }
+            Err(error) => {
+                self.counters.errors.increment();
+                if error.is_outage() && self.breaker.failed() {
+                    tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "tier down: breaker open");
+                    self.work.notify_one();
+                }
+                self.lock_health().last_error = Some(error.clone());
+            }
+        }
+        self.update_state();
+        result
+    }
+
+    fn update_state(&self) {
+        let state = match (self.breaker.is_open(), self.breaker.is_strained(), self.backlog.load(Ordering::Acquire)) {
+            (true, ..) => TierState::Down,
+            (false, false, false) => TierState::Up,
+            _ => TierState::Degraded,
+        };
+        let mut health = self.lock_health();
+        if health.state != state {
+            health.state = state;
+            health.since = self.clock.now();
+        }
+    }
+
+    /// Carries a change to the tier, as a record where the tier keeps a journal, and tells how many entries and leases are
+    /// gone. `Err` when the tier could not be told: the change then waits in the queue, as it does when this future is
+    /// dropped half-way.
+    pub(crate) async fn invalidate(&self, change: &Change, coherence: &Coherence) -> Result<u64, Queued> {
+        let owed = Owed::new(self, coherence, change);
+        if !self.is_ready() {
+            return Err(Queued);
+        }
+        match self.carry(change, coherence).await {
+            Ok(removed) => {
+                owed.delivered();
+                Ok(removed)
+            }
+            Err(error) => {
+                tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "invalidation queued");
+                Err(Queued)
+            }
+        }
+    }
+
+    /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
+    pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
+        let mut queue = self.lock_queue();
+        if queue.push(change) {
+            coherence.counters.queue_overflows.increment();
+            tracing::warn!(target: "cache_aside", tier = self.tier.name(), "queue of invalidations overflowed: it is one clear now");
+        }
+        self.backlog.store(true, Ordering::Release);
+        drop(queue);
+        self.update_state();
+        self.work.notify_one();
+    }
+
+    async fn carry(&self, change: &Change, coherence: &Coherence) -> Result<u64, TierError> {
+        match (self.shared(), change) {
+            (Some(shared), Change::Keys(keys)) => {
+                let mut removed = 0;
+                for keys in keys.chunks(RECORD_MAX_KEYS) {
+                    let change = Change::Keys(keys.into());
+                    let record = Record { node: coherence.node, change };
+                    let appended = self.attempt(shared.invalidate(keys, &record)).await?;
+                    coherence.void_before(&record.change, appended.position);
+                    removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
+                }
+                Ok(removed)
+            }
+            (Some(shared), Change::Pattern(_) | Change::Clear) => {
+                let record = Record { node: coherence.node, change: change.clone() };
+                let appended = self.attempt(shared.invalidate(&[], &record)).await?;
+                coherence.void_before(change, appended.position);
+                self.sweep(change).await
+            }
+            (None, Change::Keys(keys)) => self.attempt(self.tier.delete(keys)).await,
+            (None, Change::Pattern(_) | Change::Clear) => self.sweep(change).await,
+        }
+    }
+
+    /// Frees what a pattern or a clear covers. It takes as long as the tier is large, so the tier bounds its own steps.
+    async fn sweep(&self, change: &Change) -> Result<u64, TierError> {
+        let swept = match change {
+            Change::Pattern(pattern) => self.tier.invalidate_pattern(pattern).await,
+            Change::Keys(_) | Change::Clear => self.tier.clear().await,
+        };
+        self.note(swept)
+    }
+
+    /// Pings the tier for the first time: one that does not answer is down at once.
+    pub(crate) async fn greet(&self) {
+        if self.attempt(self.tier.ping()).await.is_err() {
+            while !self.breaker.is_open() {
+                self.breaker.failed();
+            }
+            self.update_state();
+            self.work.notify_one();
+        }
+    }
+
+    /// Pings the tier and tells how it is.
+    pub(crate) async fn status(&self) -> TierStatus {
+        let asked = tokio::time::Instant::now();
+        let answered = self.attempt(self.tier.ping()).await.is_ok();
+        let latency = answered.then(|| asked.elapsed());
+        let health = self.lock_health();
+        TierStatus {
+            name: self.tier.name(),
+            state: health.state,
+            since: health.since,
+            last_error: health.last_error.as_ref().map(ToString::to_string),
+            latency,
+        }
+    }
+
+    pub(crate) fn queued(&self) -> u64 {
+        self.lock_queue().len() as u64
+    }
+
+    fn lock_queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tier could not be told now.
+#[derive(Debug)]
+pub(crate) struct Queued;

@@ -1,0 +1,149 @@
+//! Single flight: one load of a key in this node, shared by all callers.
+//!
+//! A flight is found under its key until it ends or is detached. An invalidation detaches it: those who wait for it still
+//! get its result, and callers that arrive later start a new one.
+
+mod guard;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::coherence::Position;
+use crate::error::LoadError;
+use crate::key::Key;
+
+pub(crate) use guard::Leader;
+
+/// What a load gave: `None` for an absence.
+pub(crate) type Outcome<T, E> = Result<Option<Arc<T>>, LoadError<E>>;
+
+/// Enough that threads seldom meet on one lock.
+const SHARDS: usize = 64;
+
+/// The flights of one service. There are never more than there are callers waiting.
+pub(crate) struct Flights {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+}
+
+type Shard = HashMap<Key, Vec<Slot>>;
+
+struct Slot {
+    kind: Kind,
+    /// What was known of the journal when the flight began.
+    born: Position,
+    flight: Arc<dyn Any + Send + Sync>,
+}
+
+/// Callers share a load only if they agree on its types, and on whether an absence is an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    types: TypeId,
+    optional: bool,
+}
+
+struct Flight<T, E> {
+    outcome: watch::Sender<Option<Outcome<T, E>>>,
+}
+
+/// A caller's part in a flight.
+pub(crate) enum Role<T: Send + Sync + 'static, E: Send + Sync + 'static> {
+    /// The caller runs the load.
+    Leads(Leader<T, E>),
+    /// The caller waits for another's load.
+    Follows(Follower<T, E>),
+}
+
+pub(crate) struct Follower<T, E>(watch::Receiver<Option<Outcome<T, E>>>);
+
+impl<T, E> Follower<T, E> {
+    /// The outcome; `None` when the leader went away without one, and the caller should try again. Dropping the future
+    /// takes nothing from the other followers.
+    pub(crate) async fn wait(mut self) -> Option<Outcome<T, E>> {
+        let outcome = self.0.wait_for(Option::is_some).await.ok()?;
+        outcome.clone()
+    }
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+
+    /// Joins the flight of `key`, or starts one.
+    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, optional: bool, born: Position) -> Role<T, E>
+    where
+        T: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let kind = Kind { types: TypeId::of::<(T, E)>(), optional };
+        let mut shard = self.shard(key.as_str());
+        let slots = shard.entry(key.clone()).or_default();
+        let running = slots.iter().find(|slot| slot.kind == kind);
+        if let Some(flight) = running.and_then(|slot| slot.flight.downcast_ref::<Flight<T, E>>()) {
+            return Role::Follows(Follower(flight.outcome.subscribe()));
+        }
+        let flight = Arc::new(Flight { outcome: watch::Sender::new(None) });
+        slots.push(Slot { kind, born, flight: Arc::clone(&flight) as Arc<dyn Any + Send + Sync> });
+        drop(shard);
+        Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))
+    }
+
+    /// Detaches the flights of `key` that began before `position`; all of them when it is `None`.
+    pub(crate) fn detach(&self, key: &str, position: Option<Position>) {
+        let mut shard = self.shard(key);
+        if let Some(slots) = shard.get_mut(key) {
+            slots.retain(|slot| !slot.began_before(position));
+            if slots.is_empty() {
+                shard.remove(key);
+            }
+        }
+    }
+
+    /// Detaches the flights of all keys that `covers` names and that began before `position`.
+    pub(crate) fn detach_matching(&self, covers: impl Fn(&str) -> bool, position: Option<Position>) {
+        for shard in &self.shards {
+            lock(shard).retain(|key, slots| {
+                if covers(key.as_str()) {
+                    slots.retain(|slot| !slot.began_before(position));
+                }
+                !slots.is_empty()
+            });
+        }
+    }
+
+    fn remove(&self, key: &Key, flight: &Arc<dyn Any + Send + Sync>) {
+        let mut shard = self.shard(key.as_str());
+        if let Some(slots) = shard.get_mut(key) {
+            slots.retain(|slot| !Arc::ptr_eq(&slot.flight, flight));
+            if slots.is_empty() {
+                shard.remove(key);
+            }
+        }
+    }
+
+    fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
+        // The cast keeps the low bits, which is all that the remainder needs.
+        #[allow(clippy::cast_possible_truncation)]
+        let hash = self.hasher.hash_one(key) as usize;
+        lock(&self.shards[hash % SHARDS])
+    }
+}
+
+impl Slot {
+    fn began_before(&self, position: Option<Position>) -> bool {
+        position.is_none_or(|position| self.born < position)
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // A panic under the lock leaves the map whole: no call in between can panic.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

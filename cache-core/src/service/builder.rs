@@ -1,0 +1,256 @@
+//! Building a service: every setting, checked once.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{Backends, CachingService, Inner};
+use crate::clock::{Clock, SystemClock};
+use crate::codec::Codec;
+use crate::coherence::{Coherence, Heartbeat};
+use crate::error::Error;
+use crate::far::{Far, FarLimits};
+use crate::key::Namespace;
+use crate::policy::Policy;
+use crate::stats::{Counters, TierCounters};
+use crate::tasks::Tasks;
+use crate::throttle::Throttle;
+use crate::tier::{CacheTier, NearTier};
+
+/// Builds a [`CachingService`].
+#[must_use = "a builder does nothing until `build` is awaited"]
+pub struct CachingServiceBuilder<B = ()> {
+    pub(super) near: Option<Arc<dyn NearTier>>,
+    pub(super) far: Vec<Arc<dyn CacheTier>>,
+    namespace: Option<String>,
+    policy: Policy,
+    codec: Option<Arc<dyn Codec>>,
+    clock: Arc<dyn Clock>,
+    isolated_ttl: Duration,
+    heartbeat: Heartbeat,
+    lease_ttl: Duration,
+    limits: FarLimits,
+    backends: PhantomData<fn() -> B>,
+}
+
+impl<B: Backends> CachingServiceBuilder<B> {
+    pub(super) fn new() -> Self {
+        Self {
+            near: None,
+            far: Vec::new(),
+            namespace: None,
+            policy: Policy::default(),
+            codec: default_codec(),
+            clock: Arc::new(SystemClock::new()),
+            isolated_ttl: Duration::from_secs(10),
+            heartbeat: Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(3) },
+            lease_ttl: Duration::from_secs(3),
+            limits: FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10_000 },
+            backends: PhantomData,
+        }
+    }
+
+    /// What separates this application's keys from those of others on a shared tier: see [`Namespace`]. Default: `cache`.
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
+    /// The tier in the process, asked first. Default: none.
+    pub fn local(mut self, tier: impl NearTier) -> Self {
+        self.near = Some(Arc::new(tier));
+        self
+    }
+
+    /// The tier that nodes share, asked last. Default: none.
+    pub fn remote(self, tier: impl CacheTier) -> Self {
+        self.tier(tier)
+    }
+
+    /// A further tier behind those given so far.
+    pub fn tier(mut self, tier: impl CacheTier) -> Self {
+        self.far.push(Arc::new(tier));
+        self
+    }
+
+    /// The policy of calls that bring none. Default: [`Policy::default`].
+    pub fn default_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How values become bytes on far tiers. Default: JSON, where the feature `json` is on.
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
+    /// For how long the near tier serves an entry that it cannot hear the invalidation of. Default: 10 s.
+    pub const fn isolated_ttl(mut self, ttl: Duration) -> Self {
+        self.isolated_ttl = ttl;
+        self
+    }
+
+    /// How often the node makes sure that it hears of invalidations. Default: 1 s.
+    pub const fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat.interval = interval;
+        self
+    }
+
+    /// How long the bus may take to answer a heartbeat before the node counts as isolated. Default: 3 s.
+    pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat.timeout = timeout;
+        self
+    }
+
+    /// After what time the lease of a node that died in the midst of a load lapses. A node that lives renews it. Default:
+    /// 3 s.
+    pub const fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
+    /// The bound on one call to a far tier, over the tier's own. Default: 1 s.
+    pub const fn tier_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// How many outages in a row (no connection, no answer in time) open the breaker of a far tier. Default: 3.
+    pub const fn breaker_threshold(mut self, outages: u32) -> Self {
+        self.limits.breaker_threshold = outages;
+        self
+    }
+
+    /// How many invalidations wait for a tier that is away, before they become one `clear`. Default: 10,000.
+    pub const fn queue_capacity(mut self, invalidations: usize) -> Self {
+        self.limits.queue_capacity = invalidations;
+        self
+    }
+
+    /// Where the service reads the time. Default: the system's clock. For tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the settings and builds the service. It returns when the far tiers have answered or have failed to within
+    /// the tier timeout; a tier that is away is no error, and is taken up when it comes back.
+    ///
+    /// # Errors
+    /// There is no tier, or a setting cannot be used; the error names it and the fix.
+    pub async fn build(self) -> Result<CachingService<B>, Error> {
+        let timeout = self.limits.timeout;
+        let service = self.assemble()?;
+        let inner = &service.inner;
+        let (connected, first_attempt) = oneshot::channel();
+        inner.start(Some(connected));
+        let greetings = inner.far.iter().map(|far| far.greet());
+        let bus = async {
+            if inner.shared().is_some() {
+                // An error says that the attempt has ended, which is all that is waited for.
+                let _ = tokio::time::timeout(timeout, first_attempt).await;
+            }
+        };
+        futures_util::future::join(futures_util::future::join_all(greetings), bus).await;
+        Ok(service)
+    }
+
+    /// Checks the settings and builds the service without waiting for anything.
+    pub(super) fn assemble(self) -> Result<CachingService<B>, Error> {
+        self.check()?;
+        let namespace = self.namespace.as_deref().map_or_else(|| Ok(Namespace::default()), Namespace::new)?;
+        for tier in &self.far {
+            tier.bind(&namespace)?;
+        }
+        if let Some(near) = &self.near {
+            near.bind(&namespace)?;
+        }
+        Ok(self.construct(namespace))
+    }
+
+    pub(super) fn construct(self, namespace: Namespace) -> CachingService<B> {
+        let far = self.far.into_iter().map(|tier| Arc::new(Far::new(tier, Arc::clone(&self.clock), self.limits)));
+        let far: Vec<Arc<Far>> = far.collect();
+        let has_bus = far.iter().any(|far| far.shared().is_some());
+        let counters = Arc::new(Counters::default());
+        let coherence = Coherence::new(
+            self.near.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&counters),
+            self.isolated_ttl,
+            has_bus,
+        );
+        CachingService::from_inner(Arc::new(Inner {
+            namespace,
+            near: self.near,
+            near_counters: TierCounters::default(),
+            far,
+            policy: self.policy,
+            codec: self.codec,
+            started: self.clock.now(),
+            clock: self.clock,
+            coherence: Arc::new(coherence),
+            counters,
+            lease_ttl: self.lease_ttl,
+            heartbeat: self.heartbeat,
+            tasks: Tasks::default(),
+            invalid_key_trace: Throttle::default(),
+        }))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.near.is_none() && self.far.is_empty() {
+            return Err(Error::configuration(
+                "no tier: give the builder at least one, such as .local(LocalTier::new(10_000)) or .remote(RedisTier::new(url)?)",
+            ));
+        }
+        if self.codec.is_none() && !self.far.is_empty() {
+            return Err(Error::configuration(
+                "no codec: far tiers hold bytes, so give the builder one with .codec(..), or enable the feature \"json\"",
+            ));
+        }
+        let shared = self.far.iter().filter(|tier| tier.shared().is_some()).count();
+        if shared > 1 {
+            return Err(Error::configuration(format!(
+                "{shared} shared tiers: invalidations have one order only if one tier keeps the journal; leave one"
+            )));
+        }
+        let positive = [
+            ("heartbeat_interval", self.heartbeat.interval),
+            ("heartbeat_timeout", self.heartbeat.timeout),
+            ("lease_ttl", self.lease_ttl),
+            ("tier_timeout", self.limits.timeout),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {
+            return Err(Error::configuration(format!("{name} is less than 1 ms; give it at least that")));
+        }
+        let (interval, timeout) = (self.heartbeat.interval, self.heartbeat.timeout);
+        if timeout < interval {
+            return Err(Error::configuration(format!(
+                "heartbeat_timeout ({timeout:?}) is shorter than heartbeat_interval ({interval:?}); raise one or lower the other"
+            )));
+        }
+        if self.limits.breaker_threshold == 0 {
+            return Err(Error::configuration(
+                "breaker_threshold is 0, so the breaker would never be closed; give it at least 1",
+            ));
+        }
+        if self.limits.queue_capacity == 0 {
+            return Err(Error::configuration("queue_capacity is 0, so no invalidation could wait; give it at least 1"));
+        }
+        self.policy.check()
+    }
+}
+
+#[cfg(feature = "json")]
+fn default_codec() -> Option<Arc<dyn Codec>> {
+    Some(Arc::new(crate::codec::Json))
+}
+
+#[cfg(not(feature = "json"))]
+fn default_codec() -> Option<Arc<dyn Codec>> {
+    None
+}

@@ -1,0 +1,257 @@
+//! Calls for one key with a policy of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::near::Near;
+use super::{Cacheable, Inner, Plan};
+use crate::error::LoadError;
+use crate::policy::Policy;
+use crate::status::Receipt;
+
+/// One key, and how to treat it: made by [`CachingService::entry`](super::CachingService::entry).
+///
+/// Settings not made here are those of the service's default policy.
+#[must_use = "it does nothing until one of its async calls is awaited"]
+#[derive(Clone)]
+pub struct EntryBuilder<'a> {
+    inner: &'a Arc<Inner>,
+    key: &'a str,
+    policy: Option<Policy>,
+    local_only: bool,
+}
+
+impl<'a> EntryBuilder<'a> {
+    pub(super) const fn new(inner: &'a Arc<Inner>, key: &'a str) -> Self {
+        Self { inner, key, policy: None, local_only: false }
+    }
+
+    /// Uses `policy` in place of the service's default.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// As [`Policy::with_ttl`].
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.change(|policy| policy.with_ttl(ttl))
+    }
+
+    /// As [`Policy::local_ttl`].
+    pub fn local_ttl(self, ttl: Duration) -> Self {
+        self.change(|policy| policy.local_ttl(ttl))
+    }
+
+    /// As [`Policy::negative_ttl`].
+    pub fn negative_ttl(self, ttl: Duration) -> Self {
+        self.change(|policy| policy.negative_ttl(ttl))
+    }
+
+    /// As [`Policy::jitter`]; a fraction out of range is brought into it.
+    pub fn jitter(self, fraction: f64) -> Self {
+        self.change(|policy| policy.jitter(fraction))
+    }
+
+    /// As [`Policy::load_timeout`].
+    pub fn load_timeout(self, timeout: Duration) -> Self {
+        self.change(|policy| policy.load_timeout(timeout))
+    }
+
+    /// As [`Policy::schema`].
+    pub fn schema(self, version: u32) -> Self {
+        self.change(|policy| policy.schema(version))
+    }
+
+    /// Leaves the far tiers out: they are neither read nor written, and other nodes do not hear of a `set`.
+    pub const fn local_only(mut self) -> Self {
+        self.local_only = true;
+        self
+    }
+
+    fn change(mut self, change: impl FnOnce(Policy) -> Policy) -> Self {
+        let policy = self.policy.take().unwrap_or_else(|| self.inner.policy.clone());
+        self.policy = Some(change(policy));
+        self
+    }
+
+    fn schema_version(&self) -> u32 {
+        self.policy.as_ref().unwrap_or(&self.inner.policy).schema_version()
+    }
+
+    fn plan(self) -> Plan {
+        let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
+        Plan { policy, local_only: self.local_only }
+    }
+
+    /// As [`CachingService::get`](super::CachingService::get).
+    pub async fn get<T: Cacheable>(self) -> Option<Arc<T>> {
+        match self.inner.look_near(self.key, self.schema_version()) {
+            Near::Hit(value) => Some(value),
+            Near::Absent => None,
+            Near::Miss => {
+                let (inner, key) = (self.inner, self.key);
+                // Boxed, so that the future of a hit stays small.
+                Box::pin(async move { inner.get(key, &self.plan()).await }).await
+            }
+        }
+    }
+
+    /// As [`CachingService::set`](super::CachingService::set).
+    pub async fn set<T: Cacheable>(self, value: T) -> Receipt {
+        let (inner, key) = (self.inner, self.key);
+        inner.set(key, value, &self.plan()).await
+    }
+
+    /// As [`CachingService::invalidate`](super::CachingService::invalidate).
+    pub async fn invalidate(self) -> Receipt {
+        self.inner.invalidate_keys(&[self.key]).await
+    }
+
+    /// As [`CachingService::get_or_load`](super::CachingService::get_or_load).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_or_load<T, E, F, Fut>(self, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        if let Near::Hit(value) = self.inner.look_near(self.key, self.schema_version()) {
+            return Ok(value);
+        }
+        let (inner, key) = (self.inner, self.key);
+        let load = move || async move { loader().await.map(Some) };
+        Box::pin(inner.load_detached(key, self.plan(), false, load)).await.map(present)
+    }
+
+    /// As [`EntryBuilder::get_or_load`], for a source that may have no value: `None` is stored only with a
+    /// [`Policy::negative_ttl`].
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`].
+    pub async fn get_or_load_optional<T, E, F, Fut>(self, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
+    {
+        match self.inner.look_near(self.key, self.schema_version()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent => return Ok(None),
+            Near::Miss => {}
+        }
+        let (inner, key) = (self.inner, self.key);
+        Box::pin(inner.load_detached(key, self.plan(), true, loader)).await
+    }
+
+    /// As [`EntryBuilder::get_or_load`], for a loader that borrows: it runs in the caller's task. If the caller goes away,
+    /// so does its load, and one of those who waited for it takes over with its own.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`].
+    pub async fn get_or_load_inline<T, E, F, Fut>(self, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        if let Near::Hit(value) = self.inner.look_near(self.key, self.schema_version()) {
+            return Ok(value);
+        }
+        let (inner, key) = (self.inner, self.key);
+        let load = move || async move { loader().await.map(Some) };
+        Box::pin(inner.load_inline(key, self.plan(), false, load)).await.map(present)
+    }
+
+    /// As [`EntryBuilder::get_or_load_optional`], for a loader that borrows: see [`EntryBuilder::get_or_load_inline`].
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`].
+    pub async fn get_or_load_optional_inline<T, E, F, Fut>(self, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        match self.inner.look_near(self.key, self.schema_version()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent => return Ok(None),
+            Near::Miss => {}
+        }
+        let (inner, key) = (self.inner, self.key);
+        Box::pin(inner.load_inline(key, self.plan(), true, loader)).await
+    }
+
+    /// Invalidates the key, then loads it anew: callers that come meanwhile wait for this load.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`]; the old value is gone nevertheless.
+    pub async fn refresh<T, E, F, Fut>(self, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.clone().invalidate().await;
+        self.get_or_load(loader).await
+    }
+
+    /// As [`EntryBuilder::refresh`], for a source that may have no value.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::refresh`].
+    pub async fn refresh_optional<T, E, F, Fut>(self, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
+    {
+        self.clone().invalidate().await;
+        self.get_or_load_optional(loader).await
+    }
+
+    /// As [`EntryBuilder::refresh`], for a loader that borrows.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::refresh`].
+    pub async fn refresh_inline<T, E, F, Fut>(self, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        self.clone().invalidate().await;
+        self.get_or_load_inline(loader).await
+    }
+
+    /// As [`EntryBuilder::refresh_optional`], for a loader that borrows.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::refresh`].
+    pub async fn refresh_optional_inline<T, E, F, Fut>(self, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        self.clone().invalidate().await;
+        self.get_or_load_optional_inline(loader).await
+    }
+}
+
+/// A flight whose callers take no absence for an answer never ends with one.
+fn present<T>(value: Option<Arc<T>>) -> Arc<T> {
+    match value {
+        Some(value) => value,
+        None => unreachable!("a loader that gives a value gave none"),
+    }
+}

@@ -1,0 +1,174 @@
+//! The right to fill a key on the shared tier.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::BatchLease;
+use super::load::Store;
+use super::{Cacheable, Inner, Plan};
+use crate::entry::{Entry, Token};
+use crate::far::Far;
+use crate::key::Key;
+use crate::tier::Acquire;
+
+/// The shortest and the longest wait between two looks at a lease of another node. Its end is announced on the bus, so
+/// looking is for the case that the announcement, or the holder, is lost.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// What a load may do with its value.
+pub(super) enum Permit<T> {
+    /// Fill the shared tier, if it still holds the lease.
+    Lease(Lease),
+    /// There is no shared tier, or it is away: fill the other tiers.
+    Unshared,
+    /// Another node holds the lease, and has for too long: store nothing.
+    Barred,
+    /// Nothing need be loaded: another node has filled the key.
+    Filled(Option<Arc<T>>),
+}
+
+/// A lease, given back when dropped.
+pub(super) struct Lease {
+    inner: Arc<Inner>,
+    far: Arc<Far>,
+    key: Key,
+    token: Token,
+    held: bool,
+}
+
+impl Inner {
+    /// Takes the lease of `key`, waiting for other holders. `over` is the token of an entry that may be replaced.
+    pub(super) async fn permit<T: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key,
+        plan: &Plan,
+        mut over: Option<Token>,
+    ) -> Permit<T> {
+        let Some(far) = self.shared().filter(|_| !plan.local_only) else { return Permit::Unshared };
+        let deadline = self.clock.now() + plan.policy.load_limit();
+        let mut look = LOOKS.0;
+        loop {
+            let mut ended = pin!(self.coherence.waiters.lease_end(key.as_str()));
+            ended.as_mut().enable();
+            let ticket = self.coherence.epochs.note(key.as_str());
+            let as_of = self.clock.now();
+            let mut lease = Lease::new(self, far, key);
+            let Some(acquired) = lease.acquire(over, self.lease_ttl).await else { return Permit::Unshared };
+            match acquired {
+                Acquire::Acquired => return Permit::Lease(lease),
+                Acquire::Found(entry) => {
+                    let entry = Entry { as_of, ..entry };
+                    if let Some(value) = self.accept(key, &entry, plan) {
+                        far.counters.hits.increment();
+                        self.promote(key, &entry, value.clone(), ticket, plan, 0).await;
+                        return Permit::Filled(value);
+                    }
+                    over = Some(entry.token);
+                }
+                Acquire::Held => {
+                    tokio::select! {
+                        () = ended => {}
+                        () = self.clock.sleep(jittered(look)) => look = (look * 2).min(LOOKS.1),
+                    }
+                }
+            }
+            if self.clock.now() >= deadline {
+                self.counters.lease_timeouts.increment();
+                return Permit::Barred;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Takes the lease of `key` if it is free, without waiting.
+    pub(super) async fn try_permit<T: Cacheable>(
+        self: &Arc<Self>,
+        key: &Key,
+        plan: &Plan,
+        over: Option<Token>,
+    ) -> BatchLease<T> {
+        let Some(far) = self.shared().filter(|_| !plan.local_only) else { return BatchLease::Load(Store::Unshared) };
+        let ticket = self.coherence.epochs.note(key.as_str());
+        let as_of = self.clock.now();
+        let mut lease = Lease::new(self, far, key);
+        match lease.acquire(over, self.lease_ttl).await {
+            None => BatchLease::Load(Store::Unshared),
+            Some(Acquire::Acquired) => BatchLease::Load(Store::Fill(lease)),
+            Some(Acquire::Held) => BatchLease::Load(Store::Nowhere),
+            Some(Acquire::Found(entry)) => {
+                let entry = Entry { as_of, ..entry };
+                match self.accept(key, &entry, plan) {
+                    Some(value) => {
+                        self.promote(key, &entry, value.clone(), ticket, plan, 0).await;
+                        BatchLease::Filled(value)
+                    }
+                    None => BatchLease::Load(Store::Nowhere),
+                }
+            }
+        }
+    }
+}
+
+impl Lease {
+    fn new(inner: &Arc<Inner>, far: &Arc<Far>, key: &Key) -> Self {
+        Self { inner: Arc::clone(inner), far: Arc::clone(far), key: key.clone(), token: Token::random(), held: false }
+    }
+
+    /// Asks for the lease. Should the answer never be heard, dropping `self` gives back what may have been taken.
+    async fn acquire(&mut self, over: Option<Token>, ttl: Duration) -> Option<Acquire> {
+        let shared = self.far.shared()?;
+        if !self.far.is_ready() {
+            return None;
+        }
+        self.held = true;
+        let acquired = self.far.ask(shared.acquire(&self.key, self.token, over, ttl)).await;
+        self.held = matches!(acquired, Some(Acquire::Acquired));
+        acquired
+    }
+
+    /// Keeps the lease from lapsing, until dropped.
+    pub(super) async fn keep(&self) -> std::convert::Infallible {
+        let Some(shared) = self.far.shared() else { return std::future::pending().await };
+        loop {
+            let ttl = self.inner.lease_ttl;
+            self.inner.clock.sleep(ttl / 3).await;
+            // A lease that is lost is noticed by the fill.
+            self.far.ask(shared.extend(&self.key, self.token, ttl)).await;
+        }
+    }
+
+    /// Fills the key with `entry`: `None` when the tier could not say, `Some(false)` when the lease is no longer there.
+    pub(super) async fn fill(mut self, entry: Entry, ttl: Duration) -> Option<bool> {
+        let shared = self.far.shared()?;
+        let filled = self.far.ask(shared.fill(&self.key, self.token, entry, ttl)).await;
+        // Not said to be filled or lost: then it may stand, and is given back.
+        self.held = filled.is_none();
+        filled
+    }
+
+    /// The token that the lease, and so the entry that fills it, carries.
+    pub(super) const fn token(&self) -> Token {
+        self.token
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Without a runtime, or with the tier away, the lease lapses by itself.
+        if self.held && self.far.is_ready() && tokio::runtime::Handle::try_current().is_ok() {
+            let (far, key, token) = (Arc::clone(&self.far), self.key.clone(), self.token);
+            self.inner.tasks.spawn("release", async move {
+                if let Some(shared) = far.shared() {
+                    far.ask(shared.release(&key, token)).await;
+                }
+            });
+        }
+    }
+}
+
+/// Between half of `wait` and all of it, so that waiting nodes do not look in step.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}

@@ -1,0 +1,217 @@
+//! The way of a miss: join the flight, ask the far tiers, take the lease, load, store.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::global::in_scope;
+use super::lease::{Lease, Permit};
+use super::near::Near;
+use super::read::FarRead;
+use super::{Cacheable, Inner, Plan};
+use crate::error::LoadError;
+use crate::flight::{Outcome, Role};
+use crate::key::Key;
+
+impl Inner {
+    /// Loads `key` in a task of its own, or waits for the load that is under way.
+    pub(super) async fn load_detached<T, E, Fut>(
+        self: &Arc<Self>,
+        key: &str,
+        plan: Plan,
+        optional: bool,
+        load: impl FnOnce() -> Fut + Send + 'static,
+    ) -> Outcome<T, E>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
+    {
+        let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
+        self.start(None);
+        loop {
+            match self.coherence.flights.join::<T, E>(&key, optional, self.coherence.known()) {
+                Role::Follows(follower) => {
+                    if let Some(outcome) = follower.wait().await {
+                        self.counters.coalesced.increment();
+                        return outcome;
+                    }
+                }
+                Role::Leads(leader) => {
+                    let follower = leader.follow();
+                    let inner = Arc::clone(self);
+                    let flight = async move {
+                        let outcome = inner.resolve(&key, &plan, optional, load).await;
+                        leader.end(outcome);
+                    };
+                    self.tasks.spawn("load", in_scope(flight));
+                    return follower.wait().await.unwrap_or(Err(LoadError::Cancelled));
+                }
+            }
+        }
+    }
+
+    /// Loads `key` in the caller's task, or waits for the load that is under way.
+    pub(super) async fn load_inline<T, E, Fut>(
+        self: &Arc<Self>,
+        key: &str,
+        plan: Plan,
+        optional: bool,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Outcome<T, E>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
+        self.start(None);
+        loop {
+            match self.coherence.flights.join::<T, E>(&key, optional, self.coherence.known()) {
+                Role::Follows(follower) => {
+                    if let Some(outcome) = follower.wait().await {
+                        self.counters.coalesced.increment();
+                        return outcome;
+                    }
+                }
+                Role::Leads(leader) => {
+                    let outcome = self.resolve(&key, &plan, optional, load).await;
+                    leader.end(outcome.clone());
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    async fn load_uncached<T, E, Fut>(&self, key: &str, plan: &Plan, load: impl FnOnce() -> Fut + Send) -> Outcome<T, E>
+    where
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        self.note_invalid_key(key);
+        self.run(plan, None, load).await.map(|value| value.map(Arc::new))
+    }
+
+    /// What the leader of a flight does.
+    async fn resolve<T, E, Fut>(
+        self: &Arc<Self>,
+        key: &Key,
+        plan: &Plan,
+        optional: bool,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Outcome<T, E>
+    where
+        T: Cacheable,
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        // The flight before this one may have ended since the caller looked.
+        match self.peek_near(key.as_str(), plan.policy.schema_version()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent if optional => return Ok(None),
+            Near::Absent | Near::Miss => {}
+        }
+        let mut over = None;
+        if !plan.local_only {
+            match self.read_far(key, plan).await {
+                FarRead::Found(Some(value)) => return Ok(Some(value)),
+                FarRead::Found(None) if optional => return Ok(None),
+                FarRead::Found(None) => {}
+                FarRead::Missing { over: token } => over = token,
+            }
+        }
+        let lease = match self.permit(key, plan, over).await {
+            Permit::Filled(Some(value)) => return Ok(Some(value)),
+            Permit::Filled(None) if optional => return Ok(None),
+            Permit::Lease(lease) => Store::Fill(lease),
+            Permit::Unshared => Store::Unshared,
+            // Somebody cached an absence, and this caller wants it loaded: no lease, so nothing is stored.
+            Permit::Filled(None) | Permit::Barred => Store::Nowhere,
+        };
+        self.load_and_store(key, plan, lease, load).await
+    }
+
+    async fn load_and_store<T, E, Fut>(
+        self: &Arc<Self>,
+        key: &Key,
+        plan: &Plan,
+        store: Store,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Outcome<T, E>
+    where
+        T: Cacheable,
+        Fut: Future<Output = Result<Option<T>, E>> + Send,
+    {
+        let origin = self.origin(key);
+        let value = self.run(plan, store.lease(), load).await?.map(Arc::new);
+        self.store(key, plan, store, origin, value.clone()).await;
+        Ok(value)
+    }
+
+    /// Runs the loader to its end, its panic or its timeout, and keeps the lease meanwhile.
+    pub(super) async fn run<R, E, Fut>(
+        &self,
+        plan: &Plan,
+        lease: Option<&Lease>,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Result<R, LoadError<E>>
+    where
+        Fut: Future<Output = Result<R, E>> + Send,
+    {
+        let keep = async {
+            match lease {
+                Some(lease) => lease.keep().await,
+                None => std::future::pending().await,
+            }
+        };
+        self.run_keeping(plan, keep, load).await
+    }
+
+    /// Runs the loader to its end, its panic or its timeout, and `keep`, which never ends, beside it.
+    pub(super) async fn run_keeping<R, E, Fut>(
+        &self,
+        plan: &Plan,
+        keep: impl Future<Output = std::convert::Infallible> + Send,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Result<R, LoadError<E>>
+    where
+        Fut: Future<Output = Result<R, E>> + Send,
+    {
+        self.counters.loads.increment();
+        // The loader's state is gone after a panic, so nobody can see it broken.
+        let mut load = pin!(AssertUnwindSafe(async move { load().await }).catch_unwind());
+        let result = tokio::select! {
+            biased;
+            result = &mut load => match result {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) => Err(LoadError::Source(Arc::new(error))),
+                Err(_panic) => Err(LoadError::Panicked),
+            },
+            () = self.clock.sleep(plan.policy.load_limit()) => Err(LoadError::TimedOut),
+            never = keep => match never {},
+        };
+        if result.is_err() {
+            self.counters.load_failures.increment();
+        }
+        result
+    }
+}
+
+/// Where a loaded value may go.
+pub(super) enum Store {
+    /// Into the shared tier, under the lease, and then into the others.
+    Fill(Lease),
+    /// Into the tiers that are not shared.
+    Unshared,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Store {
+    pub(super) const fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Fill(lease) => Some(lease),
+            Self::Unshared | Self::Nowhere => None,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The caching service: what applications call.
+//!
+//! A read asks the near tier, then joins or starts the flight of its key; the flight asks the far tiers, takes the lease,
+//! loads, and fills. Each step is a file of this folder.
+
+mod batch;
+mod builder;
+mod entry_builder;
+mod environment;
+mod global;
+mod lease;
+mod load;
+mod near;
+mod read;
+mod store;
+mod write;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::{Clock, Timestamp};
+use crate::codec::Codec;
+use crate::coherence::{Coherence, Heartbeat, Listener};
+use crate::error::{Error, LoadError};
+use crate::far::Far;
+use crate::key::{Key, Namespace};
+use crate::pattern::Pattern;
+use crate::policy::Policy;
+use crate::stats::{Counters, Stats, TierCounters};
+use crate::status::{Receipt, Status, TierState, TierStatus};
+use crate::tasks::Tasks;
+use crate::throttle::Throttle;
+use crate::tier::NearTier;
+
+pub use builder::CachingServiceBuilder;
+pub use entry_builder::EntryBuilder;
+pub use environment::Backends;
+
+/// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached",
+    label = "cached values need `Serialize`, `DeserializeOwned`, `Send`, `Sync` and `'static`",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to the type, and let it own its data"
+)]
+pub trait Cacheable: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Cacheable for T {}
+
+/// A cache-aside service over one or more tiers. Cloning it is cheap; clones share everything.
+///
+/// Reads never fail for a fault of a tier: a tier that is away is a miss, counted and traced.
+///
+/// `B` tells [`CachingService::from_env`] which tiers there are to build; the crate `cache-aside` sets it.
+pub struct CachingService<B = ()> {
+    inner: Arc<Inner>,
+    backends: PhantomData<fn() -> B>,
+}
+
+pub(crate) struct Inner {
+    namespace: Namespace,
+    near: Option<Arc<dyn NearTier>>,
+    near_counters: TierCounters,
+    /// The far tiers, nearest first.
+    far: Vec<Arc<Far>>,
+    policy: Policy,
+    /// Always there where there are far tiers.
+    codec: Option<Arc<dyn Codec>>,
+    clock: Arc<dyn Clock>,
+    started: Timestamp,
+    coherence: Arc<Coherence>,
+    counters: Arc<Counters>,
+    lease_ttl: Duration,
+    heartbeat: Heartbeat,
+    tasks: Tasks,
+    invalid_key_trace: Throttle,
+}
+
+/// How one call is to be made.
+#[derive(Clone, Debug)]
+struct Plan {
+    policy: Policy,
+    /// Far tiers are left out.
+    local_only: bool,
+}
+
+impl<B: Backends> CachingService<B> {
+    /// A builder, to which at least one tier must be given.
+    pub fn builder() -> CachingServiceBuilder<B> {
+        CachingServiceBuilder::new()
+    }
+
+    fn from_inner(inner: Arc<Inner>) -> Self {
+        Self { inner, backends: PhantomData }
+    }
+
+    /// The value under `key`, from the nearest tier that has it. `None` when no tier has it, when its absence is cached,
+    /// or when it is not a `T`.
+    ///
+    /// A hit in the near tier does not allocate, lock or suspend; a hit in a far tier is copied into the near one. May be
+    /// cancelled at any point.
+    pub async fn get<T: Cacheable>(&self, key: impl AsRef<str>) -> Option<Arc<T>> {
+        self.entry(key.as_ref()).get().await
+    }
+
+    /// The values under `keys`, in their order: one look-up in the near tier each, and one call to a far tier for all that
+    /// are missing. May be cancelled at any point.
+    pub async fn get_many<T: Cacheable>(&self, keys: &[impl AsRef<str>]) -> Vec<Option<Arc<T>>> {
+        self.inner.get_many(keys, &self.inner.plan()).await
+    }
+
+    /// Stores `value` under `key` in every tier, replacing what is there, and voids it on all other nodes.
+    ///
+    /// If a shared tier is away the value is kept on this node, the receipt says [`Queued`](crate::Delivery::Queued), and
+    /// the old value is removed elsewhere as soon as the tier is back. If the future is dropped half-way, so is the value;
+    /// the old one is removed nevertheless. An invalid key stores nothing.
+    pub async fn set<T: Cacheable>(&self, key: impl AsRef<str>, value: T) -> Receipt {
+        self.entry(key.as_ref()).set(value).await
+    }
+
+    /// The value under `key`; if no tier has it, what `loader` gives, which is then stored in every tier.
+    ///
+    /// Callers of one key share one load, in this node by waiting for it, and across nodes by a lease on the shared tier.
+    /// The load runs in a task of its own: a caller that goes away cancels nothing. For a loader that borrows, see
+    /// [`EntryBuilder::get_or_load_inline`]. A value that an invalidation overtook is returned to the callers that came
+    /// before the invalidation, and stored nowhere.
+    ///
+    /// An invalid key is loaded and not stored.
+    ///
+    /// # Errors
+    /// The loader's own error, shared with every caller that waited for it; or the load panicked, or took longer than
+    /// [`Policy::load_timeout`]. A fault of a tier is never an error.
+    pub async fn get_or_load<T, E, F, Fut>(&self, key: impl AsRef<str>, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.entry(key.as_ref()).get_or_load(loader).await
+    }
+
+    /// The values under `keys`, in their order. Those that no tier has are loaded in one call of `batch_loader`, which is
+    /// given the missing keys, each once, and returns what it found by key; `None` for a key that it did not return.
+    ///
+    /// A key whose lease another node holds is loaded here as well, so that no batch ever waits for another, and is then
+    /// stored by that other node only. The load runs in a task of its own.
+    ///
+    /// # Errors
+    /// As [`CachingService::get_or_load`]; then nothing of this batch is stored.
+    pub async fn get_or_load_many<T, E, F, Fut>(
+        &self,
+        keys: &[impl AsRef<str>],
+        batch_loader: F,
+    ) -> Result<Vec<Option<Arc<T>>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce(Vec<String>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<std::collections::HashMap<String, T>, E>> + Send + 'static,
+    {
+        self.inner.get_or_load_many(keys, self.inner.plan(), batch_loader).await
+    }
+
+    /// Removes the value under `key` from every tier of every node.
+    ///
+    /// When it returns, no value that was loaded before the call is or will be stored under the key in any tier that
+    /// could be told ([`Delivery`](crate::Delivery) says which could), and this node does not serve one. If the future is
+    /// dropped half-way, the invalidation is delivered in the background.
+    pub async fn invalidate(&self, key: impl AsRef<str>) -> Receipt {
+        self.invalidate_many(&[key]).await
+    }
+
+    /// Removes the values under `keys` from every tier of every node, as [`CachingService::invalidate`].
+    pub async fn invalidate_many(&self, keys: &[impl AsRef<str>]) -> Receipt {
+        self.inner.invalidate_keys(keys).await
+    }
+
+    /// Removes the values under all keys that match `pattern` (see [`Pattern`]) from every tier of every node.
+    ///
+    /// It takes effect when its record is written; the call returns when the shared tier has been scanned for what can be
+    /// freed. If the future is dropped half-way, both are done in the background.
+    ///
+    /// # Errors
+    /// The pattern is malformed.
+    pub async fn invalidate_pattern(&self, pattern: impl AsRef<str>) -> Result<Receipt, Error> {
+        Ok(self.inner.invalidate_pattern(Pattern::new(pattern)?).await)
+    }
+
+    /// Removes every value of this namespace from every tier of every node, as [`CachingService::invalidate_pattern`].
+    pub async fn clear(&self) -> Receipt {
+        self.inner.clear().await
+    }
+
+    /// The same calls for one key, with a policy of their own.
+    pub fn entry<'a>(&'a self, key: &'a str) -> EntryBuilder<'a> {
+        EntryBuilder::new(&self.inner, key)
+    }
+
+    /// The health of every tier and of the bus. Pings the far tiers, each within the tier timeout. Never fails.
+    pub async fn status(&self) -> Status {
+        self.inner.status().await
+    }
+
+    /// What the service has done since it was built. Asks nobody.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    /// The namespace of the service's keys.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.inner.namespace.as_str()
+    }
+
+    /// Delivers queued invalidations where the tiers can be reached, ends the service's tasks, and closes its tiers. Takes
+    /// at most a few tier timeouts.
+    ///
+    /// Clones of the service go on to answer, from their loaders.
+    pub async fn shutdown(self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl<B> Clone for CachingService<B> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), backends: PhantomData }
+    }
+}
+
+impl<B> fmt::Debug for CachingService<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers: Vec<&str> = self.inner.tier_names().collect();
+        f.debug_struct("CachingService")
+            .field("namespace", &self.inner.namespace.as_str())
+            .field("tiers", &tiers)
+            .finish()
+    }
+}
+
+impl Inner {
+    fn plan(&self) -> Plan {
+        Plan { policy: self.policy.clone(), local_only: false }
+    }
+
+    fn tier_names(&self) -> impl Iterator<Item = &str> {
+        self.near.iter().map(|near| near.name()).chain(self.far.iter().map(|far| far.tier.name()))
+    }
+
+    /// The far tier that nodes share.
+    fn shared(&self) -> Option<&Arc<Far>> {
+        self.far.iter().find(|far| far.shared().is_some())
+    }
+
+    /// Starts the tasks that keep the tiers coherent, unless they run. `connected` is told when the first attempt to reach
+    /// the bus has ended.
+    fn start(&self, connected: Option<tokio::sync::oneshot::Sender<()>>) {
+        let Some(running) = self.tasks.start() else { return };
+        let running = Arc::new(running);
+        for far in &self.far {
+            let (far, coherence, running) = (Arc::clone(far), Arc::clone(&self.coherence), Arc::clone(&running));
+            self.tasks.spawn("recovery", async move {
+                far.recover(&coherence).await;
+                drop(running);
+            });
+        }
+        if let Some(far) = self.shared() {
+            let listener = Listener { coherence: Arc::clone(&self.coherence), heartbeat: self.heartbeat };
+            let (far, running) = (Arc::clone(far), running);
+            self.tasks.spawn("bus", async move {
+                if let Some(shared) = far.shared() {
+                    listener.run(shared.bus(), connected).await;
+                }
+                drop(running);
+            });
+        }
+    }
+
+    /// Takes note of an invalid key, and traces it once per second at the most.
+    fn note_invalid_key(&self, key: &str) {
+        self.counters.invalid_keys.increment();
+        if let Err(error) = Key::check(key) {
+            self.invalid_key_trace.run(self.clock.now(), || {
+                tracing::warn!(target: "cache_aside", %error, "the cache is bypassed");
+            });
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let mut tiers = Vec::with_capacity(1 + self.far.len());
+        if let Some(near) = &self.near {
+            tiers.push(TierStatus {
+                name: near.name(),
+                state: TierState::Up,
+                since: self.started,
+                last_error: None,
+                latency: Some(Duration::ZERO),
+            });
+        }
+        tiers.extend(futures_util::future::join_all(self.far.iter().map(|far| far.status())).await);
+        let queued_invalidations = self.far.iter().map(|far| far.queued()).sum();
+        Status { tiers, bus: self.coherence.bus_status(), queued_invalidations }
+    }
+
+    fn stats(&self) -> Stats {
+        let near = self.near.iter().map(|near| self.near_counters.snapshot(near.name(), near.usage()));
+        let far = self.far.iter().map(|far| far.counters.snapshot(far.tier.name(), far.tier.usage()));
+        self.counters.snapshot(near.chain(far).collect())
+    }
+
+    async fn shutdown(&self) {
+        for far in &self.far {
+            if far.queued() > 0 && far.mend(&self.coherence).await.is_err() {
+                let (tier, queued) = (far.tier.name(), far.queued());
+                tracing::error!(target: "cache_aside", tier, queued, "shut down with invalidations undelivered");
+            }
+        }
+        self.tasks.close();
+        for far in &self.far {
+            far.tier.close().await;
+        }
+    }
+}

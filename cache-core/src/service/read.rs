@@ -1,0 +1,182 @@
+//! Reads of far tiers: what is accepted, and how it is copied into nearer ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::near::Near;
+use super::{Cacheable, Inner, Plan};
+use crate::codec;
+use crate::coherence::Ticket;
+use crate::entry::{Entry, Token, Value};
+use crate::key::Key;
+
+/// What the far tiers say of a key.
+pub(super) enum FarRead<T> {
+    /// A value, or a cached absence.
+    Found(Option<Arc<T>>),
+    /// Nothing that can be used. On the shared tier a fill may replace the entry with this token.
+    Missing { over: Option<Token> },
+}
+
+impl Inner {
+    pub(super) async fn get<T: Cacheable>(&self, key: &str, plan: &Plan) -> Option<Arc<T>> {
+        if plan.local_only {
+            return None;
+        }
+        let Ok(key) = Key::new(key) else {
+            self.note_invalid_key(key);
+            return None;
+        };
+        self.start(None);
+        match self.read_far(&key, plan).await {
+            FarRead::Found(value) => value,
+            FarRead::Missing { .. } => None,
+        }
+    }
+
+    pub(super) async fn get_many<T: Cacheable>(&self, keys: &[impl AsRef<str>], plan: &Plan) -> Vec<Option<Arc<T>>> {
+        let mut values: Vec<Option<Arc<T>>> = Vec::with_capacity(keys.len());
+        let mut missing = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            let key = key.as_ref();
+            values.push(None);
+            match self.look_near(key, plan.policy.schema_version()) {
+                Near::Hit(value) => values[index] = Some(value),
+                Near::Absent => {}
+                Near::Miss => match Key::new(key) {
+                    Ok(key) => missing.push((index, key)),
+                    Err(_) => self.note_invalid_key(key),
+                },
+            }
+        }
+        let keys: Vec<Key> = missing.iter().map(|(_, key)| key.clone()).collect();
+        for ((index, _), read) in missing.iter().zip(self.read_far_many(&keys, plan).await) {
+            if let FarRead::Found(value) = read {
+                values[*index] = value;
+            }
+        }
+        values
+    }
+
+    /// Asks the far tiers for `key`, nearest first.
+    pub(super) async fn read_far<T: Cacheable>(&self, key: &Key, plan: &Plan) -> FarRead<T> {
+        let ticket = self.coherence.epochs.note(key.as_str());
+        let mut over = None;
+        for (depth, far) in self.far.iter().enumerate() {
+            let as_of = self.clock.now();
+            let Some(found) = far.ask(far.tier.get(key)).await else { continue };
+            let Some(entry) = found else {
+                far.counters.misses.increment();
+                continue;
+            };
+            let entry = Entry { as_of, ..entry };
+            let Some(value) = self.accept(key, &entry, plan) else {
+                far.counters.misses.increment();
+                over = Some(entry.token);
+                continue;
+            };
+            far.counters.hits.increment();
+            self.promote(key, &entry, value.clone(), ticket, plan, depth).await;
+            return FarRead::Found(value);
+        }
+        FarRead::Missing { over }
+    }
+
+    /// Asks the far tiers for `keys`: one call to each for all that the nearer ones do not have.
+    pub(super) async fn read_far_many<T: Cacheable>(&self, keys: &[Key], plan: &Plan) -> Vec<FarRead<T>> {
+        let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.epochs.note(key.as_str())).collect();
+        let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing { over: None }).collect();
+        if plan.local_only || keys.is_empty() {
+            return reads;
+        }
+        self.start(None);
+        for (depth, far) in self.far.iter().enumerate() {
+            let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(reads[at], FarRead::Missing { .. })).collect();
+            if open.is_empty() {
+                break;
+            }
+            let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
+            let as_of = self.clock.now();
+            let Some(found) = far.ask(far.tier.get_many(&asked)).await else { continue };
+            for (at, entry) in open.into_iter().zip(found) {
+                let Some(entry) = entry.map(|entry| Entry { as_of, ..entry }) else {
+                    far.counters.misses.increment();
+                    continue;
+                };
+                if let Some(value) = self.accept(&keys[at], &entry, plan) {
+                    far.counters.hits.increment();
+                    self.promote(&keys[at], &entry, value.clone(), tickets[at], plan, depth).await;
+                    reads[at] = FarRead::Found(value);
+                } else {
+                    far.counters.misses.increment();
+                    reads[at] = FarRead::Missing { over: Some(entry.token) };
+                }
+            }
+        }
+        reads
+    }
+
+    /// The value of a far entry, if it may be used: alive, of the right schema, not void, and decodable.
+    pub(super) fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, plan: &Plan) -> Option<Option<Arc<T>>> {
+        let usable = entry.expires > self.clock.now()
+            && entry.schema == plan.policy.schema_version()
+            && !self.coherence.rules.void(key.as_str(), entry.birth);
+        match &entry.value {
+            _ if !usable => None,
+            Value::Absent => Some(None),
+            Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
+                Some(value) => Some(Some(Arc::new(value))),
+                None => {
+                    self.counters.undecodable.increment();
+                    None
+                }
+            },
+            Value::Typed(value) => Arc::clone(value).downcast().ok().map(Some),
+        }
+    }
+
+    fn decode<T: Cacheable>(&self, key: &Key, bytes: &[u8], written_by: u8) -> Option<T> {
+        let codec = self.codec.as_deref().filter(|codec| codec.id() == written_by)?;
+        codec::decode(codec, bytes)
+            .inspect_err(|error| tracing::debug!(target: "cache_aside", %key, error = error as &dyn std::error::Error, "undecodable"))
+            .ok()
+    }
+
+    /// Copies what the far tier at `depth` had into the tiers before it.
+    pub(super) async fn promote<T: Cacheable>(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        value: Option<Arc<T>>,
+        ticket: Ticket,
+        plan: &Plan,
+        depth: usize,
+    ) {
+        let left = entry.expires.since(self.clock.now());
+        for far in self.far.iter().take(depth).filter(|far| far.shared().is_none()) {
+            self.store_unfenced(far, key, entry.clone(), left, ticket).await;
+        }
+        self.insert_near(key, entry, value, ticket, plan.policy.near_ttl(left));
+    }
+
+    /// Puts a value into the near tier, unless something has voided it since `ticket` was taken.
+    pub(super) fn insert_near<T: Cacheable>(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        value: Option<Arc<T>>,
+        ticket: Ticket,
+        ttl: Duration,
+    ) -> bool {
+        let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return true };
+        let value = value.map_or(Value::Absent, |value| Value::Typed(value));
+        let expires = entry.expires.min(self.clock.now() + ttl);
+        let entry = Arc::new(Entry { expires, ..entry.with_value(value) });
+        let birth = entry.birth;
+        let inserted = self.coherence.epochs.insert_if_good(ticket, birth, || near.insert(key, entry, ttl));
+        if !inserted {
+            self.counters.fenced_fills.increment();
+        }
+        inserted
+    }
+}

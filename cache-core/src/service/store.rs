@@ -1,0 +1,116 @@
+//! How a loaded value goes into the tiers: from the far end to the near one, and nowhere once it is void.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::load::Store;
+use super::{Cacheable, Inner, Plan};
+use crate::clock::Timestamp;
+use crate::codec;
+use crate::coherence::{Change, Position, Ticket};
+use crate::entry::{Entry, Token, Value};
+use crate::far::Far;
+use crate::key::Key;
+
+/// What was known when a load began.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) ticket: Ticket,
+    pub(super) birth: Position,
+    pub(super) began: Timestamp,
+}
+
+impl Inner {
+    /// To be noted before the loader is called.
+    pub(super) fn origin(&self, key: &Key) -> Origin {
+        let ticket = self.coherence.epochs.note(key.as_str());
+        Origin { ticket, birth: self.coherence.known(), began: self.clock.now() }
+    }
+
+    /// An entry for a value whose load began at `origin`, to live for `ttl` from now.
+    pub(super) fn entry_of(&self, plan: &Plan, origin: Origin, token: Token, value: Value, ttl: Duration) -> Entry {
+        let now = self.clock.now();
+        Entry {
+            token,
+            as_of: origin.began,
+            cost: now.since(origin.began),
+            birth: origin.birth,
+            schema: plan.policy.schema_version(),
+            ..Entry::new(value, origin.began, now + ttl)
+        }
+    }
+
+    pub(super) fn encode<T: Cacheable>(&self, key: &Key, value: Option<&T>) -> Option<Value> {
+        let Some(value) = value else { return Some(Value::Absent) };
+        let codec = self.codec.as_deref()?;
+        match codec::encode(codec, value) {
+            Ok(bytes) => Some(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
+            Err(error) => {
+                tracing::debug!(target: "cache_aside", %key, error = &error as &dyn std::error::Error, "unencodable");
+                self.counters.unencodable.increment();
+                None
+            }
+        }
+    }
+
+    /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`.
+    pub(super) async fn store<T: Cacheable>(
+        &self,
+        key: &Key,
+        plan: &Plan,
+        store: Store,
+        origin: Origin,
+        value: Option<Arc<T>>,
+    ) {
+        let ttl = plan.policy.draw_ttl(value.is_none());
+        if ttl.is_zero() || matches!(store, Store::Nowhere) {
+            return;
+        }
+        if !self.coherence.epochs.holds(origin.ticket, origin.birth) {
+            self.counters.fenced_fills.increment();
+            return;
+        }
+        let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
+        let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
+        let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
+        if !plan.local_only
+            && !self.far.is_empty()
+            && let Some(encoded) = self.encode(key, value.as_deref())
+        {
+            entry = self.entry_of(plan, origin, token, encoded, ttl);
+            if !self.store_far(key, &entry, ttl, store, origin.ticket).await {
+                self.counters.fenced_fills.increment();
+                return;
+            }
+        }
+        self.insert_near(key, &entry, value, origin.ticket, plan.policy.near_ttl(ttl));
+    }
+
+    /// Stores an encoded entry in the far tiers. False when the shared one refused it.
+    async fn store_far(&self, key: &Key, entry: &Entry, ttl: Duration, store: Store, ticket: Ticket) -> bool {
+        if let Store::Fill(lease) = store
+            && lease.fill(entry.clone(), ttl).await == Some(false)
+        {
+            return false;
+        }
+        for far in self.far.iter().rev().filter(|far| far.shared().is_none()) {
+            self.store_unfenced(far, key, entry.clone(), ttl, ticket).await;
+        }
+        true
+    }
+
+    /// Stores an entry in a tier that cannot fence fills: an invalidation that came while it was stored removes it again.
+    pub(super) async fn store_unfenced(&self, far: &Far, key: &Key, entry: Entry, ttl: Duration, ticket: Ticket) {
+        let birth = entry.birth;
+        if !self.coherence.epochs.holds(ticket, birth) {
+            return;
+        }
+        far.ask(far.tier.set(key, entry, ttl)).await;
+        if !self.coherence.epochs.holds(ticket, birth) {
+            // What could not be removed now is queued, and the tier is not read until it is gone.
+            let _ = far.invalidate(&Change::Keys([key.clone()].into()), &self.coherence).await;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Counters since start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::tier::Usage;
+
+/// What a service has done since it was built.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The tiers, nearest first.
+    pub tiers: Vec<TierStats>,
+    /// Loads that were run.
+    pub loads: u64,
+    /// Loads that gave no value: the loader failed, panicked or timed out.
+    pub load_failures: u64,
+    /// Callers that were given the result of another caller's load.
+    pub coalesced: u64,
+    /// Stale values that were served.
+    pub stale_served: u64,
+    /// Values that were loaded or read, and not stored, because an invalidation came in between.
+    pub fenced_fills: u64,
+    /// Loads that were not stored because another node held the lease for longer than the load timeout.
+    pub lease_timeouts: u64,
+    /// Invalidations (and sets) made on this node.
+    pub invalidations_sent: u64,
+    /// Records of other nodes that were applied on this node.
+    pub invalidations_received: u64,
+    /// Times that the queue of invalidations overflowed and became one `clear`.
+    pub queue_overflows: u64,
+    /// Times that missed records were read from the journal.
+    pub replays: u64,
+    /// Times that the near tier was emptied because the journal no longer reached back.
+    pub resets: u64,
+    /// Calls with an invalid key.
+    pub invalid_keys: u64,
+    /// Far values that could not be decoded.
+    pub undecodable: u64,
+    /// Values that could not be encoded, and so are kept in near tiers only.
+    pub unencodable: u64,
+}
+
+/// What one tier has done.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct TierStats {
+    /// The tier's name.
+    pub name: &'static str,
+    /// Look-ups that found a usable entry.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
+    /// Calls that failed.
+    pub errors: u64,
+    /// Calls that were not made because the tier was down or had invalidations to catch up with.
+    pub skipped: u64,
+    /// Entries given up for want of room, where the tier knows.
+    pub evictions: Option<u64>,
+    /// Entries held, where the tier knows.
+    pub entries: Option<u64>,
+    /// Bytes held, where the tier knows.
+    pub bytes: Option<u64>,
+}
+
+/// A counter that only grows. It orders nothing else, so relaxed access is enough.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) loads: Counter,
+    pub(crate) load_failures: Counter,
+    pub(crate) coalesced: Counter,
+    pub(crate) stale_served: Counter,
+    pub(crate) fenced_fills: Counter,
+    pub(crate) lease_timeouts: Counter,
+    pub(crate) invalidations_sent: Counter,
+    pub(crate) invalidations_received: Counter,
+    pub(crate) queue_overflows: Counter,
+    pub(crate) replays: Counter,
+    pub(crate) resets: Counter,
+    pub(crate) invalid_keys: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) unencodable: Counter,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self, tiers: Vec<TierStats>) -> Stats {
+        Stats {
+            tiers,
+            loads: self.loads.get(),
+            load_failures: self.load_failures.get(),
+            coalesced: self.coalesced.get(),
+            stale_served: self.stale_served.get(),
+            fenced_fills: self.fenced_fills.get(),
+            lease_timeouts: self.lease_timeouts.get(),
+            invalidations_sent: self.invalidations_sent.get(),
+            invalidations_received: self.invalidations_received.get(),
+            queue_overflows: self.queue_overflows.get(),
+            replays: self.replays.get(),
+            resets: self.resets.get(),
+            invalid_keys: self.invalid_keys.get(),
+            undecodable: self.undecodable.get(),
+            unencodable: self.unencodable.get(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct TierCounters {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) errors: Counter,
+    pub(crate) skipped: Counter,
+}
+
+impl TierCounters {
+    pub(crate) fn snapshot(&self, name: &'static str, usage: Usage) -> TierStats {
+        TierStats {
+            name,
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            errors: self.errors.get(),
+            skipped: self.skipped.get(),
+            evictions: usage.evictions,
+            entries: usage.entries,
+            bytes: usage.bytes,
+        }
+    }
+}

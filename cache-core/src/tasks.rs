@@ -1,0 +1,53 @@
+//! The tasks of one service: owned by it, ended with it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+/// Dropping it ends every task.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    set: Mutex<JoinSet<()>>,
+    /// Whether the tasks that run for ever do run: they end with the runtime that they were started on.
+    running: Arc<AtomicBool>,
+    closed: AtomicBool,
+}
+
+impl Tasks {
+    /// Claims the right to start the tasks that run for ever: `None` when they run already, or were ended for good.
+    pub(crate) fn start(&self) -> Option<Running> {
+        if self.running.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(Arc::clone(&self.running)))
+    }
+
+    /// Runs `task` to its end, or to the end of the service. `name` is that of its span.
+    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let span = tracing::debug_span!(target: "cache_aside", "task", name);
+        let mut set = self.lock();
+        while set.try_join_next().is_some() {}
+        set.spawn(task.instrument(span));
+    }
+
+    /// Ends every task.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.lock().abort_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by the tasks that run for ever: when they are gone, they may be started again.
+pub(crate) struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

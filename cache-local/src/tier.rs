@@ -1,0 +1,201 @@
+//! The tier: a moka cache of entries by reference.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cache_core::{CacheTier, Entry, Key, NearTier, Pattern, TierError, Usage};
+use moka::Expiry;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+
+use crate::builder::LocalTierBuilder;
+
+/// The tier in the process: values by reference, in a moka cache (TinyLFU), bounded by entries or bytes.
+///
+/// ```
+/// use cache_local::LocalTier;
+///
+/// let by_count = LocalTier::new(10_000);
+/// let by_size = LocalTier::builder().max_bytes(64 * 1024 * 1024).build();
+/// ```
+pub struct LocalTier {
+    cache: Cache<Key, Stored>,
+    evictions: Arc<AtomicU64>,
+    weighs_bytes: bool,
+}
+
+#[derive(Clone)]
+struct Stored {
+    entry: Arc<Entry>,
+    ttl: Duration,
+}
+
+/// Frees what has run out; whether an entry may be served is decided by the service, against its own clock.
+struct TimeToLive;
+
+impl Expiry<Key, Stored> for TimeToLive {
+    fn expire_after_create(&self, _: &Key, stored: &Stored, _: Instant) -> Option<Duration> {
+        Some(stored.ttl)
+    }
+
+    fn expire_after_update(&self, _: &Key, stored: &Stored, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(stored.ttl)
+    }
+}
+
+impl LocalTier {
+    /// A tier of at most `max_entries` entries. 0 keeps none.
+    #[must_use]
+    pub fn new(max_entries: u64) -> Self {
+        Self::builder().max_entries(max_entries).build()
+    }
+
+    /// A builder, for a bound in bytes.
+    pub const fn builder() -> LocalTierBuilder {
+        LocalTierBuilder::new()
+    }
+
+    pub(crate) fn from_builder(builder: LocalTierBuilder) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&evictions);
+        let cache =
+            Cache::builder().name("cache-aside").expire_after(TimeToLive).eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        let cache = match (builder.max_entries, builder.max_bytes) {
+            (entries, None) => cache.max_capacity(entries.unwrap_or(LocalTierBuilder::DEFAULT_MAX_ENTRIES)),
+            (entries, Some(bytes)) => {
+                // An entry that weighs at least its share of the bytes keeps the number of entries in bounds as well.
+                let share = entries.map_or(0, |entries| bytes.checked_div(entries).unwrap_or(u64::MAX));
+                cache.max_capacity(bytes).weigher(move |key: &Key, stored: &Stored| {
+                    let bytes = (key.as_str().len() as u64).saturating_add(stored.entry.size);
+                    u32::try_from(bytes.max(share)).unwrap_or(u32::MAX)
+                })
+            }
+        };
+        Self { cache: cache.build(), evictions, weighs_bytes: builder.max_bytes.is_some() }
+    }
+}
+
+impl NearTier for LocalTier {
+    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
+        self.cache.get(key).map(|stored| stored.entry)
+    }
+
+    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+        self.cache.insert(key.clone(), Stored { entry, ttl });
+    }
+
+    fn remove(&self, key: &str) -> bool {
+        self.cache.remove(key).is_some()
+    }
+
+    fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {
+        // Collected first, since removals would wait for the iterator's lock.
+        let matching: Vec<Arc<Key>> =
+            self.cache.iter().filter(|(key, stored)| void(key, &stored.entry)).map(|(key, _)| key).collect();
+        matching.iter().map(|key| u64::from(self.remove(key.as_str()))).sum()
+    }
+}
+
+#[async_trait]
+impl CacheTier for LocalTier {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        Ok(self.look_up(key.as_str()).map(|entry| Entry::clone(&entry)))
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
+        self.insert(key, Arc::new(entry), ttl);
+        Ok(())
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        Ok(keys.iter().map(|key| u64::from(self.remove(key.as_str()))).sum())
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        Ok(self.remove_matching(&|key, _| pattern.matches(key.as_str())))
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        Ok(())
+    }
+
+    /// Runs what moka has put off, so that the figures are exact.
+    fn usage(&self) -> Usage {
+        self.cache.run_pending_tasks();
+        let bytes = self.weighs_bytes.then(|| self.cache.weighted_size());
+        Usage::new(Some(self.cache.entry_count()), bytes, Some(self.evictions.load(Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Debug for LocalTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalTier").field("usage", &self.usage()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use cache_core::Value;
+    use cache_core::clock::Timestamp;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn entry(bytes: usize) -> Arc<Entry> {
+        let value = Value::Encoded { bytes: Bytes::from(vec![0; bytes]), codec: 1 };
+        Arc::new(Entry::new(value, Timestamp::ZERO, Timestamp::MAX))
+    }
+
+    fn fill(tier: &LocalTier, count: usize, bytes: usize) {
+        for n in 0..count {
+            tier.insert(&Key::new(format!("k{n}")).unwrap(), entry(bytes), MINUTE);
+        }
+    }
+
+    #[test]
+    fn it_keeps_no_more_entries_than_it_may_and_counts_evictions() {
+        let tier = LocalTier::new(100);
+        fill(&tier, 1_000, 1);
+        let usage = tier.usage();
+        assert_eq!((usage.entries, usage.bytes), (Some(100), None));
+        assert_eq!(usage.evictions, Some(900));
+    }
+
+    #[test]
+    fn it_keeps_no_more_bytes_than_it_may() {
+        let tier = LocalTier::builder().max_bytes(10_000).build();
+        fill(&tier, 1_000, 98);
+        let usage = tier.usage();
+        assert!(usage.bytes.is_some_and(|bytes| (9_000..=10_000).contains(&bytes)), "{usage:?}");
+    }
+
+    #[test]
+    fn both_bounds_hold_together() {
+        let tier = LocalTier::builder().max_bytes(10_000).max_entries(10).build();
+        fill(&tier, 1_000, 1);
+        assert!(tier.usage().entries.is_some_and(|entries| (1..=10).contains(&entries)), "{:?}", tier.usage());
+        let tier = LocalTier::builder().max_bytes(10_000).max_entries(0).build();
+        fill(&tier, 10, 1);
+        assert_eq!(tier.usage().entries, Some(0));
+    }
+
+    #[test]
+    fn it_removes_what_matches() {
+        let tier = LocalTier::new(100);
+        fill(&tier, 20, 1);
+        assert_eq!(tier.remove_matching(&|key, _| key.as_str().starts_with("k1")), 11);
+        assert!(tier.look_up("k1").is_none() && tier.look_up("k2").is_some());
+    }
+}
