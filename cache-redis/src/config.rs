@@ -1,0 +1,158 @@
+//! Settings of the tier.
+
+use std::fmt;
+use std::time::Duration;
+
+use cache_core::Error;
+
+use crate::tier::RedisTier;
+use crate::url::ServerUrl;
+
+/// Settings that were checked.
+pub(crate) struct Config {
+    pub(crate) url: ServerUrl,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) pool_size: usize,
+    pub(crate) journal_max_records: usize,
+    pub(crate) scan_batch: usize,
+}
+
+/// Sets up a [`RedisTier`].
+///
+/// ```
+/// use std::time::Duration;
+/// use cache_redis::RedisTier;
+///
+/// let tier = RedisTier::builder("redis://127.0.0.1:6379/0").response_timeout(Duration::from_millis(200)).build()?;
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until build() is called"]
+pub struct RedisTierBuilder {
+    url: String,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    pool_size: usize,
+    journal_max_records: usize,
+    scan_batch: usize,
+}
+
+impl RedisTierBuilder {
+    /// The largest batch of a scan.
+    const MAX_SCAN_BATCH: usize = 10_000;
+
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_millis(500),
+            pool_size: 4,
+            journal_max_records: 10_000,
+            scan_batch: 500,
+        }
+    }
+
+    /// How long making a connection may take, log-in included. Default: 1 second.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// How long the answer to one command may take. Default: 500 milliseconds.
+    pub fn response_timeout(self, response_timeout: Duration) -> Self {
+        Self { response_timeout, ..self }
+    }
+
+    /// How many connections there are for scans, in addition to the one that all other commands share and the one of the
+    /// bus. They are made when needed. Default: 4.
+    pub fn pool_size(self, pool_size: usize) -> Self {
+        Self { pool_size, ..self }
+    }
+
+    /// About how many records the journal keeps. A node that was cut off for longer than these reach back empties its near
+    /// tiers when it is back. Default: 10,000.
+    pub fn journal_max_records(self, journal_max_records: usize) -> Self {
+        Self { journal_max_records, ..self }
+    }
+
+    /// How many keys a scan looks at in one step: more are faster, and block the server for longer. Default: 500.
+    pub fn scan_batch(self, scan_batch: usize) -> Self {
+        Self { scan_batch, ..self }
+    }
+
+    /// Checks the settings and makes the tier. No connection is made before the first call.
+    ///
+    /// # Errors
+    /// The URL or a setting cannot be used. The error names it and the fix, and shows no password.
+    pub fn build(self) -> Result<RedisTier, Error> {
+        let url = ServerUrl::parse(&self.url)?;
+        at_least_one("connect_timeout", self.connect_timeout.as_millis(), "milliseconds")?;
+        at_least_one("response_timeout", self.response_timeout.as_millis(), "milliseconds")?;
+        at_least_one("pool_size", self.pool_size as u128, "connections")?;
+        at_least_one("journal_max_records", self.journal_max_records as u128, "records")?;
+        at_least_one("scan_batch", self.scan_batch as u128, "keys")?;
+        if self.scan_batch > Self::MAX_SCAN_BATCH {
+            return Err(Error::configuration(format!(
+                "scan_batch is {}; set at most {}, since each batch blocks the server",
+                self.scan_batch,
+                Self::MAX_SCAN_BATCH
+            )));
+        }
+        RedisTier::from_config(&Config {
+            url,
+            connect_timeout: self.connect_timeout,
+            response_timeout: self.response_timeout,
+            pool_size: self.pool_size,
+            journal_max_records: self.journal_max_records,
+            scan_batch: self.scan_batch,
+        })
+    }
+}
+
+fn at_least_one(setting: &str, value: u128, unit: &str) -> Result<(), Error> {
+    if value > 0 { Ok(()) } else { Err(Error::configuration(format!("{setting} is 0 {unit}; set at least 1"))) }
+}
+
+impl fmt::Debug for RedisTierBuilder {
+    /// The URL may hold a password, so it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTierBuilder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .field("pool_size", &self.pool_size)
+            .field("journal_max_records", &self.journal_max_records)
+            .field("scan_batch", &self.scan_batch)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> RedisTierBuilder {
+        RedisTier::builder("redis://user:secret@127.0.0.1")
+    }
+
+    #[test]
+    fn a_bad_setting_is_named_with_the_fix() {
+        let error = |builder: RedisTierBuilder| builder.build().unwrap_err().to_string();
+        assert_eq!(
+            error(builder().connect_timeout(Duration::ZERO)),
+            "connect_timeout is 0 milliseconds; set at least 1"
+        );
+        assert!(error(builder().response_timeout(Duration::from_micros(9))).starts_with("response_timeout is 0"));
+        assert_eq!(error(builder().pool_size(0)), "pool_size is 0 connections; set at least 1");
+        assert!(error(builder().journal_max_records(0)).starts_with("journal_max_records is 0"));
+        assert!(error(builder().scan_batch(0)).starts_with("scan_batch is 0"));
+        assert!(error(builder().scan_batch(10_001)).starts_with("scan_batch is 10001; set at most 10000"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert!(!format!("{:?}", builder()).contains("secret"));
+        let tier = format!("{:?}", builder().build().unwrap());
+        assert!(!tier.contains("secret"), "{tier}");
+        assert!(tier.contains("redis://127.0.0.1"), "{tier}");
+    }
+}

@@ -1,0 +1,103 @@
+//! What is published on the channel.
+//!
+//! `<previous> <position> <record>` when a record was appended, `lease <key>` when a lease that was waited for has ended.
+//! Anyone with access to the server can publish anything, so every length is checked.
+
+use cache_core::Key;
+use cache_core::coherence::{BusMessage, Position, RECORD_MAX_BYTES, Record};
+
+const LEASE: &str = "lease ";
+
+/// The longest message: a record, after two positions of twice twenty digits and a dash each.
+const MAX_BYTES: usize = RECORD_MAX_BYTES + 2 * (20 + 1 + 20 + 1);
+
+/// What to publish when the lease on `key` has ended.
+pub(crate) fn lease_ended(key: &Key) -> String {
+    format!("{LEASE}{key}")
+}
+
+/// Reads a message.
+pub(crate) fn parse(payload: &[u8]) -> BusMessage {
+    try_parse(payload).unwrap_or(BusMessage::Unreadable)
+}
+
+fn try_parse(payload: &[u8]) -> Option<BusMessage> {
+    if payload.len() > MAX_BYTES {
+        return None;
+    }
+    let text = std::str::from_utf8(payload).ok()?;
+    if let Some(key) = text.strip_prefix(LEASE) {
+        return Key::new(key).ok().map(BusMessage::LeaseEnded);
+    }
+    let mut words = text.splitn(3, ' ');
+    let previous: Position = words.next()?.parse().ok()?;
+    let position: Position = words.next()?.parse().ok()?;
+    let record: Record = words.next()?.parse().ok()?;
+    (previous < position).then_some(BusMessage::Appended { previous, position, record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_core::coherence::{Change, NodeId};
+    use proptest::prelude::*;
+
+    fn is_unreadable(payload: &[u8]) -> bool {
+        matches!(parse(payload), BusMessage::Unreadable)
+    }
+
+    #[test]
+    fn an_appended_record_is_read() {
+        let BusMessage::Appended { previous, position, record } = parse(b"1-2 3-4 1 ab clear") else {
+            panic!("an appended record")
+        };
+        assert_eq!((previous, position), (Position::new(1, 2), Position::new(3, 4)));
+        assert_eq!(record, Record { node: NodeId::new(0xab), change: Change::Clear });
+    }
+
+    #[test]
+    fn the_end_of_a_lease_is_read() {
+        for key in ["k", "a b", "lease ", "1-2 3-4 1 ab clear"] {
+            let key = Key::new(key).unwrap();
+            assert!(matches!(parse(lease_ended(&key).as_bytes()), BusMessage::LeaseEnded(read) if read == key));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_unreadable() {
+        for bad in [
+            &b""[..],
+            b"lease",
+            b"lease ",
+            b"lease a\nb",
+            b"1-2",
+            b"1-2 3-4",
+            b"1-2 3-4 ",
+            b"1-2 3 1 ab clear",
+            b"1-2 1-2 1 ab clear",
+            b"3-4 1-2 1 ab clear",
+            b"1-2  3-4 1 ab clear",
+            b"\xff\xfe",
+        ] {
+            assert!(is_unreadable(bad), "{bad:?}");
+        }
+        assert!(is_unreadable(&[b'x'].repeat(MAX_BYTES + 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            parse(&bytes);
+        }
+
+        #[test]
+        fn no_mutation_of_a_message_panics(at in 0usize..40, byte: u8, cut in 0usize..40) {
+            let mut payload = b"1-2 3-4 1 00000000000000ab keys 1 3:abc".to_vec();
+            if let Some(target) = payload.get_mut(at) {
+                *target = byte;
+            }
+            payload.truncate(payload.len().saturating_sub(cut));
+            parse(&payload);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Removing by pattern, a batch at a time.
+
+use cache_core::TierError;
+use redis::Cmd;
+use redis::aio::ConnectionLike;
+
+use crate::error::tier_error;
+
+/// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
+/// what counts.
+///
+/// Each batch is two commands, one after the other's reply, so that the server turns to its other clients in between.
+pub(crate) async fn remove_matching(
+    connection: &mut (impl ConnectionLike + Send),
+    pattern: &str,
+    batch: usize,
+) -> Result<u64, TierError> {
+    let mut removed = 0;
+    let mut cursor = 0;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(batch);
+        let (next, names): (u64, Vec<Vec<u8>>) =
+            scan.query_async(connection).await.map_err(|error| tier_error("SCAN", &error))?;
+        // A batch can be larger than asked for.
+        for names in names.chunks(batch) {
+            let unlinked: u64 =
+                unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))?;
+            removed += unlinked;
+            tokio::task::yield_now().await;
+        }
+        if next == 0 {
+            return Ok(removed);
+        }
+        cursor = next;
+    }
+}
+
+/// The command that removes keys and leaves freeing their memory to a thread of the server.
+pub(crate) fn unlink<N: redis::ToRedisArgs>(names: N) -> Cmd {
+    let mut command = redis::cmd("UNLINK");
+    command.arg(names);
+    command
+}

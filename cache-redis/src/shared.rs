@@ -1,0 +1,93 @@
+//! The tier as one that nodes share: leases, and the journal.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::coherence::{Bus, Position, Record};
+use cache_core::frame::{self, FLAG_AT, Frame};
+use cache_core::{Acquire, Appended, Entry, Key, SharedTier, TierError, Token};
+use redis::Value;
+
+use crate::message::lease_ended;
+use crate::scripts;
+use crate::tier::{RedisTier, encode, millis};
+
+#[async_trait]
+impl SharedTier for RedisTier {
+    async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
+        let over = over.as_ref().map_or(&[][..], |token| token.as_bytes());
+        let mut script = scripts::ACQUIRE.key(self.inner.names().data(key));
+        script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(over);
+        match self.inner.lane.invoke("acquiring a lease", &script).await? {
+            Value::Int(1) => Ok(Acquire::Acquired),
+            Value::Int(0) => Ok(Acquire::Held),
+            Value::BulkString(bytes) => match frame::decode(Bytes::from(bytes)) {
+                Ok(Frame::Entry(entry)) => Ok(Acquire::Found(entry)),
+                _ => Err(unexpected("acquiring a lease")),
+            },
+            _ => Err(unexpected("acquiring a lease")),
+        }
+    }
+
+    async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError> {
+        let mut script = scripts::EXTEND.key(self.inner.names().data(key));
+        script.arg(&held(token)[..]).arg(millis(ttl));
+        self.inner.lane.invoke("extending a lease", &script).await
+    }
+
+    async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::FILL.key(names.data(key));
+        script.arg(&held(token)[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
+        script.arg(&names.channel).arg(lease_ended(key));
+        self.inner.lane.invoke("filling", &script).await
+    }
+
+    async fn release(&self, key: &Key, token: Token) -> Result<(), TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::RELEASE.key(names.data(key));
+        script.arg(&held(token)[..]).arg(&names.channel).arg(lease_ended(key));
+        self.inner.lane.invoke("releasing a lease", &script).await
+    }
+
+    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::PUT.key(&names.journal);
+        script.key(names.data(key));
+        script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        script.arg(&encode(&entry)?[..]).arg(millis(ttl));
+        let (previous, position) = self.inner.lane.invoke("storing with a record", &script).await?;
+        appended(previous, position, Vec::new())
+    }
+
+    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::INVALIDATE.key(&names.journal);
+        for key in keys {
+            script.key(names.data(key));
+        }
+        script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        let (previous, position, removed): (String, String, Vec<i64>) =
+            self.inner.lane.invoke("invalidating", &script).await?;
+        appended(previous, position, removed.into_iter().map(|count| count != 0).collect())
+    }
+
+    fn bus(&self) -> &dyn Bus {
+        self
+    }
+}
+
+/// What a key holds while the lease with `token` is on it, up to the flag.
+fn held(token: Token) -> Bytes {
+    frame::encode_lease(token).slice(..FLAG_AT)
+}
+
+fn appended(previous: String, position: String, removed: Vec<bool>) -> Result<Appended, TierError> {
+    let read = |text: String| text.parse::<Position>().map_err(|error| TierError::unavailable(error.to_string()));
+    Ok(Appended { previous: read(previous)?, position: read(position)?, removed })
+}
+
+fn unexpected(action: &str) -> TierError {
+    TierError::unavailable(format!("{action} failed: the answer was not understood"))
+}

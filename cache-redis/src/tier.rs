@@ -1,0 +1,211 @@
+//! The tier as a store of entries.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::frame::{self, Frame};
+use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
+use redis::Value;
+
+use crate::config::{Config, RedisTierBuilder};
+use crate::counters::{Counters, Counts};
+use crate::lane::Lane;
+use crate::names::Names;
+use crate::scan;
+use crate::topology::Topology;
+
+/// The longest command, in keys: a longer one would hold the server up for more than a millisecond.
+const KEYS_PER_COMMAND: usize = 1_000;
+
+/// The longest time to live, in milliseconds: 35,000 years, which is still far from what Redis refuses.
+const MAX_TTL_MILLIS: u64 = 1 << 50;
+
+/// Entries in Redis, shared by every node of a namespace. Cloning it gives another handle to the same tier.
+///
+/// All commands go over one shared connection, made when first needed. While there is none, calls fail at once, and a task
+/// reconnects. Dropping the future of a call is safe: the command may or may not have run, and the connection stays usable.
+///
+/// The tier may be used from several Tokio runtimes; when the one that holds the connection ends, the next call connects
+/// again.
+///
+/// Bytes under one of its keys that this crate did not write are a miss: they say neither when they were written nor for
+/// how long they hold.
+#[derive(Clone)]
+pub struct RedisTier {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) lane: Lane,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) journal_max_records: usize,
+    names: OnceLock<Names>,
+    scan_batch: usize,
+}
+
+impl RedisTier {
+    /// A tier on the server at `url`, `redis://[user:password@]host[:port][/database]`, with the default settings. No
+    /// connection is made before the first call.
+    ///
+    /// # Errors
+    /// The URL cannot be used. The error names the fix and shows no password.
+    pub fn new(url: impl Into<String>) -> Result<Self, Error> {
+        Self::builder(url).build()
+    }
+
+    /// Sets up a tier on the server at `url`.
+    pub fn builder(url: impl Into<String>) -> RedisTierBuilder {
+        RedisTierBuilder::new(url.into())
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self, Error> {
+        let topology = Arc::new(Topology::new(config)?);
+        let counts = Arc::new(Counts::default());
+        let inner = Inner {
+            lane: Lane::new(Arc::clone(&topology), Arc::clone(&counts)),
+            topology,
+            counts,
+            journal_max_records: config.journal_max_records,
+            names: OnceLock::new(),
+            scan_batch: config.scan_batch,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Counts since the tier was made.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner.counts.read()
+    }
+}
+
+impl Inner {
+    pub(crate) fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::new(Namespace::default(), self.topology.database()))
+    }
+
+    fn decode(&self, reply: Value) -> Option<Entry> {
+        let Value::BulkString(bytes) = reply else { return None };
+        match frame::decode(Bytes::from(bytes)) {
+            Ok(Frame::Entry(entry)) => Some(entry),
+            Ok(Frame::Foreign(_)) => {
+                self.counts.foreign();
+                None
+            }
+            Ok(_) => None,
+            Err(reason) => {
+                self.counts.undecodable(&reason);
+                None
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl CacheTier for RedisTier {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn bind(&self, namespace: &Namespace) -> Result<(), TierError> {
+        let new = || Names::new(namespace.clone(), self.inner.topology.database());
+        let bound = &self.inner.names.get_or_init(new).namespace;
+        if bound == namespace {
+            return Ok(());
+        }
+        Err(TierError::refused(format!(
+            "this RedisTier serves namespace \"{bound}\" and cannot serve \"{namespace}\" too; make a RedisTier for each"
+        )))
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.inner.names().data(key));
+        let reply = self.inner.lane.query("GET", &command).await?;
+        Ok(self.inner.decode(reply))
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
+        let frame = encode(&entry)?;
+        let mut command = redis::cmd("SET");
+        command.arg(self.inner.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(ttl));
+        self.inner.lane.query("SET", &command).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        let mut removed = 0;
+        for keys in keys.chunks(KEYS_PER_COMMAND) {
+            let names: Vec<String> = keys.iter().map(|key| self.inner.names().data(key)).collect();
+            removed += self.inner.lane.query::<u64>("UNLINK", &scan::unlink(names)).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        let mut connection = self.inner.lane.check_out().await?;
+        let pattern = self.inner.names().data_matching(pattern);
+        scan::remove_matching(&mut connection, &pattern, self.inner.scan_batch).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {
+        let mut entries = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS_PER_COMMAND) {
+            let mut command = redis::cmd("MGET");
+            for key in keys {
+                command.arg(self.inner.names().data(key));
+            }
+            let replies: Vec<Value> = self.inner.lane.query("MGET", &command).await?;
+            if replies.len() != keys.len() {
+                return Err(TierError::unavailable("MGET was answered with the wrong number of values"));
+            }
+            entries.extend(replies.into_iter().map(|reply| self.inner.decode(reply)));
+        }
+        Ok(entries)
+    }
+
+    async fn set_many(&self, entries: Vec<(Key, Entry, Duration)>) -> Result<(), TierError> {
+        for entries in entries.chunks(KEYS_PER_COMMAND) {
+            let mut batch = redis::Pipeline::with_capacity(entries.len());
+            for (key, entry, ttl) in entries {
+                let frame = encode(entry)?;
+                batch.cmd("SET").arg(self.inner.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(*ttl)).ignore();
+            }
+            self.inner.lane.query_all::<()>("SET", &batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        self.inner.lane.query("PING", &redis::cmd("PING")).await
+    }
+
+    fn shared(&self) -> Option<&dyn SharedTier> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        self.inner.lane.close();
+    }
+}
+
+pub(crate) fn encode(entry: &Entry) -> Result<Bytes, TierError> {
+    frame::encode(entry).map_err(|error| TierError::refused(error.to_string()))
+}
+
+/// A time to live as Redis takes it, which refuses zero.
+pub(crate) fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_TTL_MILLIS)
+}
+
+impl fmt::Debug for RedisTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTier")
+            .field("server", &self.inner.topology.shown())
+            .field("namespace", &self.inner.names.get().map(|names| names.namespace.as_str()))
+            .finish_non_exhaustive()
+    }
+}
