@@ -1,0 +1,71 @@
+//! What the black-box tests share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cache_aside::{BusStatus, CachingService, LocalTier, Policy, RedisTier};
+use tokio::sync::Notify;
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+/// A node with both tiers, as an application would build it, with timings that suit tests.
+pub(crate) async fn node(url: &str) -> CachingService {
+    node_builder(url).build().await.unwrap()
+}
+
+pub(crate) fn node_builder(url: &str) -> cache_aside::CachingServiceBuilder {
+    CachingService::builder()
+        .local(LocalTier::new(1_000))
+        .remote(RedisTier::new(url).unwrap())
+        .default_policy(Policy::new(MINUTE))
+}
+
+pub(crate) async fn local_only() -> CachingService {
+    CachingService::builder().local(LocalTier::new(1_000)).build().await.unwrap()
+}
+
+/// Waits until `condition` holds. The bound only ends a test that would hang.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub(crate) async fn hears_invalidations(service: &CachingService) {
+    eventually("the bus is healthy", || async { service.status().await.bus == BusStatus::Healthy }).await;
+}
+
+/// A loader that stands still until it is let go, and counts its runs.
+#[derive(Clone, Default)]
+pub(crate) struct Gate {
+    started: Arc<Notify>,
+    released: Arc<Notify>,
+    runs: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    pub(crate) async fn pass(&self) {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        self.started.notify_one();
+        self.released.notified().await;
+    }
+
+    /// Completes when a loader has reached the gate.
+    pub(crate) async fn reached(&self) {
+        self.started.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        self.released.notify_one();
+    }
+
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+}
