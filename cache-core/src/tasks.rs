@@ -32,10 +32,11 @@ impl Tasks {
         set.spawn(task.instrument(span));
     }
 
-    /// Ends every task.
-    pub(crate) fn close(&self) {
+    /// Ends every task, and returns when all have ended. Those that run for ever are not started again.
+    pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.lock().abort_all();
+        let mut set = std::mem::take(&mut *self.lock());
+        set.shutdown().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {

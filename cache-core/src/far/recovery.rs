@@ -44,6 +44,20 @@ impl Far {
         Ok(())
     }
 
+    /// Delivers what the tier is owed, trying for up to three timeouts. To be called when [`Far::recover`] has ended.
+    pub(crate) async fn settle(&self, coherence: &Coherence) {
+        let attempts = async {
+            while self.backlog.load(Ordering::Acquire) && self.mend(coherence).await.is_err() {
+                // Not on the service's clock: like the bound, it is there for a peer that does not answer.
+                tokio::time::sleep(WAITS.0).await;
+            }
+        };
+        if tokio::time::timeout(self.timeout * 3, attempts).await.is_err() {
+            let (tier, queued) = (self.tier.name(), self.queued());
+            tracing::error!(target: "cache_aside", tier, queued, "shut down with invalidations undelivered");
+        }
+    }
+
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
         loop {
             let Some(change) = self.take_queued() else { return Ok(()) };

@@ -218,8 +218,9 @@ impl<B: Backends> CachingService<B> {
         self.inner.namespace.as_str()
     }
 
-    /// Delivers queued invalidations where the tiers can be reached, ends the service's tasks, and closes its tiers. Takes
-    /// at most a few tier timeouts.
+    /// Ends the service's tasks, delivers queued invalidations, and closes the tiers. A tier that is away is tried for up
+    /// to three tier timeouts; what could not be delivered then is traced as an error. Loads that are under way fail with
+    /// [`LoadError::Cancelled`].
     ///
     /// Clones of the service go on to answer, from their loaders.
     pub async fn shutdown(self) {
@@ -314,14 +315,10 @@ impl Inner {
     }
 
     async fn shutdown(&self) {
+        // First, so that nobody else delivers at the same time.
+        self.tasks.close().await;
         for far in &self.far {
-            if far.queued() > 0 && far.mend(&self.coherence).await.is_err() {
-                let (tier, queued) = (far.tier.name(), far.queued());
-                tracing::error!(target: "cache_aside", tier, queued, "shut down with invalidations undelivered");
-            }
-        }
-        self.tasks.close();
-        for far in &self.far {
+            far.settle(&self.coherence).await;
             far.tier.close().await;
         }
     }
