@@ -129,7 +129,7 @@ async fn while_isolated_a_node_serves_near_entries_no_longer_than_the_isolated_t
     let clock = ManualClock::new();
     let cache = CachingService::builder()
         .local(LocalTier::new(100))
-        .remote(RedisTier::new(&redis.url()).unwrap())
+        .remote(RedisTier::new(redis.url()).unwrap())
         .clock(clock.clone())
         .isolated_ttl(Duration::from_secs(10))
         .build()
