@@ -304,3 +304,20 @@ async fn a_policy_with_a_ttl_of_zero_stores_nothing() {
     assert_eq!(a.get::<u32>("k").await, None);
     eventually("the lease was given back", || async { redis.cli(&["EXISTS", "cache:k"]) == "0" }).await;
 }
+
+#[tokio::test]
+async fn a_caller_that_wants_a_value_replaces_a_cached_absence() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let absent = a
+        .entry("k")
+        .negative_ttl(support::MINUTE)
+        .get_or_load_optional::<u32, _, _, _>(|| async { Ok::<_, Infallible>(None) });
+    assert_eq!(absent.await.unwrap(), None);
+    assert_eq!(b.get::<u32>("k").await, None);
+    assert_eq!(b.stats().tiers[1].hits, 1, "the absence itself was read");
+    assert_eq!(*b.get_or_load("k", || async { Ok::<_, Infallible>(1_u32) }).await.unwrap(), 1);
+    let again = b.get_or_load("k", || async { Err::<u32, _>("loaded again") }).await;
+    assert_eq!(*again.unwrap(), 1);
+    assert_eq!(redis.cli(&["GETRANGE", "cache:k", "3", "3"]), "V");
+}

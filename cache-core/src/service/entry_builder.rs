@@ -78,9 +78,9 @@ impl<'a> EntryBuilder<'a> {
         self.policy.as_ref().unwrap_or(&self.inner.policy).schema_version()
     }
 
-    fn plan(self) -> Plan {
+    fn plan(self, optional: bool) -> Plan {
         let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
-        Plan { policy, local_only: self.local_only }
+        Plan { policy, local_only: self.local_only, optional }
     }
 
     /// As [`CachingService::get`](super::CachingService::get).
@@ -91,7 +91,7 @@ impl<'a> EntryBuilder<'a> {
             Near::Miss => {
                 let (inner, key) = (self.inner, self.key);
                 // Boxed, so that the future of a hit stays small.
-                Box::pin(async move { inner.get(key, &self.plan()).await }).await
+                Box::pin(async move { inner.get(key, &self.plan(true)).await }).await
             }
         }
     }
@@ -99,7 +99,7 @@ impl<'a> EntryBuilder<'a> {
     /// As [`CachingService::set`](super::CachingService::set).
     pub async fn set<T: Cacheable>(self, value: T) -> Receipt {
         let (inner, key) = (self.inner, self.key);
-        inner.set(key, value, &self.plan()).await
+        inner.set(key, value, &self.plan(true)).await
     }
 
     /// As [`CachingService::invalidate`](super::CachingService::invalidate).
@@ -123,7 +123,7 @@ impl<'a> EntryBuilder<'a> {
         }
         let (inner, key) = (self.inner, self.key);
         let load = move || async move { loader().await.map(Some) };
-        Box::pin(inner.load_detached(key, self.plan(), false, load)).await.map(present)
+        Box::pin(inner.load_detached(key, self.plan(false), load)).await.map(present)
     }
 
     /// As [`EntryBuilder::get_or_load`], for a source that may have no value: `None` is stored only with a
@@ -144,7 +144,7 @@ impl<'a> EntryBuilder<'a> {
             Near::Miss => {}
         }
         let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_detached(key, self.plan(), true, loader)).await
+        Box::pin(inner.load_detached(key, self.plan(true), loader)).await
     }
 
     /// As [`EntryBuilder::get_or_load`], for a loader that borrows: it runs in the caller's task. If the caller goes away,
@@ -164,7 +164,7 @@ impl<'a> EntryBuilder<'a> {
         }
         let (inner, key) = (self.inner, self.key);
         let load = move || async move { loader().await.map(Some) };
-        Box::pin(inner.load_inline(key, self.plan(), false, load)).await.map(present)
+        Box::pin(inner.load_inline(key, self.plan(false), load)).await.map(present)
     }
 
     /// As [`EntryBuilder::get_or_load_optional`], for a loader that borrows: see [`EntryBuilder::get_or_load_inline`].
@@ -184,7 +184,7 @@ impl<'a> EntryBuilder<'a> {
             Near::Miss => {}
         }
         let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_inline(key, self.plan(), true, loader)).await
+        Box::pin(inner.load_inline(key, self.plan(true), loader)).await
     }
 
     /// Invalidates the key, then loads it anew: callers that come meanwhile wait for this load.

@@ -21,7 +21,6 @@ impl Inner {
         self: &Arc<Self>,
         key: &str,
         plan: Plan,
-        optional: bool,
         load: impl FnOnce() -> Fut + Send + 'static,
     ) -> Outcome<T, E>
     where
@@ -32,7 +31,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.flights.join::<T, E>(&key, optional, self.coherence.known()) {
+            match self.coherence.flights.join::<T, E>(&key, plan.optional, self.coherence.known()) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();
@@ -43,7 +42,7 @@ impl Inner {
                     let follower = leader.follow();
                     let inner = Arc::clone(self);
                     let flight = async move {
-                        let outcome = inner.resolve(&key, &plan, optional, load).await;
+                        let outcome = inner.resolve(&key, &plan, load).await;
                         leader.end(outcome);
                     };
                     self.tasks.spawn("load", in_scope(flight));
@@ -58,7 +57,6 @@ impl Inner {
         self: &Arc<Self>,
         key: &str,
         plan: Plan,
-        optional: bool,
         load: impl FnOnce() -> Fut + Send,
     ) -> Outcome<T, E>
     where
@@ -69,7 +67,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.flights.join::<T, E>(&key, optional, self.coherence.known()) {
+            match self.coherence.flights.join::<T, E>(&key, plan.optional, self.coherence.known()) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();
@@ -77,7 +75,7 @@ impl Inner {
                     }
                 }
                 Role::Leads(leader) => {
-                    let outcome = self.resolve(&key, &plan, optional, load).await;
+                    let outcome = self.resolve(&key, &plan, load).await;
                     leader.end(outcome.clone());
                     return outcome;
                 }
@@ -98,7 +96,6 @@ impl Inner {
         self: &Arc<Self>,
         key: &Key,
         plan: &Plan,
-        optional: bool,
         load: impl FnOnce() -> Fut + Send,
     ) -> Outcome<T, E>
     where
@@ -108,27 +105,23 @@ impl Inner {
         // The flight before this one may have ended since the caller looked.
         match self.peek_near(key.as_str(), plan.policy.schema_version()) {
             Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent if optional => return Ok(None),
+            Near::Absent if plan.optional => return Ok(None),
             Near::Absent | Near::Miss => {}
         }
         let mut over = None;
         if !plan.local_only {
             match self.read_far(key, plan).await {
-                FarRead::Found(Some(value)) => return Ok(Some(value)),
-                FarRead::Found(None) if optional => return Ok(None),
-                FarRead::Found(None) => {}
+                FarRead::Found(value) => return Ok(value),
                 FarRead::Missing { over: token } => over = token,
             }
         }
-        let lease = match self.permit(key, plan, over).await {
-            Permit::Filled(Some(value)) => return Ok(Some(value)),
-            Permit::Filled(None) if optional => return Ok(None),
+        let store = match self.permit(key, plan, over).await {
+            Permit::Filled(value) => return Ok(value),
             Permit::Lease(lease) => Store::Fill(lease),
             Permit::Unshared => Store::Unshared,
-            // Somebody cached an absence, and this caller wants it loaded: no lease, so nothing is stored.
-            Permit::Filled(None) | Permit::Barred => Store::Nowhere,
+            Permit::Barred => Store::Nowhere,
         };
-        self.load_and_store(key, plan, lease, load).await
+        self.load_and_store(key, plan, store, load).await
     }
 
     async fn load_and_store<T, E, Fut>(

@@ -86,6 +86,8 @@ struct Plan {
     policy: Policy,
     /// Far tiers are left out.
     local_only: bool,
+    /// Whether a cached absence is an answer, or as good as nothing.
+    optional: bool,
 }
 
 impl<B: Backends> CachingService<B> {
@@ -246,7 +248,7 @@ impl<B> fmt::Debug for CachingService<B> {
 
 impl Inner {
     fn plan(&self) -> Plan {
-        Plan { policy: self.policy.clone(), local_only: false }
+        Plan { policy: self.policy.clone(), local_only: false, optional: true }
     }
 
     fn tier_names(&self) -> impl Iterator<Item = &str> {

@@ -123,7 +123,7 @@ impl Inner {
             && !self.coherence.rules.void(key.as_str(), entry.birth);
         match &entry.value {
             _ if !usable => None,
-            Value::Absent => Some(None),
+            Value::Absent => plan.optional.then_some(None),
             Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
                 Some(value) => Some(Some(Arc::new(value))),
                 None => {
