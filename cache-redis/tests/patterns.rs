@@ -1,4 +1,5 @@
 //! Patterns mean on the tier, in `cache_core::Pattern` and on the server the same.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod support;
 
