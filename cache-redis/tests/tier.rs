@@ -8,7 +8,8 @@ use std::time::Duration;
 use cache_core::clock::Timestamp;
 use cache_core::{CacheTier, Entry, Namespace, SharedTier, Value, frame};
 use cache_redis::RedisTier;
-use support::{TTL, entry, key, keys, payload, raw, start, store, time_to_live, token};
+use cache_testing::RedisServer;
+use support::{TTL, entry, key, keys, payload, raw, start, store, subscribe, time_to_live, token};
 
 #[tokio::test]
 async fn an_entry_is_stored_for_its_time_to_live_and_comes_back_whole() {
@@ -137,6 +138,21 @@ async fn the_database_comes_from_the_url() {
     tier.set(&key("k"), entry("v"), TTL).await.unwrap();
     assert_eq!(raw(&server, "cache:k"), None);
     assert!(tier.get(&key("k")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let folder = std::env::temp_dir().join(format!("cache-redis-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let socket = folder.join("redis.sock").display().to_string();
+    let server = RedisServer::builder().directive("unixsocket", &socket).start();
+    let tier = RedisTier::new(format!("unix://{socket}?db=2")).unwrap();
+    tier.set(&key("k"), entry("v"), TTL).await.unwrap();
+    assert!(tier.get(&key("k")).await.unwrap().is_some());
+    assert_eq!(tier.clear().await.unwrap(), 1);
+    subscribe(&tier).await;
+    drop(server);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]
