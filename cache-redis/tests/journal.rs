@@ -86,6 +86,20 @@ async fn a_broken_journal_does_not_keep_keys_from_being_removed() {
 }
 
 #[tokio::test]
+async fn a_full_server_still_invalidates() {
+    let (server, tier) = start();
+    tier.set(&key("k"), entry("v"), TTL).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let first = tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(first.removed, [true]);
+    let second = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(second.previous, first.position);
+    let error = tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    assert!(!error.is_outage() && error.to_string().contains("OOM"), "{error}");
+    assert_eq!(server.cli(&["XLEN", JOURNAL]), "2", "no record without its value");
+}
+
+#[tokio::test]
 async fn the_journal_is_bounded() {
     let (server, _) = start();
     let tier = RedisTier::builder(server.url()).journal_max_records(100).build().unwrap();
