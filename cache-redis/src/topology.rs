@@ -28,6 +28,8 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        #[cfg(feature = "tls")]
+        choose_cryptography();
         let unusable = |error: &dyn std::fmt::Display| Error::configuration(format!("{}: {error}", config.url.shown));
         let server = server(&config.url.connection);
         let limits = limits(config.connect_timeout, config.response_timeout);
@@ -92,6 +94,15 @@ impl Topology {
         tokio::time::timeout(self.connect_timeout, connecting)
             .await
             .map_err(|_| TierError::timed_out(format!("connecting took more than {:?}", self.connect_timeout)))
+    }
+}
+
+/// The TLS library panics when several of its cryptography providers are compiled in and the process has chosen none.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that someone else has chosen in the meantime.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

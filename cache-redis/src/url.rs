@@ -3,7 +3,7 @@
 use cache_core::Error;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
-const SCHEMES: [&str; 5] = ["redis", "rediss", "unix", "redis+unix", "valkey"];
+const SCHEMES: [&str; 7] = ["redis", "rediss", "unix", "redis+unix", "valkey", "valkeys", "valkey+unix"];
 const FIX: &str = "write redis://[user:password@]host[:port][/database], with special characters in user and password \
                    percent-encoded, or unix:///path/to/socket[?db=0]";
 

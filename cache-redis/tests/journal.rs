@@ -1,0 +1,268 @@
+//! The journal and the bus, on a real server.
+
+mod support;
+
+use std::time::Duration;
+
+use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
+use cache_core::frame::Frame;
+use cache_core::{CacheTier, Key, Namespace, Pattern, SharedTier};
+use cache_redis::RedisTier;
+use support::{TTL, announced, entry, key, keys, payload, raw, record, start, stored_frame, subscribe, time_to_live};
+
+const JOURNAL: &str = "{test}!journal";
+
+#[tokio::test]
+async fn an_invalidation_removes_records_and_announces_as_one() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    tier.set(&key("a"), entry("v"), TTL).await.unwrap();
+    tier.set(&key("c"), entry("v"), TTL).await.unwrap();
+    let all = keys(["a", "b", "c"]);
+
+    let first = tier.invalidate(&all, &record(&all)).await.unwrap();
+    let second = tier.invalidate(&[], &record(&keys(["z"]))).await.unwrap();
+
+    assert_eq!(first.removed, [true, false, true]);
+    assert_eq!(first.previous, Position::START);
+    assert_eq!(second.previous, first.position);
+    assert!(second.position > first.position);
+    assert_eq!(raw(&server, "test:a"), None);
+    let heard = announced(&mut *bus).await;
+    let [BusMessage::Appended { previous, position, record: heard_first }, BusMessage::Appended { .. }] = &heard[..]
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!((*previous, *position, heard_first), (first.previous, first.position, &record(&all)));
+    assert_eq!(bus.last_position().await.unwrap(), second.position);
+}
+
+#[tokio::test]
+async fn a_put_stores_an_entry_born_at_its_record() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let before = tier.invalidate(&[], &record(&keys(["z"]))).await.unwrap();
+
+    let appended = tier.put(&key("k"), entry("value"), TTL, &record(&keys(["k"]))).await.unwrap();
+
+    assert_eq!(appended.previous, before.position);
+    assert!(appended.removed.is_empty());
+    let Frame::Entry(stored) = stored_frame(&server, "test:k") else { panic!("an entry") };
+    let mut expected = entry("value");
+    expected.birth = appended.position;
+    assert_eq!(format!("{stored:?}"), format!("{expected:?}"));
+    assert_eq!(payload(Some(&stored)), Some("value"));
+    assert!((50_000..=60_000).contains(&time_to_live(&server, "test:k")));
+    let heard = announced(&mut *bus).await;
+    assert!(matches!(&heard[..], [_, BusMessage::Appended { position, .. }] if *position == appended.position));
+}
+
+#[tokio::test]
+async fn the_birth_is_exact_up_to_the_largest_exact_double() {
+    let (server, tier) = start();
+    for (id, next) in [
+        ("9007199254740990-9007199254740989", Position::new(9_007_199_254_740_990, 9_007_199_254_740_990)),
+        ("9007199254740990-9007199254740991", Position::new(9_007_199_254_740_990, 9_007_199_254_740_992)),
+        ("9007199254740991-254", Position::new(9_007_199_254_740_991, 255)),
+        ("9007199254740991-4294967295", Position::new(9_007_199_254_740_991, 4_294_967_296)),
+    ] {
+        server.cli(&["XADD", JOURNAL, id, "record", "x"]);
+        let appended = tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap();
+        assert_eq!(appended.position, next);
+        assert_eq!(tier.get(&key("k")).await.unwrap().unwrap().birth, next);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_journal_does_not_keep_keys_from_being_removed() {
+    let (server, tier) = start();
+    tier.set(&key("k"), entry("v"), TTL).await.unwrap();
+    server.cli(&["SET", JOURNAL, "no stream"]);
+    let error = tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap_err();
+    assert!(!error.is_outage() && error.to_string().contains("WRONGTYPE"), "{error}");
+    assert_eq!(raw(&server, "test:k"), None);
+    tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    assert_eq!(raw(&server, "test:k"), None, "no value without its record");
+}
+
+#[tokio::test]
+async fn a_full_server_still_invalidates() {
+    let (server, tier) = start();
+    tier.set(&key("k"), entry("v"), TTL).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let first = tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(first.removed, [true]);
+    let second = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(second.previous, first.position);
+    let error = tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    assert!(!error.is_outage() && error.to_string().contains("OOM"), "{error}");
+    assert_eq!(server.cli(&["XLEN", JOURNAL]), "2", "no record without its value");
+}
+
+#[tokio::test]
+async fn the_journal_is_bounded() {
+    let (server, _) = start();
+    let tier = RedisTier::builder(server.url()).journal_max_records(100).build().unwrap();
+    tier.bind(&Namespace::new("test").unwrap()).unwrap();
+    for _ in 0..1_000 {
+        tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    }
+    let length: u64 = server.cli(&["XLEN", JOURNAL]).parse().unwrap();
+    // Redis trims whole nodes of the stream, of 100 entries each.
+    assert!((100..=200).contains(&length), "{length}");
+}
+
+#[tokio::test]
+async fn every_kind_of_record_comes_back() {
+    let (_server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let node = NodeId::new(u64::MAX);
+    let written = [
+        Change::Keys(keys(["a b", "é", "3:x"]).as_slice().into()),
+        Change::Pattern(Pattern::new("user:*:[a-z]").unwrap()),
+        Change::Clear,
+    ]
+    .map(|change| Record { node, change });
+    for record in &written {
+        tier.invalidate(&[], record).await.unwrap();
+    }
+    let page = bus.read_after(Position::START, 10).await.unwrap();
+    let read: Vec<_> = page.records.iter().map(|(_, record)| record.clone().unwrap()).collect();
+    assert_eq!(read, written);
+    let heard: Vec<_> = announced(&mut *bus)
+        .await
+        .into_iter()
+        .map(|message| match message {
+            BusMessage::Appended { record, .. } => record,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(heard, written);
+}
+
+#[tokio::test]
+async fn the_journal_is_read_in_pages_after_a_position() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let empty = bus.read_after(Position::START, 10).await.unwrap();
+    assert!(empty.oldest.is_none() && empty.records.is_empty());
+    assert_eq!(bus.last_position().await.unwrap(), Position::START);
+
+    let mut positions = Vec::new();
+    for _ in 0..5 {
+        positions.push(tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap().position);
+    }
+    server.cli(&["XADD", JOURNAL, "*", "record", "not a record"]);
+    server.cli(&["XADD", JOURNAL, "*", "other", "1 ab clear"]);
+    server.cli(&["XADD", JOURNAL, "*", "record", "1 ab clear", "more", "x"]);
+
+    let page = bus.read_after(positions[0], 3).await.unwrap();
+    assert_eq!(page.oldest, Some(positions[0]));
+    assert_eq!(page.records.iter().map(|(position, _)| *position).collect::<Vec<_>>(), positions[1..4]);
+    let rest = bus.read_after(positions[4], 10).await.unwrap();
+    assert_eq!(rest.records.iter().map(|(_, record)| record.is_some()).collect::<Vec<_>>(), [false; 3]);
+    server.cli(&["XTRIM", JOURNAL, "MAXLEN", "1"]);
+    let page = bus.read_after(positions[0], 10).await.unwrap();
+    assert!(page.oldest.unwrap() > positions[4]);
+    assert_eq!(page.records.len(), 1);
+}
+
+#[tokio::test]
+async fn a_journal_of_another_type_is_an_error_for_its_reader() {
+    let (server, tier) = start();
+    server.cli(&["SET", JOURNAL, "no stream"]);
+    let mut bus = subscribe(&tier).await;
+    assert!(!bus.last_position().await.unwrap_err().is_outage());
+    assert!(!bus.read_after(Position::START, 1).await.unwrap_err().is_outage());
+}
+
+#[tokio::test]
+async fn what_anyone_else_publishes_is_unreadable() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    for message in ["", "hello", "1-1 2-2 9 ab clear", "2-2 1-1 1 ab clear"] {
+        server.cli(&["PUBLISH", "{test}!bus", message]);
+        assert!(matches!(bus.next().await, Some(BusMessage::Unreadable)), "{message:?}");
+    }
+    assert!(bus.try_next().is_none());
+}
+
+#[tokio::test]
+async fn a_message_is_ready_before_the_reply_that_follows_it() {
+    let (_server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    for round in 0..500 {
+        let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+        assert_eq!(bus.last_position().await.unwrap(), appended.position);
+        let ready = bus.try_next();
+        assert!(
+            matches!(ready, Some(BusMessage::Appended { position, .. }) if position == appended.position),
+            "round {round}: {ready:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_ends_the_messages_after_those_that_arrived() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    bus.last_position().await.unwrap();
+    server.kill();
+    assert!(matches!(bus.next().await, Some(BusMessage::Appended { .. })));
+    assert!(bus.next().await.is_none());
+    assert!(bus.next().await.is_none());
+    assert!(bus.last_position().await.unwrap_err().is_outage());
+    assert!(bus.read_after(Position::START, 1).await.unwrap_err().is_outage());
+    assert!(tier.shared().unwrap().bus().connect().await.is_err());
+    server.restart();
+    subscribe(&tier).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_noticed_by_the_reply_that_does_not_come() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    server.stop();
+    assert!(bus.last_position().await.unwrap_err().is_timeout());
+    assert!(tier.shared().unwrap().bus().connect().await.err().unwrap().is_timeout());
+    server.resume();
+    // The late reply is not taken for the next one's.
+    let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(bus.last_position().await.unwrap(), appended.position);
+}
+
+#[tokio::test]
+async fn messages_beyond_the_bound_are_dropped_and_counted_and_the_journal_has_them() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let publish = "for i = 1, 10000 do redis.call('PUBLISH', '{test}!bus', 'lease k') end";
+    server.cli(&["EVAL", publish, "0"]);
+    let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    assert_eq!(bus.last_position().await.unwrap(), appended.position);
+    let taken = std::iter::from_fn(|| bus.try_next()).count() as u64;
+    assert_eq!(taken + tier.counters().dropped_messages, 10_001);
+    assert!(tier.counters().dropped_messages > 0);
+    assert_eq!(bus.read_after(Position::START, 10).await.unwrap().records.len(), 1);
+}
+
+#[tokio::test]
+async fn dropping_the_wait_for_a_message_loses_none() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    for round in 0..200 {
+        let cancelled = tokio::time::timeout(Duration::from_micros(round), bus.next()).await;
+        assert!(cancelled.is_err());
+    }
+    server.cli(&["PUBLISH", "{test}!bus", "lease k"]);
+    assert!(matches!(bus.next().await, Some(BusMessage::LeaseEnded(_))));
+}
+
+#[tokio::test]
+async fn a_thousand_keys_are_one_record() {
+    let (_server, tier) = start();
+    let all: Vec<Key> = (0..1_000).map(|number| key(&format!("{number:0>100}"))).collect();
+    tier.set_many(all.iter().map(|key| (key.clone(), entry("v"), TTL)).collect()).await.unwrap();
+    let appended = tier.invalidate(&all, &record(&all)).await.unwrap();
+    assert!(appended.removed.iter().all(|removed| *removed));
+}
