@@ -10,8 +10,8 @@ use cache_testing::{FaultProxy, RedisServer};
 use support::{TTL, entry, eventually, key, keys, record, start, tier};
 use tokio::time::Instant;
 
-/// Far less than any timeout, and far more than a call needs that does not wait.
-const AT_ONCE: Duration = Duration::from_millis(50);
+/// Less than any timeout, and far more than calls need that do not wait, even on a machine that is busy with other tests.
+const AT_ONCE: Duration = Duration::from_millis(400);
 
 async fn timed<T>(call: impl Future<Output = T>) -> (Duration, T) {
     let start = Instant::now();
@@ -50,7 +50,7 @@ async fn an_address_that_answers_nothing_costs_one_connect_timeout() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
     proxy.pause();
-    let limit = Duration::from_millis(200);
+    let limit = Duration::from_millis(500);
     let tier = RedisTier::builder(server.url_at(proxy.port())).connect_timeout(limit).build().unwrap();
     let k = key("k");
     let (both, (one, other)) = timed(async { tokio::join!(tier.get(&k), tier.get(&k)) }).await;
@@ -95,7 +95,7 @@ async fn a_hung_server_costs_three_timeouts_and_a_resumed_one_is_found() {
         }
     })
     .await;
-    assert!((Duration::from_millis(1_500)..Duration::from_millis(1_700)).contains(&all), "{all:?}");
+    assert!((Duration::from_millis(1_500)..Duration::from_millis(2_000)).contains(&all), "{all:?}");
     server.resume();
     let found = eventually(async || tier.get(&key("k")).await.ok()).await;
     assert!(found.is_some());
@@ -106,7 +106,7 @@ async fn one_slow_answer_does_not_cost_the_connection() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
     let url = server.url_at(proxy.port());
-    let tier = RedisTier::builder(url).response_timeout(Duration::from_millis(50)).build().unwrap();
+    let tier = RedisTier::builder(url).response_timeout(Duration::from_millis(300)).build().unwrap();
     tier.set(&key("k"), entry("v"), TTL).await.unwrap();
     for _ in 0..3 {
         for _ in 0..2 {
