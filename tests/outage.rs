@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cache_aside::clock::ManualClock;
 use cache_aside::{BusStatus, CachingService, Delivery, LocalTier, RedisTier, TierState};
 use cache_testing::{FaultProxy, RedisServer};
-use support::{eventually, hears_invalidations, node, node_builder};
+use support::{default_node, eventually, hears_invalidations, node, node_builder};
 
 async fn load(cache: &CachingService, key: &str) -> u32 {
     *cache.get_or_load(key, || async { Ok::<_, Infallible>(7_u32) }).await.unwrap()
@@ -25,7 +25,7 @@ async fn a_service_is_built_while_redis_is_down_and_takes_it_up_later() {
     let redis = RedisServer::start();
     redis.kill();
     let started = Instant::now();
-    let cache = node(&redis.url()).await;
+    let cache = default_node(&redis.url()).await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!(load(&cache, "k").await, 7);
     let status = cache.status().await;
@@ -42,7 +42,7 @@ async fn a_service_is_built_while_redis_is_down_and_takes_it_up_later() {
 #[tokio::test]
 async fn with_redis_killed_loads_go_on_at_once() {
     let redis = RedisServer::start();
-    let cache = node(&redis.url()).await;
+    let cache = default_node(&redis.url()).await;
     load(&cache, "hot").await;
     redis.kill();
     let started = Instant::now();
@@ -58,7 +58,7 @@ async fn with_redis_killed_loads_go_on_at_once() {
 #[tokio::test]
 async fn with_redis_hung_loads_cost_bounded_timeouts_and_near_hits_nothing() {
     let redis = RedisServer::start();
-    let cache = node(&redis.url()).await;
+    let cache = default_node(&redis.url()).await;
     load(&cache, "hot").await;
     redis.stop();
     let started = Instant::now();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::coherence::Position;
+use crate::tags::Tags;
 
 /// Marks one lease or one stored value, so that a script can tell it from every other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,13 +125,18 @@ pub struct Entry {
     pub birth: Position,
     /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
     pub schema: u32,
+    /// What may be invalidated by tag.
+    pub tags: Tags,
+    /// How far this node's count of tag invalidations had come when it began to load the value, or to read it from a far
+    /// tier. It is not written to far tiers.
+    pub tag_sequence: u64,
     /// How many bytes the value takes: as encoded, where it was; else the size of its type, without what it points to.
     /// It is not written to far tiers.
     pub size: u64,
 }
 
 impl Entry {
-    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth or schema.
+    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth, schema or tags.
     #[must_use]
     pub fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
         Self {
@@ -144,6 +150,8 @@ impl Entry {
             cost: Duration::ZERO,
             birth: Position::START,
             schema: 0,
+            tags: Tags::NONE,
+            tag_sequence: 0,
         }
     }
 

@@ -13,7 +13,8 @@
 //!        42  expires     u64
 //!        50  cost        u32, milliseconds
 //!        54  birth       16 bytes
-//!        70  payload     to the end
+//!        70  tags        u16, how many there are, then a u16 each
+//!            payload     to the end
 //! ```
 //! A lease ends after its flag. All numbers are big-endian. The scripts of a shared tier read the first 21 bytes only, and
 //! patch the birth of a value that is stored together with its journal record.
@@ -27,6 +28,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::entry::{Entry, Token, Value};
+use crate::tags::{TagSlot, Tags};
 
 /// What every frame starts with.
 pub const MAGIC: [u8; 2] = [0xca, 0xc3];
@@ -42,7 +44,7 @@ pub const FLAG_AT: usize = 20;
 pub const LEASE_BYTES: usize = 21;
 /// The offset of the birth.
 pub const BIRTH_AT: usize = 54;
-/// The length of what stands before the payload, in bytes.
+/// The length of what stands before the tags, in bytes: no entry is shorter than this and the number of its tags.
 pub const HEADER_BYTES: usize = 70;
 
 const KIND_VALUE: u8 = b'V';
@@ -71,7 +73,11 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
         Value::Absent => (KIND_ABSENT, 0, &[][..]),
         Value::Typed(_) => return Err(InvalidFrame("a typed value has no bytes; encode it with a codec first")),
     };
-    let mut frame = start(HEADER_BYTES + payload.len(), kind, entry.token);
+    let slots = entry.tags.slots();
+    let Ok(count) = u16::try_from(slots.len()) else {
+        return Err(InvalidFrame("it has more than 65535 tags"));
+    };
+    let mut frame = start(HEADER_BYTES + 2 + 2 * slots.len() + payload.len(), kind, entry.token);
     frame.put_u8(codec);
     frame.put_u32(entry.schema);
     frame.put_u64(entry.created.as_millis());
@@ -80,6 +86,8 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
     frame.put_u32(u32::try_from(entry.cost.as_millis()).unwrap_or(u32::MAX));
     frame.put_slice(&entry.birth.to_bytes());
     debug_assert_eq!(frame.len(), HEADER_BYTES, "the layout above");
+    frame.put_u16(count);
+    slots.iter().for_each(|slot| frame.put_u16(slot.number()));
     frame.put_slice(payload);
     Ok(frame.freeze())
 }
@@ -125,14 +133,23 @@ pub fn decode(bytes: Bytes) -> Result<Frame, InvalidFrame> {
 
 fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
     let number = |at| array_at(bytes, at).map(u64::from_be_bytes);
+    let count = usize::from(u16::from_be_bytes(array_at(bytes, HEADER_BYTES)?));
+    let slots_at = HEADER_BYTES + 2;
+    let payload_at = slots_at + 2 * count;
+    let slots = bytes.get(slots_at..payload_at)?.chunks_exact(2).map(|slot| u16::from_be_bytes([slot[0], slot[1]]));
+    let tags = Tags::from_slots(slots.map(TagSlot::new).collect());
+    let payload = bytes.slice(payload_at..);
+    let size = payload.len() as u64;
     let value = if *bytes.get(KIND_AT)? == KIND_ABSENT {
         Value::Absent
     } else {
-        Value::Encoded { bytes: bytes.slice(HEADER_BYTES..), codec: *bytes.get(21)? }
+        Value::Encoded { bytes: payload, codec: *bytes.get(21)? }
     };
     let created = Timestamp::from_millis(number(26)?);
     Some(Entry {
-        size: bytes.len().saturating_sub(HEADER_BYTES) as u64,
+        size,
+        tags,
+        tag_sequence: 0,
         value,
         token,
         schema: u32::from_be_bytes(array_at(bytes, 22)?),
@@ -170,6 +187,8 @@ mod tests {
             cost: Duration::from_millis(4),
             birth: Position::new(5, 6),
             schema: 8,
+            tags: Tags::new(["a", "b"]),
+            tag_sequence: 0,
             size: 7,
         }
     }
@@ -201,7 +220,7 @@ mod tests {
     #[test]
     fn every_truncation_of_a_header_is_refused() {
         let whole = encode(&entry(Value::Encoded { bytes: Bytes::from_static(b"x"), codec: 1 })).unwrap();
-        for length in MAGIC.len()..HEADER_BYTES {
+        for length in MAGIC.len()..HEADER_BYTES + 6 {
             assert!(decode(whole.slice(..length)).is_err(), "{length}");
         }
     }

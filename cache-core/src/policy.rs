@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::tags::Tags;
 
 /// How an entry is kept. Set for a service, and changed per call with [`entry`](crate::CachingService::entry).
 ///
@@ -23,6 +24,7 @@ pub struct Policy {
     jitter: f64,
     load_timeout: Duration,
     schema: u32,
+    tags: Tags,
 }
 
 impl Policy {
@@ -43,6 +45,7 @@ impl Policy {
             jitter: Self::DEFAULT_JITTER,
             load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
             schema: 0,
+            tags: Tags::NONE,
         }
     }
 
@@ -92,6 +95,14 @@ impl Policy {
         self
     }
 
+    /// Entries have these tags, by which [`invalidate_tags`](crate::CachingService::invalidate_tags) finds them. Default:
+    /// none.
+    #[must_use]
+    pub fn tags(mut self, tags: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        self.tags = Tags::new(tags);
+        self
+    }
+
     /// How long values live, before jitter.
     #[must_use]
     pub const fn ttl(&self) -> Duration {
@@ -100,6 +111,10 @@ impl Policy {
 
     pub(crate) const fn load_limit(&self) -> Duration {
         self.load_timeout
+    }
+
+    pub(crate) const fn tag_slots(&self) -> &Tags {
+        &self.tags
     }
 
     pub(crate) const fn schema_version(&self) -> u32 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::coherence::{Bus, Position, Record};
+use crate::coherence::{Bus, JournalPage, Position, Record};
 use crate::entry::{Entry, Token};
 use crate::error::TierError;
 use crate::key::{Key, Namespace};
@@ -210,11 +210,25 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not say whether it did.
     async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError>;
 
-    /// Removes what is under `keys` and appends `record`, as one step.
+    /// Removes what is under `keys` and appends `record`, as one step. The rule of a pattern, of tags or of a clear is
+    /// kept with its position, so that [`BusConnection::rules`](crate::coherence::BusConnection::rules) tells it.
     ///
     /// # Errors
     /// The tier could not say whether it did.
     async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError>;
+
+    /// The records after `after`, oldest first, at most `limit`: for a node that does not hear of them.
+    ///
+    /// # Errors
+    /// The tier could not answer.
+    async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
+
+    /// Forgets the rule of a pattern whose record stands at `position`, unless it was given again since: everything that it
+    /// covers has been removed. It is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError>;
 
     /// The delivery of journal records to this node.
     fn bus(&self) -> &dyn Bus;

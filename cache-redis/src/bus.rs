@@ -1,22 +1,27 @@
 //! The tier as a way to hear of journal records.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::TierError;
-use cache_core::coherence::{Bus, BusConnection, BusMessage, JournalPage, Position, Record};
+use cache_core::coherence::{Bus, BusConnection, BusMessage, Change, JournalPage, NodeId, Position, Record, RuleSet};
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, PushInfo, PushKind, Value};
+use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use crate::counters::Counts;
 use crate::error::tier_error;
-use crate::message;
-use crate::tier::RedisTier;
+use crate::journal::JournalEntry;
+use crate::tier::{Inner, RedisTier};
+use crate::{journal, message, rules, scripts};
 
 /// How many messages wait for the node to take them. What does not fit is dropped, and found again in the journal, since
 /// the message after it names a predecessor that the node has not seen.
 const MESSAGES_WAITING: usize = 8_192;
+
+/// The writer of the record that begins a journal, which no node needs to know for its own.
+const NOBODY: NodeId = NodeId::new(0);
 
 #[async_trait]
 impl Bus for RedisTier {
@@ -27,7 +32,12 @@ impl Bus for RedisTier {
         let forward = move |push| forward(push, &sender, &counts);
         let mut connection = self.inner.topology.open_bus(forward).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
-        Ok(Box::new(Subscription { connection, messages, journal: names.journal.clone() }))
+        let record = Record { node: NOBODY, change: Change::Begin }.to_string();
+        let mut begin = scripts::BEGIN.key(&names.journal);
+        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
+        let begun: Result<i64, _> = begin.invoke_async(&mut connection).await;
+        begun.map_err(|error| tier_error("beginning the journal", &error))?;
+        Ok(Box::new(Subscription { connection, messages, inner: Arc::clone(&self.inner) }))
     }
 }
 
@@ -54,7 +64,7 @@ struct Subscription {
     connection: MultiplexedConnection,
     /// Ends when the connection's task drops the sender, which is when the connection is lost.
     messages: mpsc::Receiver<Vec<u8>>,
-    journal: String,
+    inner: Arc<Inner>,
 }
 
 #[async_trait]
@@ -67,53 +77,25 @@ impl BusConnection for Subscription {
         self.messages.try_recv().ok().map(|payload| message::parse(&payload))
     }
 
+    async fn rules(&mut self) -> Result<RuleSet, TierError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&self.inner.names().rules);
+        let reply = command.query_async(&mut self.connection).await;
+        let hash: HashMap<String, String> = reply.map_err(|error| tier_error("HGETALL", &error))?;
+        let whole = hash.contains_key("cleared");
+        rules::read(hash).filter(|_| whole).ok_or_else(|| TierError::unavailable("the rules are lost; beginning anew"))
+    }
+
     async fn last_position(&mut self) -> Result<Position, TierError> {
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(&self.journal).arg("+").arg("-").arg("COUNT").arg(1);
+        let command = journal::last(&self.inner.names().journal);
         let reply = command.query_async(&mut self.connection).await;
         let last: Vec<JournalEntry> = reply.map_err(|error| tier_error("XREVRANGE", &error))?;
         last.first().map_or(Ok(Position::START), JournalEntry::position)
     }
 
     async fn read_after(&mut self, after: Position, limit: usize) -> Result<JournalPage, TierError> {
-        let mut batch = redis::pipe();
-        // The records first: were the oldest read before them, a trim in between would go unnoticed.
-        batch.cmd("XRANGE").arg(&self.journal).arg(format!("({after}")).arg("+").arg("COUNT").arg(limit);
-        batch.cmd("XRANGE").arg(&self.journal).arg("-").arg("+").arg("COUNT").arg(1);
+        let batch = journal::read_after(&self.inner.names().journal, after, limit);
         let replies = batch.query_async(&mut self.connection).await;
-        let (records, oldest): (Vec<JournalEntry>, Vec<JournalEntry>) =
-            replies.map_err(|error| tier_error("XRANGE", &error))?;
-        let records = records.iter().map(|entry| Ok((entry.position()?, entry.record())));
-        Ok(JournalPage {
-            oldest: oldest.first().map(JournalEntry::position).transpose()?,
-            records: records.collect::<Result<_, TierError>>()?,
-        })
-    }
-}
-
-/// One entry of the stream, as Redis sends it.
-struct JournalEntry {
-    id: String,
-    fields: Vec<Vec<u8>>,
-}
-
-impl JournalEntry {
-    fn position(&self) -> Result<Position, TierError> {
-        self.id.parse().map_err(|error| TierError::unavailable(format!("the journal cannot be read: {error}")))
-    }
-
-    /// The record in it, unless someone else wrote the entry or it is of another version.
-    fn record(&self) -> Option<Record> {
-        match self.fields.as_slice() {
-            [name, record] if name == b"record" => std::str::from_utf8(record).ok()?.parse().ok(),
-            _ => None,
-        }
-    }
-}
-
-impl FromRedisValue for JournalEntry {
-    fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
-        let (id, fields) = redis::from_redis_value(value)?;
-        Ok(Self { id, fields })
+        journal::page(replies.map_err(|error| tier_error("XRANGE", &error))?)
     }
 }

@@ -1,12 +1,14 @@
 //! What is published on the channel.
 //!
-//! `<previous> <position> <record>` when a record was appended, `lease <key>` when a lease that was waited for has ended.
+//! `<previous> <position> <record>` when a record was appended, `lease <key>` when a lease that was waited for has ended,
+//! `swept <position> <pattern>` when everything that a pattern covered has been removed.
 //! Anyone with access to the server can publish anything, so every length is checked.
 
-use cache_core::Key;
 use cache_core::coherence::{BusMessage, Position, RECORD_MAX_BYTES, Record};
+use cache_core::{Key, Pattern};
 
 const LEASE: &str = "lease ";
+const SWEPT: &str = "swept ";
 
 /// The longest message: a record, after two positions of twice twenty digits and a dash each.
 const MAX_BYTES: usize = RECORD_MAX_BYTES + 2 * (20 + 1 + 20 + 1);
@@ -14,6 +16,11 @@ const MAX_BYTES: usize = RECORD_MAX_BYTES + 2 * (20 + 1 + 20 + 1);
 /// What to publish when the lease on `key` has ended.
 pub(crate) fn lease_ended(key: &Key) -> String {
     format!("{LEASE}{key}")
+}
+
+/// What to publish when everything that `pattern` covered at `position` has been removed.
+pub(crate) fn swept(pattern: &Pattern, position: Position) -> String {
+    format!("{SWEPT}{position} {pattern}")
 }
 
 /// Reads a message.
@@ -28,6 +35,9 @@ fn try_parse(payload: &[u8]) -> Option<BusMessage> {
     let text = std::str::from_utf8(payload).ok()?;
     if let Some(key) = text.strip_prefix(LEASE) {
         return Key::new(key).ok().map(BusMessage::LeaseEnded);
+    }
+    if let Some((position, pattern)) = text.strip_prefix(SWEPT).and_then(|rest| rest.split_once(' ')) {
+        return Some(BusMessage::Swept(Pattern::new(pattern).ok()?, position.parse().ok()?));
     }
     let mut words = text.splitn(3, ' ');
     let previous: Position = words.next()?.parse().ok()?;
@@ -64,12 +74,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_scan_is_read() {
+        let (pattern, at) = (Pattern::new("user: *").unwrap(), Position::new(5, 6));
+        let message = parse(swept(&pattern, at).as_bytes());
+        assert!(matches!(message, BusMessage::Swept(read, position) if read == pattern && position == at));
+    }
+
+    #[test]
     fn anything_else_is_unreadable() {
         for bad in [
             &b""[..],
             b"lease",
             b"lease ",
             b"lease a\nb",
+            b"swept 1-2",
+            b"swept 1 a",
+            b"swept 1-2 [",
             b"1-2",
             b"1-2 3-4",
             b"1-2 3-4 ",

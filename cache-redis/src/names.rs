@@ -8,6 +8,7 @@ use cache_core::{Key, Namespace, Pattern};
 pub(crate) struct Names {
     pub(crate) namespace: Namespace,
     pub(crate) journal: String,
+    pub(crate) rules: String,
     pub(crate) channel: String,
 }
 
@@ -19,7 +20,12 @@ impl Names {
             0 => format!("{{{namespace}}}!bus"),
             other => format!("{{{namespace}}}!bus/{other}"),
         };
-        Self { journal: format!("{{{namespace}}}!journal"), channel, namespace }
+        Self {
+            journal: format!("{{{namespace}}}!journal"),
+            rules: format!("{{{namespace}}}!rules"),
+            channel,
+            namespace,
+        }
     }
 
     /// The name of the data key for `key`.
@@ -48,6 +54,7 @@ mod tests {
         assert_eq!(names.data(&Key::new("user:1").unwrap()), "shop/v1.2:user:1");
         assert_eq!(names.data_matching(&Pattern::new("user:*").unwrap()), "shop/v1.2:user:*");
         assert_eq!(names.journal, "{shop/v1.2}!journal");
+        assert_eq!(names.rules, "{shop/v1.2}!rules");
         assert_eq!(names.channel, "{shop/v1.2}!bus");
     }
 

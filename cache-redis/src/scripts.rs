@@ -20,6 +20,8 @@ script!(FILL, "scripts/fill.lua");
 script!(RELEASE, "scripts/release.lua");
 script!(PUT, "scripts/put.lua");
 script!(INVALIDATE, "scripts/invalidate.lua");
+script!(BEGIN, "scripts/begin.lua");
+script!(SWEPT, "scripts/swept.lua");
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::VERSION == 1);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::coherence::{Bus, Position, Record};
+use cache_core::coherence::{Bus, JournalPage, Position, Record};
 use cache_core::frame::{self, FLAG_AT, Frame};
-use cache_core::{Acquire, Appended, Entry, Key, SharedTier, TierError, Token};
+use cache_core::{Acquire, Appended, Entry, Key, Pattern, SharedTier, TierError, Token};
 use redis::Value;
 
-use crate::message::lease_ended;
-use crate::scripts;
+use crate::message::{self, lease_ended};
 use crate::tier::{RedisTier, encode, millis};
+use crate::{journal, rules, scripts};
 
 #[async_trait]
 impl SharedTier for RedisTier {
@@ -64,13 +64,30 @@ impl SharedTier for RedisTier {
     async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError> {
         let names = self.inner.names();
         let mut script = scripts::INVALIDATE.key(&names.journal);
+        script.key(&names.rules);
         for key in keys {
             script.key(names.data(key));
         }
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        for field in rules::fields(&record.change) {
+            script.arg(field);
+        }
         let (previous, position, removed): (String, String, Vec<i64>) =
             self.inner.lane.invoke("invalidating", &script).await?;
         appended(previous, position, removed.into_iter().map(|count| count != 0).collect())
+    }
+
+    async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {
+        let query = journal::read_after(&self.inner.names().journal, after, limit);
+        journal::page(self.inner.lane.query_all("reading the journal", &query).await?)
+    }
+
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::SWEPT.key(&names.rules);
+        script.arg(rules::pattern_field(pattern)).arg(position.to_string());
+        script.arg(&names.channel).arg(message::swept(pattern, position));
+        self.inner.lane.invoke("forgetting a rule", &script).await
     }
 
     fn bus(&self) -> &dyn Bus {

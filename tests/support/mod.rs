@@ -11,16 +11,25 @@ use tokio::sync::Notify;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// A node with both tiers, as an application would build it, with timings that suit tests.
+/// A node with both tiers, which hears of invalidations.
 pub(crate) async fn node(url: &str) -> CachingService {
-    node_builder(url).build().await.unwrap()
+    let node = node_builder(url).build().await.unwrap();
+    hears_invalidations(&node).await;
+    node
 }
 
+/// The same with timeouts that hold on a machine that is busy with other things.
 pub(crate) fn node_builder(url: &str) -> cache_aside::CachingServiceBuilder {
-    CachingService::builder()
-        .local(LocalTier::new(1_000))
-        .remote(RedisTier::new(url).unwrap())
-        .default_policy(Policy::new(MINUTE))
+    let patience = Duration::from_secs(10);
+    let remote = RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
+    let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(remote);
+    builder.tier_timeout(patience).default_policy(Policy::new(MINUTE))
+}
+
+/// A node as an application would build it, with the default timeouts.
+pub(crate) async fn default_node(url: &str) -> CachingService {
+    let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(RedisTier::new(url).unwrap());
+    builder.default_policy(Policy::new(MINUTE)).build().await.unwrap()
 }
 
 pub(crate) async fn local_only() -> CachingService {

@@ -2,14 +2,18 @@
 
 use async_trait::async_trait;
 
-use crate::coherence::{Position, Record};
+use crate::coherence::{Position, Record, RuleSet};
 use crate::error::TierError;
 use crate::key::Key;
+use crate::pattern::Pattern;
 
 /// A way to hear of journal records.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Opens a connection that hears every record appended from now on.
+    ///
+    /// If the rules are not there (a new namespace, or they were lost), it makes them anew, cleared from a record that it
+    /// appends: what was stored before it may be void by a rule that nobody remembers.
     ///
     /// # Errors
     /// There is no connection to be had now.
@@ -28,6 +32,12 @@ pub trait BusConnection: Send {
 
     /// The next message if it has arrived already.
     fn try_next(&mut self) -> Option<BusMessage>;
+
+    /// The rules that the journal's records have made.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn rules(&mut self) -> Result<RuleSet, TierError>;
 
     /// The position of the journal's last record; [`Position::START`] when it has none.
     ///
@@ -66,6 +76,8 @@ pub enum BusMessage {
     },
     /// A lease that some node waited for has ended.
     LeaseEnded(Key),
+    /// Everything that a pattern covered at a position has been removed from the shared tier.
+    Swept(Pattern, Position),
     /// A message that could not be read. Whatever it said, the journal has.
     Unreadable,
 }

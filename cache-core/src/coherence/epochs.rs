@@ -32,6 +32,8 @@ struct Stripe {
 pub(crate) struct Ticket {
     stripe: usize,
     epoch: u64,
+    /// How far the node's count of tag invalidations had come.
+    pub(crate) tag_sequence: u64,
 }
 
 impl Epochs {
@@ -40,9 +42,9 @@ impl Epochs {
     }
 
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
-    pub(crate) fn note(&self, key: &str) -> Ticket {
+    pub(crate) fn note(&self, key: &str, tag_sequence: u64) -> Ticket {
         let stripe = self.stripe_of(key);
-        Ticket { stripe, epoch: self.lock(stripe).epoch }
+        Ticket { stripe, epoch: self.lock(stripe).epoch, tag_sequence }
     }
 
     /// Whether a value born at `birth` and read with `ticket` is still good.
@@ -64,11 +66,11 @@ impl Epochs {
 
     /// Voids every fill of `key` that is under way, then runs `remove` under the lock. The new ticket is good for a value
     /// that is made from now on.
-    pub(crate) fn void<R>(&self, key: &str, remove: impl FnOnce() -> R) -> (Ticket, R) {
+    pub(crate) fn void<R>(&self, key: &str, tag_sequence: u64, remove: impl FnOnce() -> R) -> (Ticket, R) {
         let index = self.stripe_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
-        let ticket = Ticket { stripe: index, epoch: stripe.epoch };
+        let ticket = Ticket { stripe: index, epoch: stripe.epoch, tag_sequence };
         (ticket, remove())
     }
 
@@ -127,9 +129,9 @@ mod tests {
     #[test]
     fn a_fill_is_good_until_its_key_is_voided() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k");
+        let ticket = epochs.note("k", 0);
         assert!(epochs.insert_if_good(ticket, EARLY, || {}));
-        let (fresh, ()) = epochs.void("k", || {});
+        let (fresh, ()) = epochs.void("k", 0, || {});
         assert!(!epochs.insert_if_good(ticket, EARLY, || panic!("a voided fill was inserted")));
         assert!(epochs.insert_if_good(fresh, EARLY, || {}));
     }
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn a_record_voids_only_what_was_born_before_it() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k");
+        let ticket = epochs.note("k", 0);
         epochs.void_before("k", LATE, || {});
         assert!(!epochs.holds(ticket, EARLY));
         assert!(epochs.holds(ticket, LATE));
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn voiding_all_reaches_every_key() {
         let epochs = Epochs::new();
-        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"))).collect();
+        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), 0)).collect();
         epochs.void_all_before(LATE);
         assert!(tickets.iter().all(|ticket| !epochs.holds(*ticket, EARLY) && epochs.holds(*ticket, LATE)));
         epochs.void_all();
@@ -159,9 +161,9 @@ mod tests {
     fn a_restart_voids_what_is_under_way_and_accepts_lower_positions() {
         let epochs = Epochs::new();
         epochs.void_all_before(LATE);
-        let before = epochs.note("k");
+        let before = epochs.note("k", 0);
         epochs.restart();
         assert!(!epochs.holds(before, LATE));
-        assert!(epochs.holds(epochs.note("k"), EARLY));
+        assert!(epochs.holds(epochs.note("k", 0), EARLY));
     }
 }

@@ -16,7 +16,7 @@ use crate::coherence::{Bus, BusConnection, BusMessage, Position};
 use crate::error::TierError;
 
 /// Records read from the journal at a time.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
 /// The shortest and the longest wait between two attempts to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -60,7 +60,7 @@ impl Listener {
         let mut connection = self.bounded(bus.connect()).await?;
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
-            None => self.coherence.begin(last),
+            None => self.begin(&mut *connection, last).await?,
             Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
         }
         self.coherence.confirm();
@@ -103,6 +103,7 @@ impl Listener {
                 // Else it was read from the journal already.
             }
             BusMessage::LeaseEnded(key) => self.coherence.waiters.wake(key.as_str()),
+            BusMessage::Swept(pattern, position) => self.coherence.rules.swept(position, &pattern),
             // The next record, or the heartbeat, shows the gap.
             BusMessage::Unreadable => {}
         }
@@ -127,25 +128,33 @@ impl Listener {
         last: Position,
     ) -> Result<(), TierError> {
         if last < applied {
-            self.coherence.reset(last);
-            return Ok(());
+            return self.reset(connection, last).await;
         }
         if last > applied {
             self.coherence.counters.replays.increment();
         }
         while applied < last {
             let page = self.bounded(connection.read_after(applied, PAGE)).await?;
-            let reaches_back = page.oldest.is_some_and(|oldest| oldest <= applied);
-            let Some((newest, _)) = page.records.last().filter(|_| reaches_back) else {
-                self.coherence.reset(page.records.last().map_or(last, |(newest, _)| *newest));
-                return Ok(());
-            };
-            let newest = *newest;
-            for (position, record) in &page.records {
-                self.coherence.apply(*position, record.as_ref());
+            let newest = page.records.last().map(|(newest, _)| *newest);
+            match newest.filter(|_| self.coherence.replay(applied, &page)) {
+                Some(newest) => applied = newest,
+                None => return self.reset(connection, newest.unwrap_or(last)).await,
             }
-            applied = newest;
         }
+        Ok(())
+    }
+
+    /// Goes on from `last` without knowing what the journal said before it.
+    async fn reset(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
+        self.coherence.counters.resets.increment();
+        tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: near tier emptied");
+        self.begin(connection, last).await
+    }
+
+    /// Takes up the journal at `last`. The rules are read after it, so none of those that hold there is missing.
+    async fn begin(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
+        let rules = self.bounded(connection.rules()).await?;
+        self.coherence.begin(last, rules);
         Ok(())
     }
 

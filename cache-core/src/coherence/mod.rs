@@ -13,6 +13,8 @@ pub use bus::{Bus, BusConnection, BusMessage, JournalPage};
 pub use position::{InvalidPosition, Position};
 pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS as RECORD_MAX_KEYS, NodeId, Record};
 
+pub use rules::RuleSet;
+
 pub(crate) use epochs::Ticket;
-pub(crate) use listener::{Heartbeat, Listener};
+pub(crate) use listener::{Heartbeat, Listener, PAGE};
 pub(crate) use state::Coherence;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::tags::{TagSlot, Tags};
 
 /// The largest number of keys in one record; longer lists are split into several records.
 pub const MAX_KEYS: usize = 1_000;
@@ -61,18 +62,23 @@ pub enum Change {
     Keys(Arc<[Key]>),
     /// The values of all keys that match are void.
     Pattern(Pattern),
+    /// The values that have one of these tags are void.
+    Tags(Tags),
     /// Every value of the namespace is void.
     Clear,
+    /// Nothing is void: the journal begins here.
+    Begin,
 }
 
 impl Change {
-    /// Whether the value of `key` is void.
+    /// Whether the value of `key`, whose tags are not known, may be void.
     #[must_use]
-    pub fn covers(&self, key: &str) -> bool {
+    pub fn may_cover(&self, key: &str) -> bool {
         match self {
             Self::Keys(keys) => keys.iter().any(|void| void.as_str() == key),
             Self::Pattern(pattern) => pattern.matches(key),
-            Self::Clear => true,
+            Self::Tags(_) | Self::Clear => true,
+            Self::Begin => false,
         }
     }
 }
@@ -95,7 +101,12 @@ impl fmt::Display for Record {
                 keys.iter().try_for_each(|key| write!(f, " {}:{key}", key.as_str().len()))
             }
             Change::Pattern(pattern) => write!(f, "pattern {}:{pattern}", pattern.as_str().len()),
+            Change::Tags(tags) => {
+                write!(f, "tags {}", tags.slots().len())?;
+                tags.slots().iter().try_for_each(|slot| write!(f, " {}", slot.number()))
+            }
             Change::Clear => f.write_str("clear"),
+            Change::Begin => f.write_str("begin"),
         }
     }
 }
@@ -120,7 +131,9 @@ impl FromStr for Record {
                 end(rest)?;
                 Change::Pattern(Pattern::new(pattern).map_err(|_| InvalidRecord("its pattern is malformed"))?)
             }
+            "tags" => Change::Tags(parse_tags(word()?)?),
             "clear" if words.next().is_none() => Change::Clear,
+            "begin" if words.next().is_none() => Change::Begin,
             _ => return Err(InvalidRecord("its kind is unknown")),
         };
         Ok(Self { node: NodeId(node), change })
@@ -141,6 +154,16 @@ fn parse_keys(text: &str) -> Result<Arc<[Key]>, InvalidRecord> {
     }
     end(rest)?;
     Ok(keys.into())
+}
+
+fn parse_tags(text: &str) -> Result<Tags, InvalidRecord> {
+    let mut numbers = text.split(' ').map(|number| number.parse().map_err(|_| InvalidRecord("a tag is no number")));
+    let count: u16 = numbers.next().unwrap_or(Err(InvalidRecord("its number of tags is missing")))?;
+    let slots: Vec<TagSlot> = numbers.map(|number| number.map(TagSlot::new)).collect::<Result<_, _>>()?;
+    if slots.len() != usize::from(count) {
+        return Err(InvalidRecord("its number of tags is wrong"));
+    }
+    Ok(Tags::from_slots(slots))
 }
 
 fn take_string(text: &str) -> Result<(&str, &str), InvalidRecord> {
@@ -177,6 +200,11 @@ mod tests {
         assert_eq!(record(Change::Clear).to_string(), "1 00000000000000ab clear");
         let pattern = Change::Pattern(Pattern::new("user:*").unwrap());
         assert_eq!(record(pattern).to_string(), "1 00000000000000ab pattern 6:user:*");
+        let tags = Change::Tags(Tags::from_slots(vec![TagSlot::new(7), TagSlot::new(65_535)]));
+        assert_eq!(record(tags.clone()).to_string(), "1 00000000000000ab tags 2 7 65535");
+        for change in [tags, Change::Tags(Tags::NONE), Change::Clear, Change::Begin] {
+            assert_eq!(record(change.clone()).to_string().parse(), Ok(record(change)));
+        }
     }
 
     #[test]
@@ -198,6 +226,11 @@ mod tests {
             "1 ab keys 1001 1:a",
             "1 ab keys 1 99999999999999999999:a",
             "1 ab keys 1 1:é",
+            "1 ab tags",
+            "1 ab tags 1",
+            "1 ab tags 1 65536",
+            "1 ab tags 0 7",
+            "1 ab begin more",
             "1 ab pattern 1:[",
             "1 ab pattern 1:ab",
         ] {

@@ -1,69 +1,131 @@
-//! Patterns and clears that far tiers may not have worked through yet.
+//! Rules: what a pattern, a tag or a clear voids, by its position in the journal.
 //!
-//! The record of a pattern takes effect at once: what it covers and was born before it is void, wherever it is read. The
-//! scan that follows only frees memory.
+//! A rule takes effect at once, wherever an entry is read: what it covers and was born before it is void. The scan that
+//! follows a pattern only frees memory. Rules are also kept on the shared tier, so that a node that joins knows them.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::coherence::Position;
 use crate::pattern::Pattern;
+use crate::tags::{TagSlot, Tags};
 
-/// More patterns than this at once are rare; the oldest then counts as a clear, which is safe and costs loads.
-const CAPACITY: usize = 256;
+/// More patterns than this at once, still being scanned for, are rare; the oldest then counts as a clear, which is safe and
+/// costs loads.
+const PATTERNS: usize = 256;
+
+/// The rules of a journal, as the shared tier keeps them.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RuleSet {
+    /// Everything born before it is void: the last clear, or the moment from which on the rules are known to be whole.
+    pub cleared: Position,
+    /// Patterns whose scan has not ended.
+    pub patterns: Vec<(Pattern, Position)>,
+    /// The last record of each tag slot.
+    pub tags: Vec<(TagSlot, Position)>,
+}
 
 #[derive(Default)]
 pub(crate) struct Rules {
     any: AtomicBool,
-    rules: Mutex<List>,
+    list: Mutex<List>,
+    /// Counts the changes of tag slots in this process.
+    sequence: AtomicU64,
+    /// For each slot, the count at its last change. Made when the first tag is invalidated.
+    changed: OnceLock<Box<[AtomicU64]>>,
 }
 
 #[derive(Default)]
 struct List {
-    /// Everything born before it is void.
     cleared: Position,
     patterns: VecDeque<(Position, Pattern)>,
+    tags: HashMap<TagSlot, Position>,
 }
 
 impl Rules {
-    /// Whether a value of `key` born at `birth` is void.
-    pub(crate) fn void(&self, key: &str, birth: Position) -> bool {
+    /// Whether a value of `key` with `tags` that was born at `birth` is void.
+    pub(crate) fn void(&self, key: &str, tags: &Tags, birth: Position) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
         }
-        let rules = self.lock();
-        birth < rules.cleared || rules.patterns.iter().any(|(at, pattern)| birth < *at && pattern.matches(key))
+        let list = self.lock();
+        let tagged = |slot: &TagSlot| list.tags.get(slot).is_some_and(|at| birth < *at);
+        birth < list.cleared
+            || list.patterns.iter().any(|(at, pattern)| birth < *at && pattern.matches(key))
+            || tags.slots().iter().any(tagged)
+    }
+
+    /// To be noted before a value is read, and shown to [`Rules::tags_moved`].
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Whether a tag was invalidated since `sequence`. This is on the hit path: it takes no lock.
+    pub(crate) fn tags_moved(&self, tags: &Tags, sequence: u64) -> bool {
+        let Some(changed) = self.changed.get() else { return false };
+        tags.slots().iter().any(|slot| changed[usize::from(slot.number())].load(Ordering::Acquire) > sequence)
+    }
+
+    /// Voids what has one of `tags` in this node, whatever its birth.
+    pub(crate) fn move_tags(&self, tags: &Tags) {
+        let changed = self.changed.get_or_init(|| (0..TagSlot::COUNT).map(|_| AtomicU64::new(0)).collect());
+        for slot in tags.slots() {
+            let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
+            changed[usize::from(slot.number())].fetch_max(sequence, Ordering::AcqRel);
+        }
+    }
+
+    /// Adds the rule of a record that voids `tags`. One that was known already changes nothing.
+    pub(crate) fn add_tags(&self, position: Position, tags: &Tags) {
+        let mut list = self.lock();
+        let newer = |slot: &&TagSlot| list.tags.get(slot).is_none_or(|at| *at < position);
+        let moved: Vec<TagSlot> = tags.slots().iter().filter(newer).copied().collect();
+        list.tags.extend(moved.iter().map(|slot| (*slot, position)));
+        self.any.store(true, Ordering::Release);
+        drop(list);
+        self.move_tags(&Tags::from_slots(moved));
     }
 
     pub(crate) fn add_clear(&self, position: Position) {
-        let mut rules = self.lock();
-        rules.clear_before(position);
+        let mut list = self.lock();
+        list.clear_before(position);
         self.any.store(true, Ordering::Release);
     }
 
-    pub(crate) fn add_pattern(&self, position: Position, pattern: Pattern) {
-        let mut rules = self.lock();
-        if rules.patterns.iter().any(|(at, known)| *at >= position && *known == pattern) {
+    pub(crate) fn add_pattern(&self, position: Position, pattern: &Pattern) {
+        let mut list = self.lock();
+        if list.patterns.iter().any(|(at, known)| *at >= position && known == pattern) {
             return;
         }
-        rules.patterns.retain(|(_, known)| *known != pattern);
-        rules.patterns.push_back((position, pattern));
-        if rules.patterns.len() > CAPACITY
-            && let Some((oldest, _)) = rules.patterns.pop_front()
+        list.patterns.retain(|(_, known)| known != pattern);
+        list.patterns.push_back((position, pattern.clone()));
+        if list.patterns.len() > PATTERNS
+            && let Some((oldest, _)) = list.patterns.pop_front()
         {
-            rules.clear_before(oldest);
+            list.clear_before(oldest);
         }
         self.any.store(true, Ordering::Release);
     }
 
-    /// Forgets every rule: their positions belong to a journal that is gone.
-    pub(crate) fn restart(&self) {
-        *self.lock() = List::default();
+    /// Forgets a pattern that everything has been scanned for, unless it was given again since.
+    pub(crate) fn swept(&self, position: Position, pattern: &Pattern) {
+        self.lock().patterns.retain(|(at, known)| *at > position || known != pattern);
+    }
+
+    /// Takes the rules of a journal in place of those of another that is gone. The caller voids what this node holds.
+    pub(crate) fn restart(&self, rules: RuleSet) {
+        let mut list = self.lock();
+        *list = List { cleared: rules.cleared, ..List::default() };
+        list.patterns.extend(rules.patterns.into_iter().map(|(pattern, at)| (at, pattern)));
+        list.tags.extend(rules.tags);
+        self.any.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic under the lock leaves rules that are each whole.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,6 +134,7 @@ impl List {
         self.cleared = self.cleared.max(position);
         let cleared = self.cleared;
         self.patterns.retain(|(at, _)| *at > cleared);
+        self.tags.retain(|_, at| *at > cleared);
     }
 }
 
@@ -90,38 +153,68 @@ mod tests {
     #[test]
     fn a_pattern_voids_what_it_covers_and_was_born_before_it() {
         let rules = Rules::default();
-        assert!(!rules.void("user:1", at(0)));
-        rules.add_pattern(at(5), pattern("user:*"));
-        assert!(rules.void("user:1", at(4)));
-        assert!(!rules.void("user:1", at(5)));
-        assert!(!rules.void("order:1", at(4)));
+        assert!(!rules.void("user:1", &Tags::NONE, at(0)));
+        rules.add_pattern(at(5), &pattern("user:*"));
+        assert!(rules.void("user:1", &Tags::NONE, at(4)));
+        assert!(!rules.void("user:1", &Tags::NONE, at(5)));
+        assert!(!rules.void("order:1", &Tags::NONE, at(4)));
+        rules.swept(at(4), &pattern("user:*"));
+        assert!(rules.void("user:1", &Tags::NONE, at(4)), "an older scan says nothing of it");
+        rules.swept(at(5), &pattern("user:*"));
+        assert!(!rules.void("user:1", &Tags::NONE, at(4)));
     }
 
     #[test]
     fn a_clear_voids_everything_born_before_it() {
         let rules = Rules::default();
         rules.add_clear(at(5));
-        assert!(rules.void("any", at(4)) && !rules.void("any", at(5)));
+        assert!(rules.void("any", &Tags::NONE, at(4)) && !rules.void("any", &Tags::NONE, at(5)));
+    }
+
+    #[test]
+    fn a_tag_voids_what_has_it_and_was_born_before_it() {
+        let rules = Rules::default();
+        let (tagged, other) = (Tags::new(["a", "b"]), Tags::new(["c"]));
+        let before = rules.sequence();
+        rules.add_tags(at(5), &Tags::new(["a"]));
+        assert!(rules.void("k", &tagged, at(4)) && !rules.void("k", &tagged, at(5)) && !rules.void("k", &other, at(4)));
+        assert!(rules.tags_moved(&tagged, before) && !rules.tags_moved(&other, before));
+        let after = rules.sequence();
+        rules.add_tags(at(5), &Tags::new(["a"]));
+        rules.add_tags(at(4), &Tags::new(["a"]));
+        assert!(!rules.tags_moved(&tagged, after), "what is known already changes nothing");
+        rules.move_tags(&Tags::new(["b"]));
+        assert!(rules.tags_moved(&tagged, after));
     }
 
     #[test]
     fn the_same_pattern_again_replaces_the_older_rule() {
         let rules = Rules::default();
-        rules.add_pattern(at(5), pattern("a*"));
-        rules.add_pattern(at(7), pattern("a*"));
-        rules.add_pattern(at(6), pattern("a*"));
-        assert!(rules.void("a", at(6)));
+        for position in [5, 7, 6] {
+            rules.add_pattern(at(position), &pattern("a*"));
+        }
+        assert!(rules.void("a", &Tags::NONE, at(6)));
         assert_eq!(rules.lock().patterns.len(), 1);
     }
 
     #[test]
     fn on_overflow_the_oldest_pattern_counts_as_a_clear() {
         let rules = Rules::default();
-        for n in 1..=CAPACITY as u64 + 1 {
-            rules.add_pattern(at(n * 10), pattern(&format!("p{n}:*")));
+        for n in 1..=PATTERNS as u64 + 1 {
+            rules.add_pattern(at(n * 10), &pattern(&format!("p{n}:*")));
         }
-        assert!(rules.void("unrelated", at(9)));
-        assert!(!rules.void("unrelated", at(10)));
-        assert!(rules.void("p2:x", at(19)) && !rules.void("p2:x", at(20)));
+        assert!(rules.void("unrelated", &Tags::NONE, at(9)));
+        assert!(!rules.void("unrelated", &Tags::NONE, at(10)));
+        assert!(rules.void("p2:x", &Tags::NONE, at(19)) && !rules.void("p2:x", &Tags::NONE, at(20)));
+    }
+
+    #[test]
+    fn a_node_that_joins_takes_the_rules_that_it_finds() {
+        let rules = Rules::default();
+        rules.add_clear(at(100));
+        let (patterns, tags) = (vec![(pattern("a*"), at(7))], vec![(TagSlot::of("t"), at(9))]);
+        rules.restart(RuleSet { cleared: at(3), patterns, tags });
+        assert!(!rules.void("k", &Tags::NONE, at(3)) && rules.void("k", &Tags::NONE, at(2)));
+        assert!(rules.void("abc", &Tags::NONE, at(6)) && rules.void("k", &Tags::new(["t"]), at(8)));
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
 use crate::coherence::rules::Rules;
 use crate::coherence::waiters::Waiters;
-use crate::coherence::{Change, NodeId, Position, Record};
+use crate::coherence::{Change, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
 use crate::flight::Flights;
 use crate::stats::Counters;
@@ -86,19 +86,28 @@ impl Coherence {
     /// A change that this node makes, before anyone else knows of it, and again when nobody could be told.
     pub(crate) fn void(&self, change: &Change) -> u64 {
         match change {
-            Change::Keys(keys) => keys.iter().map(|key| u64::from(self.void_key(key.as_str()))).sum(),
+            Change::Keys(keys) => keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum(),
             Change::Pattern(_) | Change::Clear => {
                 self.epochs.void_all();
-                self.flights.detach_matching(|key| change.covers(key), None);
-                self.remove_matching(&|key, _| change.covers(key))
+                self.flights.detach_matching(|key| change.may_cover(key), None);
+                self.remove_matching(&|key, _| change.may_cover(key))
             }
+            // Near entries that have the tags are void from here on; they are freed as they are met.
+            Change::Tags(tags) => {
+                self.rules.move_tags(tags);
+                self.flights.detach_matching(|_| true, None);
+                0
+            }
+            Change::Begin => 0,
         }
     }
 
-    fn void_key(&self, key: &str) -> bool {
-        let (_, removed) = self.epochs.void(key, || self.near.as_ref().is_some_and(|near| near.remove(key)));
+    /// Voids `key` in this node. The ticket is good for a value that is made from now on.
+    pub(crate) fn void_key(&self, key: &str) -> (Ticket, bool) {
+        let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
+        let voided = self.epochs.void(key, self.rules.sequence(), remove);
         self.flights.detach(key, None);
-        removed
+        voided
     }
 
     /// A change that stands in the journal at `position`: voids what was born before it.
@@ -113,20 +122,25 @@ impl Coherence {
                 }
             }
             Change::Pattern(pattern) => {
-                self.rules.add_pattern(position, pattern.clone());
+                self.rules.add_pattern(position, pattern);
                 self.void_matching_before(change, position);
             }
             Change::Clear => {
                 self.rules.add_clear(position);
                 self.void_matching_before(change, position);
             }
+            Change::Tags(tags) => {
+                self.rules.add_tags(position, tags);
+                self.flights.detach_matching(|_| true, Some(position));
+            }
+            Change::Begin => {}
         }
     }
 
     fn void_matching_before(&self, change: &Change, position: Position) {
         self.epochs.void_all_before(position);
-        self.flights.detach_matching(|key| change.covers(key), Some(position));
-        self.remove_matching(&|key, entry| entry.birth < position && change.covers(key));
+        self.flights.detach_matching(|key| change.may_cover(key), Some(position));
+        self.remove_matching(&|key, entry| entry.birth < position && change.may_cover(key));
     }
 
     fn remove_older(&self, key: &str, position: Position) {
@@ -153,19 +167,24 @@ impl Coherence {
             // What it said is unknown, so it may have voided anything.
             None => self.void_before(&Change::Clear, position),
         }
-        self.lock().applied = Some(position);
+        let mut journal = self.lock();
+        journal.applied = journal.applied.max(Some(position));
     }
 
-    /// Goes on from `last` without knowing what the journal said before it: everything in this node is void.
-    pub(crate) fn reset(&self, last: Position) {
-        self.counters.resets.increment();
-        self.begin(last);
+    /// Applies a page of the journal that was asked for from `after` on. False when the journal does not reach back so far.
+    pub(crate) fn replay(&self, after: Position, page: &JournalPage) -> bool {
+        let reaches_back = page.oldest.is_some_and(|oldest| oldest <= after);
+        if reaches_back {
+            page.records.iter().for_each(|(position, record)| self.apply(*position, record.as_ref()));
+        }
+        reaches_back
     }
 
-    /// Takes up the journal at `last`. What this node holds was stored without hearing of invalidations, so it is void.
-    pub(crate) fn begin(&self, last: Position) {
+    /// Takes up the journal at `last`, with the rules that hold there. What this node holds was stored without hearing of
+    /// every invalidation, so it is void.
+    pub(crate) fn begin(&self, last: Position, rules: RuleSet) {
         *self.lock() = JournalState { applied: Some(last), known: last };
-        self.rules.restart();
+        self.rules.restart(rules);
         self.epochs.restart();
         self.flights.detach_matching(|_| true, None);
         self.remove_matching(&|_, _| true);
@@ -187,15 +206,39 @@ impl Coherence {
         }
     }
 
+    /// To be noted before the value of `key` is read anywhere.
+    pub(crate) fn note(&self, key: &str) -> Ticket {
+        self.epochs.note(key, self.rules.sequence())
+    }
+
+    /// Whether `entry`, which was read with `ticket`, may still be stored.
+    pub(crate) fn may_store(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
+        self.epochs.holds(ticket, entry.birth) && !self.is_ruled_out(key, entry, ticket)
+    }
+
+    /// Runs `insert` if `entry`, which was read with `ticket`, may still be stored in the near tier, and tells whether it
+    /// was. The entry must carry the ticket's tag sequence: a tag that is invalidated after this check is seen at the hit.
+    pub(crate) fn insert(&self, key: &str, entry: &Entry, ticket: Ticket, insert: impl FnOnce()) -> bool {
+        !self.is_ruled_out(key, entry, ticket) && self.epochs.insert_if_good(ticket, entry.birth, insert)
+    }
+
+    fn is_ruled_out(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
+        self.rules.tags_moved(&entry.tags, ticket.tag_sequence) || self.rules.void(key, &entry.tags, entry.birth)
+    }
+
     /// Whether an entry of the near tier may be served at `now`.
     pub(crate) fn may_serve(&self, entry: &Entry, now: Timestamp) -> bool {
-        if entry.expires <= now {
+        if entry.expires <= now || self.rules.tags_moved(&entry.tags, entry.tag_sequence) {
             return false;
         }
         match self.confirmed.load(Ordering::Acquire) {
             HEALTHY => true,
             confirmed => now < entry.as_of.max(Timestamp::from_millis(confirmed)) + self.isolated_ttl,
         }
+    }
+
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire) != HEALTHY
     }
 
     pub(crate) fn bus_status(&self) -> BusStatus {

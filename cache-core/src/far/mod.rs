@@ -171,14 +171,21 @@ impl Far {
                 }
                 Ok(removed)
             }
-            (Some(shared), Change::Pattern(_) | Change::Clear) => {
+            (Some(shared), _) => {
                 let record = Record { node: coherence.node, change: change.clone() };
                 let appended = self.attempt(shared.invalidate(&[], &record)).await?;
                 coherence.void_before(change, appended.position);
-                self.sweep(change).await
+                let removed = self.sweep(change).await?;
+                if let Change::Pattern(pattern) = change {
+                    self.attempt(shared.swept(pattern, appended.position)).await?;
+                    coherence.rules.swept(appended.position, pattern);
+                }
+                Ok(removed)
             }
             (None, Change::Keys(keys)) => self.attempt(self.tier.delete(keys)).await,
-            (None, Change::Pattern(_) | Change::Clear) => self.sweep(change).await,
+            // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
+            (None, Change::Tags(_)) => self.sweep(&Change::Clear).await,
+            (None, _) => self.sweep(change).await,
         }
     }
 
@@ -186,7 +193,9 @@ impl Far {
     async fn sweep(&self, change: &Change) -> Result<u64, TierError> {
         let swept = match change {
             Change::Pattern(pattern) => self.tier.invalidate_pattern(pattern).await,
-            Change::Keys(_) | Change::Clear => self.tier.clear().await,
+            Change::Clear => self.tier.clear().await,
+            // A tag has no index: what has it is void, and runs out by itself.
+            Change::Tags(_) | Change::Keys(_) | Change::Begin => Ok(0),
         };
         self.note(swept)
     }

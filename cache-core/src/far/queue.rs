@@ -30,7 +30,8 @@ impl Queue {
                 self.become_clear();
                 false
             }
-            Change::Pattern(_) => self.push_one(change.clone()),
+            Change::Pattern(_) | Change::Tags(_) => self.push_one(change.clone()),
+            Change::Begin => false,
         }
     }
 

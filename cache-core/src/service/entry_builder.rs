@@ -62,6 +62,11 @@ impl<'a> EntryBuilder<'a> {
         self.change(|policy| policy.schema(version))
     }
 
+    /// As [`Policy::tags`].
+    pub fn tags(self, tags: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        self.change(|policy| policy.tags(tags))
+    }
+
     /// Leaves the far tiers out: they are neither read nor written, and other nodes do not hear of a `set`.
     pub const fn local_only(mut self) -> Self {
         self.local_only = true;

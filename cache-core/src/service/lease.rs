@@ -51,7 +51,7 @@ impl Inner {
         loop {
             let mut ended = pin!(self.coherence.waiters.lease_end(key.as_str()));
             ended.as_mut().enable();
-            let ticket = self.coherence.epochs.note(key.as_str());
+            let ticket = self.coherence.note(key.as_str());
             let as_of = self.clock.now();
             let mut lease = Lease::new(self, far, key);
             let Some(acquired) = lease.acquire(over, self.lease_ttl).await else { return Permit::Unshared };
@@ -59,9 +59,7 @@ impl Inner {
                 Acquire::Acquired => return Permit::Lease(lease),
                 Acquire::Found(entry) => {
                     let entry = Entry { as_of, ..entry };
-                    if let Some(value) = self.accept(key, &entry, plan) {
-                        far.counters.hits.increment();
-                        self.promote(key, &entry, value.clone(), ticket, plan, 0).await;
+                    if let Some(value) = self.accept_found(far, key, &entry, ticket, plan).await {
                         return Permit::Filled(value);
                     }
                     over = Some(entry.token);
@@ -90,7 +88,7 @@ impl Inner {
         over: Option<Token>,
     ) -> BatchLease<T> {
         let Some(far) = self.shared().filter(|_| !plan.local_only) else { return BatchLease::Load(Store::Unshared) };
-        let ticket = self.coherence.epochs.note(key.as_str());
+        let ticket = self.coherence.note(key.as_str());
         let as_of = self.clock.now();
         let mut lease = Lease::new(self, far, key);
         match lease.acquire(over, self.lease_ttl).await {
@@ -99,11 +97,8 @@ impl Inner {
             Some(Acquire::Held) => BatchLease::Load(Store::Nowhere),
             Some(Acquire::Found(entry)) => {
                 let entry = Entry { as_of, ..entry };
-                match self.accept(key, &entry, plan) {
-                    Some(value) => {
-                        self.promote(key, &entry, value.clone(), ticket, plan, 0).await;
-                        BatchLease::Filled(value)
-                    }
+                match self.accept_found(far, key, &entry, ticket, plan).await {
+                    Some(value) => BatchLease::Filled(value),
                     None => BatchLease::Load(Store::Nowhere),
                 }
             }

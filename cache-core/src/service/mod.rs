@@ -33,6 +33,7 @@ use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::stats::{Counters, Stats, TierCounters};
 use crate::status::{Receipt, Status, TierState, TierStatus};
+use crate::tags::Tags;
 use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::tier::NearTier;
@@ -191,6 +192,15 @@ impl<B: Backends> CachingService<B> {
     /// The pattern is malformed.
     pub async fn invalidate_pattern(&self, pattern: impl AsRef<str>) -> Result<Receipt, Error> {
         Ok(self.inner.invalidate_pattern(Pattern::new(pattern)?).await)
+    }
+
+    /// Voids every value that has one of `tags` ([`Policy::tags`]), in every tier of every node.
+    ///
+    /// It is one record, however many values there are, and takes effect when the record is written; the values are freed
+    /// as they are met, or run out. [`Receipt::removed`] is 0: nobody counts them. If the future is dropped half-way, the
+    /// record is written in the background.
+    pub async fn invalidate_tags(&self, tags: impl IntoIterator<Item: AsRef<str>>) -> Receipt {
+        self.inner.invalidate_tags(Tags::new(tags)).await
     }
 
     /// Removes every value of this namespace from every tier of every node, as [`CachingService::invalidate_pattern`].

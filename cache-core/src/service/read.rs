@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::near::Near;
 use super::{Cacheable, Inner, Plan};
 use crate::codec;
-use crate::coherence::Ticket;
+use crate::coherence::{PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
+use crate::far::Far;
 use crate::key::Key;
 
 /// What the far tiers say of a key.
@@ -60,11 +61,12 @@ impl Inner {
 
     /// Asks the far tiers for `key`, nearest first.
     pub(super) async fn read_far<T: Cacheable>(&self, key: &Key, plan: &Plan) -> FarRead<T> {
-        let ticket = self.coherence.epochs.note(key.as_str());
+        let ticket = self.coherence.note(key.as_str());
         let mut over = None;
         for (depth, far) in self.far.iter().enumerate() {
             let as_of = self.clock.now();
             let Some(found) = far.ask(far.tier.get(key)).await else { continue };
+            let found = if found.is_some() && !self.consult_journal(far).await { None } else { found };
             let Some(entry) = found else {
                 far.counters.misses.increment();
                 continue;
@@ -84,7 +86,7 @@ impl Inner {
 
     /// Asks the far tiers for `keys`: one call to each for all that the nearer ones do not have.
     pub(super) async fn read_far_many<T: Cacheable>(&self, keys: &[Key], plan: &Plan) -> Vec<FarRead<T>> {
-        let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.epochs.note(key.as_str())).collect();
+        let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.note(key.as_str())).collect();
         let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing { over: None }).collect();
         if plan.local_only || keys.is_empty() {
             return reads;
@@ -98,6 +100,9 @@ impl Inner {
             let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
             let as_of = self.clock.now();
             let Some(found) = far.ask(far.tier.get_many(&asked)).await else { continue };
+            if !self.consult_journal(far).await {
+                continue;
+            }
             for (at, entry) in open.into_iter().zip(found) {
                 let Some(entry) = entry.map(|entry| Entry { as_of, ..entry }) else {
                     far.counters.misses.increment();
@@ -116,11 +121,46 @@ impl Inner {
         reads
     }
 
+    /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
+    /// held against every rule. False when the journal cannot say.
+    async fn consult_journal(&self, far: &Far) -> bool {
+        let Some(shared) = far.shared().filter(|_| self.coherence.is_isolated()) else { return true };
+        let Some(mut applied) = self.coherence.applied() else { return false };
+        loop {
+            let Some(page) = far.ask(shared.read_after(applied, PAGE)).await else { return false };
+            if !self.coherence.replay(applied, &page) {
+                return false;
+            }
+            match page.records.last() {
+                Some((newest, _)) if page.records.len() >= PAGE => applied = *newest,
+                _ => return true,
+            }
+        }
+    }
+
+    /// The value of an entry that an acquisition found, if it may be used. It is copied into the near tier.
+    pub(super) async fn accept_found<T: Cacheable>(
+        &self,
+        far: &Far,
+        key: &Key,
+        entry: &Entry,
+        ticket: Ticket,
+        plan: &Plan,
+    ) -> Option<Option<Arc<T>>> {
+        if !self.consult_journal(far).await {
+            return None;
+        }
+        let value = self.accept(key, entry, plan)?;
+        far.counters.hits.increment();
+        self.promote(key, entry, value.clone(), ticket, plan, 0).await;
+        Some(value)
+    }
+
     /// The value of a far entry, if it may be used: alive, of the right schema, not void, and decodable.
-    pub(super) fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, plan: &Plan) -> Option<Option<Arc<T>>> {
+    fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, plan: &Plan) -> Option<Option<Arc<T>>> {
         let usable = entry.expires > self.clock.now()
             && entry.schema == plan.policy.schema_version()
-            && !self.coherence.rules.void(key.as_str(), entry.birth);
+            && !self.coherence.rules.void(key.as_str(), &entry.tags, entry.birth);
         match &entry.value {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
@@ -143,7 +183,7 @@ impl Inner {
     }
 
     /// Copies what the far tier at `depth` had into the tiers before it.
-    pub(super) async fn promote<T: Cacheable>(
+    async fn promote<T: Cacheable>(
         &self,
         key: &Key,
         entry: &Entry,
@@ -171,9 +211,9 @@ impl Inner {
         let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return true };
         let value = value.map_or(Value::Absent, |value| Value::Typed(value));
         let expires = entry.expires.min(self.clock.now() + ttl);
-        let entry = Arc::new(Entry { expires, ..entry.with_value(value) });
-        let birth = entry.birth;
-        let inserted = self.coherence.epochs.insert_if_good(ticket, birth, || near.insert(key, entry, ttl));
+        let entry = Arc::new(Entry { expires, tag_sequence: ticket.tag_sequence, ..entry.with_value(value) });
+        let insert = || near.insert(key, Arc::clone(&entry), ttl);
+        let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insert);
         if !inserted {
             self.counters.fenced_fills.increment();
         }

@@ -25,7 +25,7 @@ pub(super) struct Origin {
 impl Inner {
     /// To be noted before the loader is called.
     pub(super) fn origin(&self, key: &Key) -> Origin {
-        let ticket = self.coherence.epochs.note(key.as_str());
+        let ticket = self.coherence.note(key.as_str());
         Origin { ticket, birth: self.coherence.known(), began: self.clock.now() }
     }
 
@@ -38,6 +38,7 @@ impl Inner {
             cost: now.since(origin.began),
             birth: origin.birth,
             schema: plan.policy.schema_version(),
+            tags: plan.policy.tag_slots().clone(),
             ..Entry::new(value, origin.began, now + ttl)
         }
     }
@@ -68,13 +69,13 @@ impl Inner {
         if ttl.is_zero() || matches!(store, Store::Nowhere) {
             return;
         }
-        if !self.coherence.epochs.holds(origin.ticket, origin.birth) {
-            self.counters.fenced_fills.increment();
-            return;
-        }
         let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
         let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
         let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
+        if !self.coherence.may_store(key.as_str(), &entry, origin.ticket) {
+            self.counters.fenced_fills.increment();
+            return;
+        }
         if !plan.local_only
             && !self.far.is_empty()
             && let Some(encoded) = self.encode(key, value.as_deref())
@@ -103,12 +104,11 @@ impl Inner {
 
     /// Stores an entry in a tier that cannot fence fills: an invalidation that came while it was stored removes it again.
     pub(super) async fn store_unfenced(&self, far: &Far, key: &Key, entry: Entry, ttl: Duration, ticket: Ticket) {
-        let birth = entry.birth;
-        if !self.coherence.epochs.holds(ticket, birth) {
+        if !self.coherence.may_store(key.as_str(), &entry, ticket) {
             return;
         }
-        far.ask(far.tier.set(key, entry, ttl)).await;
-        if !self.coherence.epochs.holds(ticket, birth) {
+        far.ask(far.tier.set(key, entry.clone(), ttl)).await;
+        if !self.coherence.may_store(key.as_str(), &entry, ticket) {
             // What could not be removed now is queued, and the tier is not read until it is gone.
             let _ = far.invalidate(&Change::Keys([key.clone()].into()), &self.coherence).await;
         }

@@ -9,6 +9,7 @@ use crate::far::{Far, Owed};
 use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::status::{Delivery, Receipt};
+use crate::tags::Tags;
 use crate::tier::SharedTier;
 
 use super::store::Origin;
@@ -32,6 +33,13 @@ impl Inner {
 
     pub(super) async fn invalidate_pattern(&self, pattern: Pattern) -> Receipt {
         self.invalidate(Change::Pattern(pattern)).await
+    }
+
+    pub(super) async fn invalidate_tags(&self, tags: Tags) -> Receipt {
+        if tags == Tags::NONE {
+            return Receipt { removed: 0, delivery: self.delivery(false) };
+        }
+        self.invalidate(Change::Tags(tags)).await
     }
 
     pub(super) async fn clear(&self) -> Receipt {
@@ -75,10 +83,7 @@ impl Inner {
         self.start(None);
         self.counters.invalidations_sent.increment();
         let change = Change::Keys([key.clone()].into());
-        let near = self.near.as_ref();
-        let (ticket, _) =
-            self.coherence.epochs.void(key.as_str(), || near.is_some_and(|near| near.remove(key.as_str())));
-        self.coherence.flights.detach(key.as_str(), None);
+        let (ticket, _) = self.coherence.void_key(key.as_str());
         let origin = Origin { ticket, birth: self.coherence.known(), began: self.clock.now() };
         let value = Arc::new(value);
         let near_value = Value::Typed(Arc::clone(&value) as Arc<dyn std::any::Any + Send + Sync>);
