@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::coherence::{Bus, JournalPage, Position, Record};
-use cache_core::frame::{self, FLAG_AT, Frame};
+use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
 use cache_core::{Acquire, Appended, Entry, Key, Pattern, SharedTier, TierError, Token};
 use redis::Value;
 
@@ -16,17 +16,24 @@ use crate::{journal, rules, scripts};
 #[async_trait]
 impl SharedTier for RedisTier {
     async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
-        let over = over.as_ref().map_or(&[][..], |token| token.as_bytes());
-        let mut script = scripts::ACQUIRE.key(self.inner.names().data(key));
-        script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(over);
-        match self.inner.lane.invoke("acquiring a lease", &script).await? {
-            Value::Int(1) => Ok(Acquire::Acquired),
-            Value::Int(0) => Ok(Acquire::Held),
-            Value::BulkString(bytes) => match frame::decode(Bytes::from(bytes)) {
-                Ok(Frame::Entry(entry)) => Ok(Acquire::Found(entry)),
-                _ => Err(unexpected("acquiring a lease")),
-            },
-            _ => Err(unexpected("acquiring a lease")),
+        let mut over = over.map(|token| *token.as_bytes());
+        loop {
+            let mut script = scripts::ACQUIRE.key(self.inner.names().data(key));
+            let replaceable = over.as_ref().map_or(&[][..], |token| &token[..]);
+            script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(replaceable);
+            let found = match self.inner.lane.invoke("acquiring a lease", &script).await? {
+                Value::Int(1) => return Ok(Acquire::Acquired),
+                Value::Int(0) => return Ok(Acquire::Held),
+                Value::BulkString(found) => Bytes::from(found),
+                _ => return Err(unexpected("acquiring a lease")),
+            };
+            // What looked like an entry to the script may still be garbage, which must not keep the key from being filled.
+            let garbage = found.get(TOKEN_AT..TOKEN_AT + Token::BYTES).and_then(|token| token.try_into().ok());
+            match frame::decode(found) {
+                Ok(Frame::Entry(entry)) => return Ok(Acquire::Found(entry)),
+                _ if garbage.is_none() || garbage == over => return Err(unexpected("acquiring a lease")),
+                _ => over = garbage,
+            }
         }
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
 use cache_core::frame::Frame;
-use cache_core::{CacheTier, Key, Namespace, Pattern, SharedTier};
+use cache_core::{CacheTier, Key, Namespace, Pattern, SharedTier, Tags};
 use cache_redis::RedisTier;
+use cache_testing::RedisServer;
 use support::{TTL, announced, entry, key, keys, payload, raw, record, start, stored_frame, subscribe, time_to_live};
 
 const JOURNAL: &str = "{test}!journal";
+const RULES: &str = "{test}!rules";
 
 #[tokio::test]
 async fn an_invalidation_removes_records_and_announces_as_one() {
@@ -120,6 +122,7 @@ async fn every_kind_of_record_comes_back() {
     let written = [
         Change::Keys(keys(["a b", "é", "3:x"]).as_slice().into()),
         Change::Pattern(Pattern::new("user:*:[a-z]").unwrap()),
+        Change::Tags(Tags::new(["a", "b"])),
         Change::Clear,
     ]
     .map(|change| Record { node, change });
@@ -174,6 +177,57 @@ async fn a_journal_of_another_type_is_an_error_for_its_reader() {
     let mut bus = subscribe(&tier).await;
     assert!(!bus.last_position().await.unwrap_err().is_outage());
     assert!(!bus.read_after(Position::START, 1).await.unwrap_err().is_outage());
+}
+
+#[tokio::test]
+async fn the_first_connection_begins_the_journal_and_later_ones_do_not() {
+    let server = RedisServer::start();
+    let tier = support::tier(&server);
+    let mut first = subscribe(&tier).await;
+    let mut second = subscribe(&tier).await;
+    let begun = first.last_position().await.unwrap();
+    assert!(begun > Position::START);
+    assert!(matches!(first.try_next(), Some(BusMessage::Appended { record, .. }) if record.change == Change::Begin));
+    assert_eq!(second.last_position().await.unwrap(), begun);
+    assert_eq!(second.rules().await.unwrap().cleared, begun);
+    server.cli(&["DEL", RULES]);
+    let lost = second.rules().await.unwrap_err();
+    assert_eq!(lost.to_string(), "the rules are lost; beginning anew");
+    let mut third = subscribe(&tier).await;
+    assert!(third.rules().await.unwrap().cleared > begun);
+}
+
+#[tokio::test]
+async fn rules_are_kept_with_their_positions_until_they_are_swept() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let give = async |change: Change| {
+        let record = Record { node: NodeId::new(1), change };
+        tier.invalidate(&[], &record).await.unwrap().position
+    };
+    let pattern = Pattern::new("user:*").unwrap();
+    give(Change::Pattern(pattern.clone())).await;
+    let second = give(Change::Pattern(pattern.clone())).await;
+    let tagged = give(Change::Tags(Tags::new(["a"]))).await;
+    let rules = bus.rules().await.unwrap();
+    assert_eq!(rules.cleared, Position::START);
+    assert_eq!(rules.patterns, [(pattern.clone(), second)]);
+    assert_eq!(rules.tags, [(Tags::new(["a"]).slots()[0], tagged)]);
+
+    announced(&mut *bus).await;
+    tier.swept(&pattern, Position::new(1, 1)).await.unwrap();
+    assert_eq!(bus.rules().await.unwrap().patterns.len(), 1, "another rule of the same pattern");
+    tier.swept(&pattern, second).await.unwrap();
+    assert!(bus.rules().await.unwrap().patterns.is_empty());
+    let heard = announced(&mut *bus).await;
+    assert!(matches!(&heard[..], [BusMessage::Swept(read, position)] if *read == pattern && *position == second));
+
+    let cleared = give(Change::Clear).await;
+    assert_eq!(bus.rules().await.unwrap().cleared, cleared);
+    assert_eq!(server.cli(&["HLEN", RULES]), "1", "a clear takes the place of all others");
+    server.cli(&["DEL", RULES]);
+    let after = give(Change::Tags(Tags::new(["a"]))).await;
+    assert_eq!(bus.rules().await.unwrap().cleared, after, "what was lost may have voided anything");
 }
 
 #[tokio::test]
@@ -234,7 +288,10 @@ async fn a_server_that_hangs_is_noticed_by_the_reply_that_does_not_come() {
 
 #[tokio::test]
 async fn messages_beyond_the_bound_are_dropped_and_counted_and_the_journal_has_them() {
-    let (server, tier) = start();
+    let (server, _) = start();
+    let patient = RedisTier::builder(server.url()).response_timeout(Duration::from_secs(20));
+    let tier = patient.connect_timeout(Duration::from_secs(20)).build().unwrap();
+    tier.bind(&Namespace::new("test").unwrap()).unwrap();
     let mut bus = subscribe(&tier).await;
     let publish = "for i = 1, 10000 do redis.call('PUBLISH', '{test}!bus', 'lease k') end";
     server.cli(&["EVAL", publish, "0"]);

@@ -52,15 +52,28 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
     let value = frame::encode(&entry("v")).unwrap();
     let mut version = value.to_vec();
     version[2] = 9;
+    let mut tags = value.to_vec();
+    tags[70] = 1;
     let mut kind = value.to_vec();
     kind[3] = b'?';
     let long_lease = [&lease[..], b"!"].concat();
-    for garbage in [&b""[..], b"{\"a\":1}", b"\xca\xc3", &lease[..20], &long_lease, &value[..69], &version, &kind] {
+    for garbage in [
+        &b""[..],
+        b"{\"a\":1}",
+        b"\xca\xc3",
+        &lease[..20],
+        &long_lease,
+        &value[..69],
+        &value[..71],
+        &tags,
+        &version,
+        &kind,
+    ] {
         store(&server, "test:k", garbage);
         let acquired = tier.acquire(&key("k"), token(1), None, TTL).await.unwrap();
         assert!(matches!(acquired, Acquire::Acquired), "{garbage:?}: {acquired:?}");
     }
-    store(&server, "test:k", &value[..70]);
+    store(&server, "test:k", &value[..72]);
     assert!(matches!(tier.acquire(&key("k"), token(1), None, TTL).await.unwrap(), Acquire::Found(_)), "an empty value");
 }
 
