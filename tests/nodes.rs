@@ -415,3 +415,17 @@ async fn an_isolated_node_holds_what_it_reads_against_the_rules_in_redis() {
     assert_eq!(b.get::<u32>("tagged").await, None);
     assert!(b.get::<u32>("plain").await.is_some());
 }
+
+#[tokio::test]
+async fn an_old_far_entry_is_kept_near_however_many_other_keys_were_invalidated() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    a.set("old", 1_u32).await;
+    let others: Vec<String> = (0..20_000).map(|n| format!("other{n}")).collect();
+    a.invalidate_many(&others).await;
+    eventually("b has heard of it", || async { b.stats().invalidations_received >= 21 }).await;
+    for _ in 0..3 {
+        assert_eq!(*b.get::<u32>("old").await.unwrap(), 1);
+    }
+    assert_eq!((b.stats().tiers[1].hits, b.stats().fenced_fills), (1, 0));
+}

@@ -5,7 +5,9 @@
 //! Removals take the same lock. The hit path takes none.
 //!
 //! Two things void a fill: an invalidation of this node, which moves the stripe's epoch before anyone else knows of it;
-//! and a journal record, which voids whatever was born before its position.
+//! and a journal record that is applied while the reader is under way, which voids what was born before its position. A
+//! record that was applied before the reader began had run on the shared tier by then, so nothing that it voided is left
+//! there to read.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,6 +34,8 @@ struct Stripe {
 pub(crate) struct Ticket {
     stripe: usize,
     epoch: u64,
+    /// What was void already when the reader began cannot be what it brings back.
+    voided_before: Position,
     /// How far the node's count of tag invalidations had come.
     pub(crate) tag_sequence: u64,
 }
@@ -44,7 +48,8 @@ impl Epochs {
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
     pub(crate) fn note(&self, key: &str, tag_sequence: u64) -> Ticket {
         let stripe = self.stripe_of(key);
-        Ticket { stripe, epoch: self.lock(stripe).epoch, tag_sequence }
+        let Stripe { epoch, voided_before } = *self.lock(stripe);
+        Ticket { stripe, epoch, voided_before, tag_sequence }
     }
 
     /// Whether a value born at `birth` and read with `ticket` is still good.
@@ -70,7 +75,7 @@ impl Epochs {
         let index = self.stripe_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
-        let ticket = Ticket { stripe: index, epoch: stripe.epoch, tag_sequence };
+        let ticket = Ticket { stripe: index, epoch: stripe.epoch, voided_before: stripe.voided_before, tag_sequence };
         (ticket, remove())
     }
 
@@ -115,7 +120,7 @@ impl Epochs {
 
 impl Stripe {
     fn admits(&self, ticket: Ticket, birth: Position) -> bool {
-        self.epoch == ticket.epoch && self.voided_before <= birth
+        self.epoch == ticket.epoch && (self.voided_before == ticket.voided_before || self.voided_before <= birth)
     }
 }
 
@@ -148,6 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn a_record_applied_before_the_reader_began_voids_nothing_that_it_brings() {
+        let epochs = Epochs::new();
+        epochs.void_before("k", LATE, || {});
+        assert!(epochs.holds(epochs.note("k", 0), EARLY), "an entry older than another key's record, read after it");
+    }
+
+    #[test]
     fn voiding_all_reaches_every_key() {
         let epochs = Epochs::new();
         let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), 0)).collect();
@@ -163,7 +175,7 @@ mod tests {
         epochs.void_all_before(LATE);
         let before = epochs.note("k", 0);
         epochs.restart();
-        assert!(!epochs.holds(before, LATE));
+        assert!(!epochs.holds(before, LATE), "it was under way");
         assert!(epochs.holds(epochs.note("k", 0), EARLY));
     }
 }

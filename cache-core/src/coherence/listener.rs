@@ -112,12 +112,17 @@ impl Listener {
 
     /// Compares the journal's end with what was applied.
     async fn compare(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
+        let before = self.coherence.applied().unwrap_or(Position::START);
         let last = self.bounded(connection.last_position()).await?;
+        if last < before {
+            return self.catch_up(connection, before, last).await;
+        }
         while let Some(message) = connection.try_next() {
             self.receive(connection, message).await?;
         }
         let applied = self.coherence.applied().unwrap_or(Position::START);
-        self.catch_up(connection, applied, last).await
+        // Records that came after the answer may have been applied already.
+        self.catch_up(connection, applied, last.max(applied)).await
     }
 
     /// Applies the records after `applied` up to at least `last`, or starts anew where the journal does not tell them.
@@ -174,4 +179,120 @@ fn reconnect_waits() -> backon::ExponentialBackoff {
         .without_max_times()
         .with_jitter()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::coherence::{Change, JournalPage, NodeId, Record, RuleSet};
+    use crate::stats::Counters;
+
+    /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
+    #[derive(Default)]
+    struct Script {
+        messages: VecDeque<BusMessage>,
+        last: VecDeque<Position>,
+        pages: VecDeque<JournalPage>,
+    }
+
+    #[async_trait]
+    impl BusConnection for Script {
+        async fn next(&mut self) -> Option<BusMessage> {
+            self.messages.pop_front()
+        }
+
+        fn try_next(&mut self) -> Option<BusMessage> {
+            self.messages.pop_front()
+        }
+
+        async fn rules(&mut self) -> Result<RuleSet, TierError> {
+            Ok(RuleSet::default())
+        }
+
+        async fn last_position(&mut self) -> Result<Position, TierError> {
+            Ok(self.last.pop_front().unwrap())
+        }
+
+        async fn read_after(&mut self, _: Position, _: usize) -> Result<JournalPage, TierError> {
+            Ok(self.pages.pop_front().unwrap())
+        }
+    }
+
+    fn at(n: u64) -> Position {
+        Position::new(n, 0)
+    }
+
+    fn record() -> Record {
+        Record { node: NodeId::new(9), change: Change::Keys([crate::key::Key::new("k").unwrap()].into()) }
+    }
+
+    fn appended(previous: u64, position: u64) -> BusMessage {
+        BusMessage::Appended { previous: at(previous), position: at(position), record: record() }
+    }
+
+    /// A listener that has applied everything up to position 5.
+    fn listener() -> Listener {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let counters = Arc::new(Counters::default());
+        let coherence = Coherence::new(None, clock, counters, Duration::from_secs(10), true);
+        coherence.begin(at(5), RuleSet::default());
+        let heartbeat = Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(3) };
+        Listener { coherence: Arc::new(coherence), heartbeat }
+    }
+
+    fn resets(listener: &Listener) -> u64 {
+        listener.coherence.counters.resets.get()
+    }
+
+    #[tokio::test]
+    async fn a_record_that_comes_after_the_heartbeats_answer_is_no_step_back() {
+        let listener = listener();
+        let mut connection =
+            Script { messages: [appended(5, 6), appended(6, 7)].into(), last: [at(6)].into(), ..Script::default() };
+        listener.compare(&mut connection).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(7)), 0));
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_ends_before_what_was_applied_is_another_one() {
+        let listener = listener();
+        let mut connection = Script { last: [at(3)].into(), ..Script::default() };
+        listener.compare(&mut connection).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(3)), 1));
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_read_from_the_journal() {
+        let listener = listener();
+        let records = vec![(at(6), Some(record())), (at(7), Some(record())), (at(8), Some(record()))];
+        let page = JournalPage { oldest: Some(at(2)), records };
+        let mut connection = Script { pages: [page].into(), ..Script::default() };
+        listener.receive(&mut connection, appended(7, 8)).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(8)), 0));
+        listener.receive(&mut connection, appended(6, 7)).await.unwrap();
+        assert_eq!(listener.coherence.applied(), Some(at(8)), "it was read from the journal already");
+    }
+
+    #[tokio::test]
+    async fn a_gap_that_the_journal_does_not_tell_empties_the_near_tier() {
+        let listener = listener();
+        let page = JournalPage { oldest: Some(at(7)), records: vec![(at(7), Some(record())), (at(8), Some(record()))] };
+        let mut connection = Script { pages: [page].into(), ..Script::default() };
+        listener.receive(&mut connection, appended(7, 8)).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(8)), 1));
+    }
+
+    #[tokio::test]
+    async fn silence_is_not_peace() {
+        let listener = listener();
+        let page = JournalPage { oldest: Some(at(5)), records: vec![(at(6), Some(record()))] };
+        let mut connection = Script { last: [at(6)].into(), pages: [page].into(), ..Script::default() };
+        listener.compare(&mut connection).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(6)), 0));
+    }
 }
