@@ -92,7 +92,9 @@ impl NearTier for LocalTier {
     }
 
     fn remove(&self, key: &str) -> bool {
-        self.cache.remove(key).is_some()
+        // Asked first, because moka hands out what it removes also when its time has passed.
+        let live = self.cache.contains_key(key);
+        self.cache.remove(key).is_some() && live
     }
 
     fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {

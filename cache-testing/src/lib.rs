@@ -1,6 +1,7 @@
 //! What the tests of cache-aside stand on: real servers, real processes and real network faults, with events in place
 //! of sleeps.
 //!
+//! - [`mod@conformance`]: the suite that every tier passes.
 //! - [`server`]: a `redis-server` of its own for a test, which can be killed, stopped, resumed and restarted.
 //! - [`proxy`]: a TCP proxy that holds, delays and cuts connections, and gates that force a race.
 //! - [`process`]: child processes that speak a line-based protocol, for tests across processes.
@@ -13,6 +14,7 @@
     reason = "only tests call this crate, and a panic is how a test fails"
 )]
 
+pub mod conformance;
 mod port;
 pub mod process;
 pub mod proxy;

@@ -1,0 +1,34 @@
+//! The conformance suite on every tier: our own, and one that was written from the public documentation alone.
+#![cfg(all(feature = "local", feature = "redis"))]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use cache_aside::{LocalTier, RedisTier};
+use cache_testing::RedisServer;
+use cache_testing::conformance::Subject;
+
+// Its `main` is not called here.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../examples/custom_tier.rs"]
+mod custom_tier;
+
+async fn local_by_entries() -> Subject {
+    Subject::new(LocalTier::new(10_000))
+}
+
+async fn local_by_bytes() -> Subject {
+    Subject::new(LocalTier::builder().max_bytes(64 << 20).build())
+}
+
+async fn redis() -> Subject {
+    let server = RedisServer::start();
+    Subject::new(RedisTier::new(server.url()).unwrap()).keeping(server)
+}
+
+async fn custom() -> Subject {
+    Subject::new(custom_tier::MapTier::default())
+}
+
+cache_testing::conformance!(local_tier: local_by_entries);
+cache_testing::conformance!(local_tier_bounded_by_bytes: local_by_bytes);
+cache_testing::conformance!(shared redis_tier: redis);
+cache_testing::conformance!(map_tier: custom);
