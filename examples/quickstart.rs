@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("tier {}: {:?} {}", tier.name, tier.state, tier.last_error.unwrap_or_default());
     }
     if std::env::var("CACHE_REDIS_URL").is_ok_and(|url| !url.is_empty()) {
-        cache.invalidate("user:7").await; // An earlier run may have left it in Redis.
+        cache.invalidate_many(&["user:7", "user:8"]).await; // An earlier run may have left them in Redis.
     } else {
         println!("CACHE_REDIS_URL is not set: values are kept in this process only");
     }
