@@ -25,7 +25,8 @@ async fn query_user(id: u64) -> Result<User, std::io::Error> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let cache = CachingService::from_env().await?;
     for tier in cache.status().await.tiers {
-        println!("tier {}: {:?} {}", tier.name, tier.state, tier.last_error.unwrap_or_default());
+        let error = tier.last_error.map(|error| format!(" ({error})")).unwrap_or_default();
+        println!("tier {}: {:?}{error}", tier.name, tier.state);
     }
     if std::env::var("CACHE_REDIS_URL").is_ok_and(|url| !url.is_empty()) {
         cache.invalidate_many(&["user:7", "user:8"]).await; // An earlier run may have left them in Redis.

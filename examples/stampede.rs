@@ -87,10 +87,12 @@ async fn stampede(url: &str) -> Result<(), Box<dyn Error>> {
     let mut nodes: Vec<Process> = (0..PROCESSES)
         .map(|_| Process::builder(&program).argument("node").variable("CACHE_REDIS_URL", url).spawn())
         .collect();
+    let mut all_up = true;
     for node in &mut nodes {
-        if node.receive().await.as_deref() != Some("ready") {
-            println!("Redis cannot be reached: every process will load for itself");
-        }
+        all_up &= node.receive().await.as_deref() == Some("ready");
+    }
+    if !all_up {
+        println!("Redis cannot be reached: every process will load for itself");
     }
     println!("{} callers in {PROCESSES} processes, a loader of {LOAD_TIME:?}", PROCESSES * CALLERS_PER_PROCESS);
     let mut times = Vec::new();
