@@ -1,13 +1,42 @@
-//! A two-tier cache-aside client: moka in the process, Redis behind it, coherent over pub/sub.
+//! A two-tier cache-aside client: L1 in the process (moka), L2 in Redis, kept coherent between processes.
 //!
-//! See the README for a start, and [`CachingService`] for every call.
+//! ```
+//! use cache_aside::{CachingService, LocalTier};
+//! # #[derive(serde::Serialize, serde::Deserialize)]
+//! # struct User { name: String }
+//! # async fn query_user(id: u64) -> Result<User, std::io::Error> { Ok(User { name: format!("user {id}") }) }
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cache = CachingService::builder().local(LocalTier::new(10_000)).build().await?;
+//! let user = cache.get_or_load("user:7", || query_user(7)).await?;
+//! assert_eq!(user.name, "user 7");
+//! cache.invalidate("user:7").await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`CachingService`] has every call; [`CachingServiceBuilder`] every setting, and [`CachingService::from_env`] takes
+//!   them from the environment.
+//! - [`LocalTier`] and [`RedisTier`] are the tiers; [`CacheTier`] is what a tier of your own implements.
+//! - [`Policy`] says how long values live, for a service or, by [`CachingService::entry`], for one call.
+//! - [`LoadError`] is what a read can fail with; [`Receipt`] says what became of a write or an invalidation.
+//! - [`Status`] and [`Stats`] are for operators. Events go to `tracing`, under the targets `cache_aside` and
+//!   `cache_redis`.
+//!
+//! Reads do not fail because a tier does, and do not wait for one longer than its timeouts. The
+//! [README](https://github.com/cache-aside/cache-aside#readme) says what a caller gets when Redis is down, and what is
+//! promised about stale values.
+//!
+//! # Runtime
+//! Tokio. A service starts its tasks on the runtime of its first call, and they end when the last clone is dropped or by
+//! [`CachingService::shutdown`], which also delivers what is queued.
 //!
 //! # Features
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `local` | yes | [`LocalTier`], the tier in the process |
 //! | `redis` | yes | [`RedisTier`], the shared tier |
-//! | `macros` | yes | [`macro@cached`] |
+//! | `macros` | yes | `#[cached]` |
 //! | `json` | yes | [`Json`], the default codec |
 
 mod backends;
@@ -41,3 +70,8 @@ pub mod prelude {
     pub use crate::RedisTier;
     pub use crate::{CachingService, Delivery, Error, LoadError, Policy, Receipt};
 }
+
+/// The code of the README, which is compiled and run with the documentation tests.
+#[cfg(all(doctest, feature = "local", feature = "redis", feature = "json"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,15 @@
 //! The core of `cache-aside`: the tier traits, the service, the coherence protocol, policies, codecs and errors.
 //!
-//! Applications depend on the crate `cache-aside`. This crate is for those who write a tier or a codec of their own.
+//! Applications depend on the crate `cache-aside`. This crate is for those who write a tier or a codec of their own:
+//!
+//! - [`CacheTier`] is what every tier implements. A tier that answers without waiting can be the near one by [`NearTier`].
+//!   One that nodes share, and that can compare and set, can offer leases and the journal by [`SharedTier`].
+//! - [`Entry`] is what a tier keeps under a [`Key`]. A tier that stores bytes writes and reads it by [`frame`].
+//! - [`codec::Codec`] turns values into bytes.
+//! - [`coherence`] has the records of the journal and the traits by which a shared tier delivers them.
+//! - [`clock`] has the clock that tests move.
+//!
+//! It knows no tier: neither moka nor Redis occurs in it.
 
 mod breaker;
 pub mod clock;

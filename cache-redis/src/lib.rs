@@ -1,10 +1,17 @@
 //! The Redis tier of `cache-aside`.
 //!
+//! Applications depend on the crate `cache-aside`, which re-exports [`RedisTier`] and [`RedisTierBuilder`].
+//!
 //! - [`RedisTier`] is a [`CacheTier`](cache_core::CacheTier) that nodes share: it offers leases, the journal and the bus.
 //! - [`RedisTierBuilder`] sets its timeouts and sizes.
 //!
 //! Commands of all callers go over one connection, which is replaced in the background when it breaks: callers are told at
 //! once that Redis is away and never wait for it to come back. Scans use connections of their own.
+//!
+//! In Redis, the value of key `k` of namespace `ns` is under `ns:k`, the journal under `{ns}!journal`, the rules under
+//! `{ns}!rules`, and the bus is the channel `{ns}!bus` (`{ns}!bus/3` for database 3, since channels are not divided by
+//! database). The server must allow Lua scripts, streams and pub/sub; a user of an access control list needs these keys and
+//! this channel.
 
 mod bus;
 mod config;

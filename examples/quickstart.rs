@@ -1,0 +1,62 @@
+//! The first steps. `cargo run --example quickstart` needs no server; with `CACHE_REDIS_URL=redis://127.0.0.1:6379` the
+//! values are also kept in Redis, for all processes.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use cache_aside::CachingService;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+}
+
+/// Stands in for a database.
+async fn query_user(id: u64) -> Result<User, std::io::Error> {
+    println!("    (querying the database for user {id})");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Ok(User { id, name: "Ada".to_owned() })
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let cache = CachingService::from_env().await?;
+    for tier in cache.status().await.tiers {
+        let error = tier.last_error.map(|error| format!(" ({error})")).unwrap_or_default();
+        println!("tier {}: {:?}{error}", tier.name, tier.state);
+    }
+    if std::env::var("CACHE_REDIS_URL").is_ok_and(|url| !url.is_empty()) {
+        cache.invalidate_many(&["user:7", "user:8"]).await; // An earlier run may have left them in Redis.
+    } else {
+        println!("CACHE_REDIS_URL is not set: values are kept in this process only");
+    }
+
+    println!("\nThe first call loads, the second is answered from memory:");
+    for _ in 0..2 {
+        let started = Instant::now();
+        let user = cache.get_or_load("user:7", || query_user(7)).await?;
+        println!("  {user:?} after {:.1?}", started.elapsed());
+    }
+
+    println!("\n100 callers at once share one load:");
+    let calls = (0..100).map(|_| cache.get_or_load("user:8", || query_user(8)));
+    let started = Instant::now();
+    let users = futures_util::future::try_join_all(calls).await?;
+    println!("  {} answers after {:.1?}", users.len(), started.elapsed());
+
+    println!("\nAfter an invalidation the next call loads again:");
+    let receipt = cache.invalidate("user:7").await;
+    println!("  removed: {}, delivery: {:?}", receipt.removed, receipt.delivery);
+    println!("  {:?}", cache.get_or_load("user:7", || query_user(7)).await?);
+
+    let stats = cache.stats();
+    println!("\nloads: {}, callers that shared one: {}", stats.loads, stats.coalesced);
+    for tier in stats.tiers {
+        println!("tier {}: {} hits, {} misses, {} errors", tier.name, tier.hits, tier.misses, tier.errors);
+    }
+    cache.shutdown().await;
+    Ok(())
+}
