@@ -38,6 +38,7 @@
 //! | `redis` | yes | [`RedisTier`], the shared tier |
 //! | `macros` | yes | `#[cached]` |
 //! | `json` | yes | [`Json`], the default codec |
+//! | `tls` | no | `rediss://` URLs, through rustls |
 
 mod backends;
 
@@ -50,8 +51,8 @@ pub use cache_core::macro_support as __private;
 pub use cache_core::{
     Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Delivery, Entry, EntryBuilder, Error, InvalidKey,
     InvalidNamespace, InvalidPattern, Key, KeyWriter, LoadError, Namespace, NearTier, Pattern, Policy, Receipt,
-    SharedError, SharedTier, Stats, Status, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock,
-    codec, coherence, frame,
+    SharedError, SharedTier, Stats, Status, TagSlot, Tags, TierError, TierState, TierStats, TierStatus, Token, Usage,
+    Value, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};
@@ -74,6 +75,8 @@ pub mod prelude {
     pub use crate::LocalTier;
     #[cfg(feature = "redis")]
     pub use crate::RedisTier;
+    #[cfg(feature = "macros")]
+    pub use crate::cached;
     pub use crate::{CachingService, Delivery, Error, LoadError, Policy, Receipt};
 }
 
