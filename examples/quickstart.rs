@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use cache_aside::CachingService;
+use cache_aside::{CachingService, cached};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,15 +21,23 @@ async fn query_user(id: u64) -> Result<User, std::io::Error> {
     Ok(User { id, name: "Ada".to_owned() })
 }
 
+/// The same as an annotation: the body is the loader, and `price::invalidate` and others stand beside the function.
+#[cached(key = "price:{sku}", ttl = "5m")]
+async fn price(sku: u32) -> u64 {
+    println!("    (querying the database for the price of {sku})");
+    1_999
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let cache = CachingService::from_env().await?;
+    cache.clone().install_global()?; // What annotated functions use.
     for tier in cache.status().await.tiers {
         let error = tier.last_error.map(|error| format!(" ({error})")).unwrap_or_default();
         println!("tier {}: {:?}{error}", tier.name, tier.state);
     }
     if std::env::var("CACHE_REDIS_URL").is_ok_and(|url| !url.is_empty()) {
-        cache.invalidate_many(&["user:7", "user:8"]).await; // An earlier run may have left them in Redis.
+        cache.invalidate_many(&["user:7", "user:8", "price:3"]).await; // An earlier run may have left them in Redis.
     } else {
         println!("CACHE_REDIS_URL is not set: values are kept in this process only");
     }
@@ -51,6 +59,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let receipt = cache.invalidate("user:7").await;
     println!("  removed: {}, delivery: {:?}", receipt.removed, receipt.delivery);
     println!("  {:?}", cache.get_or_load("user:7", || query_user(7)).await?);
+
+    println!("\nA function annotated with #[cached]:");
+    println!("  {} cents", price(3).await);
+    println!("  {} cents", price(3).await);
+    println!("  invalidated: {:?}", price::invalidate(3).await);
+    println!("  {} cents", price(3).await);
 
     let stats = cache.stats();
     println!("\nloads: {}, callers that shared one: {}", stats.loads, stats.coalesced);

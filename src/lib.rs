@@ -36,7 +36,7 @@
 //! |---|---|---|
 //! | `local` | yes | [`LocalTier`], the tier in the process |
 //! | `redis` | yes | [`RedisTier`], the shared tier |
-//! | `macros` | yes | `#[cached]` |
+//! | `macros` | yes | [`macro@cached`] |
 //! | `json` | yes | [`Json`], the default codec |
 //! | `tls` | no | `rediss://` URLs, through rustls |
 
@@ -81,6 +81,6 @@ pub mod prelude {
 }
 
 /// The code of the README, which is compiled and run with the documentation tests.
-#[cfg(all(doctest, feature = "local", feature = "redis", feature = "json"))]
+#[cfg(all(doctest, feature = "local", feature = "redis", feature = "macros", feature = "json"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
