@@ -15,13 +15,19 @@ mod backends;
 pub use cache_core::codec::Codec;
 #[cfg(feature = "json")]
 pub use cache_core::codec::Json;
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub use cache_core::macro_support as __private;
 pub use cache_core::{
-    Acquire, Appended, BusStatus, CacheTier, Cacheable, Delivery, Entry, EntryBuilder, Error, InvalidKey,
-    InvalidNamespace, InvalidPattern, Key, LoadError, Namespace, NearTier, Pattern, Policy, Receipt, SharedTier, Stats,
-    Status, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
+    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Delivery, Entry, EntryBuilder, Error, InvalidKey,
+    InvalidNamespace, InvalidPattern, Key, KeyWriter, LoadError, Namespace, NearTier, Pattern, Policy, Receipt,
+    SharedError, SharedTier, Stats, Status, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock,
+    codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};
+#[cfg(feature = "macros")]
+pub use cache_macros::cached;
 #[cfg(feature = "redis")]
 pub use cache_redis::{RedisTier, RedisTierBuilder};
 

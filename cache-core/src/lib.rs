@@ -12,6 +12,8 @@ mod far;
 mod flight;
 pub mod frame;
 mod key;
+#[doc(hidden)]
+pub mod macro_support;
 mod pattern;
 mod policy;
 mod service;
@@ -25,6 +27,7 @@ mod tier;
 pub use entry::{Entry, Token, Value};
 pub use error::{Error, LoadError, TierError};
 pub use key::{InvalidKey, InvalidNamespace, Key, Namespace};
+pub use macro_support::{CacheKey, KeyWriter, SharedError};
 pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
 pub use service::{Backends, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder};

@@ -1,0 +1,24 @@
+//! What the expansion of `#[cached]` calls. Of this only [`CacheKey`], [`KeyWriter`] and [`SharedError`] are public API,
+//! re-exported by the crates above; the rest changes with the macros.
+
+mod cache_key;
+mod companion;
+mod failure;
+mod key;
+mod load;
+mod returned;
+mod shared_error;
+
+pub use cache_key::CacheKey;
+pub use companion::{Presents, ServiceSource, get, put, service};
+pub use failure::{
+    Alone, ByClone, ByConversion, Coalesced, ErrorsOf, Limit, ProbeErrors, SaysTimeout, Share, Timed, Untimed,
+    check_load_timeout, errors_of,
+};
+pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay};
+pub use load::{Optional, Presence, Required, Verb};
+pub use returned::{
+    Copied, Fallible, FallibleMaybe, HandedOut, Marker, Maybe, Of, Payload, PayloadOf, Plain, ProbePayload, ProbeShape,
+    Returned, Shape, Shared, Stored, check_payload, payload_of,
+};
+pub use shared_error::{AsDisplay, AsError, AsHolder, Describe, HoldsError, SharedError};

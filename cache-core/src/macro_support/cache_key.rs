@@ -1,0 +1,212 @@
+//! Arguments that can stand in a key.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::{NonZeroI32, NonZeroI64, NonZeroU32, NonZeroU64};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::key::{KeyWriter, Mark};
+
+/// A value that can be an argument of a cached function without a key template.
+///
+/// Two different values must write different keys, else their results are confused. Implemented for integers, `bool`,
+/// `char`, floating point numbers, strings, IP addresses, and for references, `Option`, tuples, slices and ordered
+/// collections of them. For a type of your own, write its fields as a tuple:
+///
+/// ```
+/// use cache_core::{CacheKey, KeyWriter};
+///
+/// struct Page {
+///     number: u32,
+///     size: Option<u32>,
+/// }
+///
+/// impl CacheKey for Page {
+///     fn write_key(&self, key: &mut KeyWriter<'_>) {
+///         (self.number, self.size).write_key(key);
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a cache key",
+    label = "cannot be written into a key",
+    note = "name what identifies it in the key: `key = \"..:{{argument.id}}\"`",
+    note = "or leave the argument out of the key: `skip(argument)`",
+    note = "or implement `CacheKey` for the type (`Display` is enough for a placeholder of a key template)"
+)]
+pub trait CacheKey {
+    /// Appends the value to a key.
+    fn write_key(&self, key: &mut KeyWriter<'_>);
+}
+
+macro_rules! displayed {
+    ($($type:ty)*) => {
+        $(impl CacheKey for $type {
+            fn write_key(&self, key: &mut KeyWriter<'_>) {
+                key.text(self);
+            }
+        })*
+    };
+}
+
+displayed! {
+    u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 bool char str String
+    NonZeroU32 NonZeroU64 NonZeroI32 NonZeroI64 IpAddr Ipv4Addr Ipv6Addr SocketAddr
+}
+
+macro_rules! forwarded {
+    ($($type:ty)*) => {
+        $(impl<T: CacheKey + ?Sized> CacheKey for $type {
+            fn write_key(&self, key: &mut KeyWriter<'_>) {
+                T::write_key(self, key);
+            }
+        })*
+    };
+}
+
+forwarded!(&T &mut T Box<T> Rc<T> Arc<T>);
+
+impl<T: CacheKey + ToOwned + ?Sized> CacheKey for Cow<'_, T> {
+    fn write_key(&self, key: &mut KeyWriter<'_>) {
+        T::write_key(self, key);
+    }
+}
+
+impl<T: CacheKey> CacheKey for Option<T> {
+    fn write_key(&self, key: &mut KeyWriter<'_>) {
+        match self {
+            None => key.mark(Mark::Nothing),
+            Some(value) => {
+                key.mark(Mark::Something);
+                value.write_key(key);
+            }
+        }
+    }
+}
+
+fn write_all<T: CacheKey>(values: impl IntoIterator<Item = T>, key: &mut KeyWriter<'_>) {
+    key.mark(Mark::Begin);
+    for value in values {
+        value.write_key(key);
+        key.mark(Mark::Element);
+    }
+    key.mark(Mark::End);
+}
+
+impl<T: CacheKey> CacheKey for [T] {
+    fn write_key(&self, key: &mut KeyWriter<'_>) {
+        write_all(self, key);
+    }
+}
+
+impl<T: CacheKey, const N: usize> CacheKey for [T; N] {
+    fn write_key(&self, key: &mut KeyWriter<'_>) {
+        write_all(self, key);
+    }
+}
+
+macro_rules! collections {
+    ($($type:ty)*) => {
+        $(impl<T: CacheKey> CacheKey for $type {
+            fn write_key(&self, key: &mut KeyWriter<'_>) {
+                write_all(self, key);
+            }
+        })*
+    };
+}
+
+collections!(Vec<T> VecDeque<T> BTreeSet<T>);
+
+impl<K: CacheKey, V: CacheKey> CacheKey for BTreeMap<K, V> {
+    fn write_key(&self, key: &mut KeyWriter<'_>) {
+        write_all(self, key);
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident)+;)*) => {
+        $(impl<$($name: CacheKey),+> CacheKey for ($($name,)+) {
+            #[allow(non_snake_case)]
+            fn write_key(&self, key: &mut KeyWriter<'_>) {
+                let ($($name,)+) = self;
+                key.mark(Mark::Begin);
+                $(
+                    $name.write_key(key);
+                    key.mark(Mark::Element);
+                )+
+                key.mark(Mark::End);
+            }
+        })*
+    };
+}
+
+tuples! {
+    A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D E F G H;
+}
+
+impl CacheKey for () {
+    fn write_key(&self, _key: &mut KeyWriter<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KeyBuffer;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key<T: CacheKey + ?Sized>(value: &T) -> String {
+        let mut key = KeyBuffer::new("");
+        key.argument(value);
+        key.into_string()
+    }
+
+    #[test]
+    fn simple_values_are_written_as_they_display() {
+        assert_eq!(key(&7_u8), "7");
+        assert_eq!(key(&-7_i64), "-7");
+        assert_eq!(key("a:b"), "a%3Ab");
+        assert_eq!(key(&Arc::new(Cow::Borrowed("x"))), "x");
+        assert_eq!(key(&IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])), "%3A%3A1");
+    }
+
+    #[test]
+    fn structure_is_part_of_the_key() {
+        let all = [
+            key(&None::<&str>),
+            key(&Some("")),
+            key(&Some("n")),
+            key(&Some(None::<&str>)),
+            key(&Some(Some(""))),
+            key::<[&str]>(&[]),
+            key::<[&str]>(&[""]),
+            key::<[&str]>(&["", ""]),
+            key(&["a", "b"]),
+            key(&["ab"]),
+            key(&["a%ib"]),
+            key(&(vec!["a"], vec!["b"])),
+            key(&(vec!["a", "b"], Vec::<&str>::new())),
+            key("%n"),
+        ];
+        let distinct: BTreeSet<&String> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len(), "{all:#?}");
+    }
+
+    type Nested = (Vec<Option<String>>, Option<Vec<String>>, String);
+
+    fn nested() -> impl Strategy<Value = Nested> {
+        let text = || prop::sample::select(vec!["", "%n", "%s", "%i", "%z", "a", ":", "*"]).prop_map(str::to_owned);
+        let many = prop::collection::vec(prop::option::of(text()), 0..3);
+        (many, prop::option::of(prop::collection::vec(text(), 0..3)), text())
+    }
+
+    proptest! {
+        #[test]
+        fn different_values_have_different_keys(a in nested(), b in nested()) {
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+            let reserved = key(&a).contains([':', '*', '?', '[', ']', '{', '}', '\\']);
+            prop_assert!(!reserved);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Writing keys: without an allocation while they are short, and so that two argument lists never share one.
+
+use std::fmt::{self, Display, Write};
+
+use super::cache_key::CacheKey;
+
+/// A key being written. Up to [`KeyBuffer::INLINE_BYTES`] bytes it lives on the stack.
+#[derive(Debug)]
+pub struct KeyBuffer {
+    short: [u8; Self::INLINE_BYTES],
+    /// How much of `short` is written, while `long` is empty.
+    length: usize,
+    long: String,
+    /// What is escaped in arguments beyond the reserved characters, because it separates two in this key's template.
+    separators: &'static str,
+    arguments: usize,
+}
+
+impl KeyBuffer {
+    /// How long a key may be before it is allocated.
+    pub const INLINE_BYTES: usize = 128;
+
+    /// An empty key.
+    #[must_use]
+    pub const fn new(separators: &'static str) -> Self {
+        Self { short: [0; Self::INLINE_BYTES], length: 0, long: String::new(), separators, arguments: 0 }
+    }
+
+    /// Appends a part of the template as it is.
+    pub fn literal(&mut self, text: &str) {
+        let end = self.length + text.len();
+        match self.short.get_mut(self.length..end) {
+            Some(free) if self.long.is_empty() => {
+                free.copy_from_slice(text.as_bytes());
+                self.length = end;
+            }
+            _ => self.append_long(text),
+        }
+    }
+
+    fn append_long(&mut self, text: &str) {
+        if self.long.is_empty() {
+            self.long = String::with_capacity(self.length + text.len() + Self::INLINE_BYTES);
+            self.long.push_str(Self::text_of(&self.short[..self.length]));
+        }
+        self.long.push_str(text);
+    }
+
+    /// Appends what an argument displays, escaped.
+    pub fn text(&mut self, text: fmt::Arguments<'_>) {
+        KeyWriter { key: self }.text(text);
+    }
+
+    /// Begins a default key with the path of the function.
+    pub fn function(&mut self, path: &str) {
+        for (at, segment) in path.split("::").enumerate() {
+            if at > 0 {
+                self.literal("::");
+            }
+            self.escaped(segment);
+        }
+        self.literal("(");
+    }
+
+    /// Separates the arguments of a default key.
+    pub fn next_argument(&mut self) {
+        if self.arguments > 0 {
+            self.literal(":");
+        }
+        self.arguments += 1;
+    }
+
+    /// Appends an argument to a default key.
+    pub fn argument<T: CacheKey + ?Sized>(&mut self, argument: &T) {
+        argument.write_key(&mut KeyWriter { key: self });
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        if self.long.is_empty() { Self::text_of(&self.short[..self.length]) } else { &self.long }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        if self.long.is_empty() { self.as_str().to_owned() } else { self.long }
+    }
+
+    /// Whole strings were copied in, so this is text.
+    fn text_of(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap_or_else(|_| unreachable!("only whole strings are appended to a key"))
+    }
+
+    fn escaped(&mut self, text: &str) {
+        let mut plain_from = 0;
+        for (at, character) in text.char_indices() {
+            if self.is_plain(character) {
+                continue;
+            }
+            self.literal(&text[plain_from..at]);
+            plain_from = at + character.len_utf8();
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                self.percent(byte);
+            }
+        }
+        self.literal(&text[plain_from..]);
+    }
+
+    fn is_plain(&self, character: char) -> bool {
+        !matches!(character, ':' | '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '%')
+            && !character.is_control()
+            && (self.separators.is_empty() || !self.separators.contains(character))
+    }
+
+    fn percent(&mut self, byte: u8) {
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+        self.literal("%");
+        for digit in [byte >> 4, byte & 15] {
+            self.literal(DIGITS[usize::from(digit)].encode_utf8(&mut [0; 4]));
+        }
+    }
+}
+
+/// Where a [`CacheKey`] writes itself.
+#[derive(Debug)]
+pub struct KeyWriter<'a> {
+    key: &'a mut KeyBuffer,
+}
+
+impl KeyWriter<'_> {
+    /// Appends what `value` displays. Reserved characters (`: * ? [ ] { } \ %`, control characters and the template's
+    /// separators) are percent-escaped.
+    ///
+    /// # Panics
+    /// The value's `Display` failed, as `to_string` does.
+    pub fn text(&mut self, value: impl Display) {
+        assert!(
+            write!(Escaped(self.key), "{value}").is_ok(),
+            "a Display implementation returned an error unexpectedly"
+        );
+    }
+
+    /// Appends a mark that no text can hold, since an escape's digits are none of these letters.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.key.literal(match mark {
+            Mark::Nothing => "%n",
+            Mark::Something => "%s",
+            Mark::Begin => "%l",
+            Mark::Element => "%i",
+            Mark::End => "%z",
+        });
+    }
+}
+
+/// What a key says of the structure of an argument.
+pub(super) enum Mark {
+    Nothing,
+    Something,
+    Begin,
+    /// Ends an element.
+    Element,
+    End,
+}
+
+struct Escaped<'a>(&'a mut KeyBuffer);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.escaped(text);
+        Ok(())
+    }
+}
+
+/// The value of a placeholder: written as it displays, else as a [`CacheKey`].
+#[derive(Debug)]
+pub struct Placeholder<'a, T: ?Sized>(pub &'a T);
+
+impl<T: ?Sized> Placeholder<'_, T> {
+    /// For values without `Display`. Those with it take [`WriteDisplay::write`], which method look-up finds first on a
+    /// reference.
+    pub fn write(&self, key: &mut KeyBuffer)
+    where
+        T: CacheKey,
+    {
+        key.argument(self.0);
+    }
+}
+
+/// For values with `Display`.
+pub trait WriteDisplay {
+    /// Appends what the value displays.
+    fn write(&self, key: &mut KeyBuffer);
+}
+
+impl<T: Display + ?Sized> WriteDisplay for &Placeholder<'_, T> {
+    fn write(&self, key: &mut KeyBuffer) {
+        key.text(format_args!("{}", self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn placeholder<T: Display>(value: T) -> String {
+        let mut key = KeyBuffer::new("");
+        (&&Placeholder(&value)).write(&mut key);
+        key.into_string()
+    }
+
+    #[test]
+    fn reserved_characters_are_escaped() {
+        assert_eq!(placeholder("a:b*c?d[e]f{g}h\\i%j"), "a%3Ab%2Ac%3Fd%5Be%5Df%7Bg%7Dh%5Ci%25j");
+        assert_eq!(placeholder("tab\tdel\u{7f}next\u{85}é-/"), "tab%09del%7Fnext%C2%85é-/");
+        let mut key = KeyBuffer::new("-/");
+        key.text(format_args!("a-b/c"));
+        assert_eq!(key.as_str(), "a%2Db%2Fc");
+    }
+
+    #[test]
+    fn a_key_moves_to_the_heap_when_it_is_long() {
+        for length in [0, 1, 126, 127, 128, 129, 500] {
+            let mut key = KeyBuffer::new("");
+            (0..length).for_each(|_| key.literal("x"));
+            assert_eq!((key.as_str().len(), key.long.is_empty()), (length, length <= KeyBuffer::INLINE_BYTES));
+            key.literal(&"é".repeat(100));
+            assert_eq!(key.into_string(), "x".repeat(length) + &"é".repeat(100));
+        }
+    }
+
+    #[test]
+    fn a_default_key_reads_like_a_call() {
+        let mut key = KeyBuffer::new("");
+        key.function("shop::users::{{closure}}::find");
+        key.next_argument();
+        key.argument(&7);
+        key.next_argument();
+        key.argument("a:b");
+        key.literal(")");
+        assert_eq!(key.as_str(), "shop::users::%7B%7Bclosure%7D%7D::find(7:a%3Ab)");
+    }
+
+    fn awkward_text() -> impl Strategy<Value = String> {
+        prop::collection::vec(
+            prop::sample::select(vec!["", ":", "*", "%", "%3A", "3A", "n", "s", "-", "a", "{", "]", "\\", "é", "\n"]),
+            0..5,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn different_texts_have_different_keys(a in awkward_text(), b in awkward_text()) {
+            let key = |text: &String| placeholder(text);
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+            let reserved = key(&a).contains([':', '*', '?', '[', ']', '{', '}', '\\', '\n']);
+            prop_assert!(!reserved);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The annotated function. Its body stays a token group: it is never read, so it expands even where it does not
+//! parse yet, which editors rely on.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Signature, Visibility};
+
+/// A function with attributes, visibility and body.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) body: Group,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        if !is_function(input) {
+            return Err(input.error("`#[cached]` goes on an async function"));
+        }
+        let signature = input.parse::<Signature>()?;
+        match input.parse::<TokenTree>() {
+            Ok(TokenTree::Group(body)) => Ok(Self { attributes, visibility, signature, body }),
+            _ => Err(syn::Error::new_spanned(&signature, "`#[cached]` goes on a function with a body")),
+        }
+    }
+}
+
+/// Whether the tokens hold `fn` outside of any group.
+fn is_function(input: ParseStream<'_>) -> bool {
+    let rest = input.fork();
+    std::iter::from_fn(|| rest.parse::<TokenTree>().ok())
+        .any(|token| matches!(token, TokenTree::Ident(keyword) if keyword == "fn"))
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.attributes);
+        self.visibility.to_tokens(tokens);
+        self.signature.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+/// What an attribute of the function is about, which decides where it goes.
+pub(crate) enum AttributeKind {
+    /// Documentation, `#[must_use]`, `#[deprecated]`: for the callers.
+    Callers,
+    /// `#[cfg]`: for everything that the function expands to.
+    Everything,
+    /// `#[allow]` and the like: for every piece that holds the user's tokens.
+    Lints,
+    /// `#[expect]`, which may be met only once, where the body is.
+    Expectation,
+    /// All others, such as `#[tracing::instrument]`: for the body that they annotate.
+    Body,
+}
+
+pub(crate) fn kind(attribute: &Attribute) -> AttributeKind {
+    let Some(name) = attribute.path().get_ident() else {
+        return AttributeKind::Body;
+    };
+    match name.to_string().as_str() {
+        "doc" | "must_use" | "deprecated" => AttributeKind::Callers,
+        "cfg" | "cfg_attr" => AttributeKind::Everything,
+        "allow" | "warn" | "deny" | "forbid" => AttributeKind::Lints,
+        "expect" => AttributeKind::Expectation,
+        _ => AttributeKind::Body,
+    }
+}

@@ -1,0 +1,301 @@
+//! The code that takes an annotated function's place: the function itself, which asks the cache, and a type of the same
+//! name, whose associated functions [`crate::companion`] writes.
+//!
+//! A type and not a module: a type lives in the function's scope, so the expansion works in function bodies as well,
+//! where a module cannot name what surrounds it.
+
+use crate::ast::{self, AttributeKind, Function};
+use crate::attr::{self, SettingValue};
+use crate::companion;
+use crate::errors::Errors;
+use crate::generics;
+use crate::key;
+use crate::valid::{Cached, Input, Loader, Naming, validate};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Generics};
+
+/// Expands `#[cached(arguments)] item`.
+pub(crate) fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.into_compile_error();
+            return quote!(#error #item);
+        }
+    };
+    let mut errors = Errors::default();
+    let arguments = attr::parse(arguments, &mut errors);
+    let cached = validate(&function, &arguments, &mut errors);
+    match (errors.into_compile_errors(), cached) {
+        (None, Some(cached)) => Expansion::new(&cached).all(),
+        // The companion stays, empty, so that a mistake in the arguments breaks nothing that uses it.
+        (errors, cached) => {
+            let stubs = cached.map(|cached| companion::stubs(&Expansion::new(&cached)));
+            quote!(#errors #[allow(unused_variables)] #function #stubs)
+        }
+    }
+}
+
+/// A function being expanded, with the names that the pieces of the expansion share. The locals among them are
+/// invisible to the user's expressions.
+pub(crate) struct Expansion<'a> {
+    pub(crate) cached: &'a Cached<'a>,
+    /// The crate that everything is named through.
+    pub(crate) krate: TokenStream,
+    pub(crate) key: Ident,
+    pub(crate) entry: Ident,
+    /// The associated function that holds the body. It is called what the function is called, so that tracing spans
+    /// and backtraces say that name.
+    pub(crate) body: Ident,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(cached: &'a Cached<'a>) -> Self {
+        let name = &cached.function.signature.ident;
+        let krate = match &cached.arguments.crate_path {
+            Some(path) => path.to_token_stream(),
+            None => quote!(::cache_aside),
+        };
+        let taken = companion::NAMES.iter().any(|taken| name == taken);
+        let body = if taken { format_ident!("{name}_body", span = name.span()) } else { name.clone() };
+        Self { cached, krate, key: local("__key"), entry: local("__entry"), body }
+    }
+
+    fn all(&self) -> TokenStream {
+        let function = self.function();
+        let companion = companion::expand(self);
+        let key = key::function(self);
+        let run = self.run_function();
+        let boxed = self.boxed_function();
+        let body = self.body_function();
+        let name = &self.cached.function.signature.ident;
+        let everything = self.attributes(|kind| matches!(kind, AttributeKind::Everything));
+        quote! {
+            #function
+            #companion
+            #(#everything)*
+            #[allow(clippy::all, unused_parens, unused_qualifications)]
+            impl #name {
+                #key
+                #run
+                #boxed
+            }
+            #(#everything)*
+            impl #name {
+                #body
+            }
+        }
+    }
+
+    /// The annotated function, which now asks the cache.
+    fn function(&self) -> TokenStream {
+        let function = self.cached.function;
+        let attributes = self.attributes(|kind| {
+            matches!(kind, AttributeKind::Callers | AttributeKind::Everything | AttributeKind::Lints)
+        });
+        let visibility = &function.visibility;
+        let name = &function.signature.ident;
+        let signature = self.signature(name, |input| &input.name, None);
+        let run = self.run(quote!(Load));
+        quote! {
+            #(#attributes)*
+            #visibility #signature {
+                #name::#run.await
+            }
+        }
+    }
+
+    /// A call of the function that [`Self::run_function`] writes.
+    pub(crate) fn run(&self, verb: TokenStream) -> TokenStream {
+        let private = self.private();
+        let turbofish = generics::turbofish(&self.cached.function.signature.generics);
+        let names = self.cached.inputs.iter().map(|input| &input.name);
+        quote!(__run #turbofish(#private::Verb::#verb, #(#names),*))
+    }
+
+    /// Answers from the cache, or loads; for the function and for `refresh`.
+    fn run_function(&self) -> TokenStream {
+        let private = self.private();
+        let (verb, shape, payload, errors) = (local("__verb"), local("__shape"), local("__payload"), local("__errors"));
+        let signature =
+            self.signature(&format_ident!("__run"), |input| &input.hidden, Some(quote!(#verb: #private::Verb)));
+        let lints = self.attributes(|kind| matches!(kind, AttributeKind::Lints));
+        let body = self.body_call(|input| &input.hidden);
+        let (load, loader) = self.loader();
+        let destructured = self.destructured(|input| &input.hidden);
+        let bypass = self.cached.arguments.when.as_ref().map(|when| quote!(if !(#when) { return #body.await; }));
+        let key = key::call(self, |input| &input.hidden);
+        let opened = self.opened();
+        let probes = self.probes(&shape, &payload, &errors);
+        let limited = self.cached.arguments.settings.iter().find(|setting| setting.name == "load_timeout");
+        let limited = limited.map(
+            |setting| quote_spanned!(setting.name.span()=> #private::check_load_timeout(&#private::errors_of(#shape));),
+        );
+        let entry = &self.entry;
+        // Spanned, so that it is the return type at which the compiler points if that cannot be cached.
+        let call =
+            quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #loader));
+        quote! {
+            #(#lints)*
+            #signature {
+                #destructured
+                #bypass
+                #key
+                #opened
+                #probes
+                #limited
+                #call.await
+            }
+        }
+    }
+
+    /// How the body is run, and the closure that runs it.
+    ///
+    /// A task's future is boxed where its type can be written down. Else the compiler, asked whether the body may be sent
+    /// to another thread, would have to look into a body that calls its own function, and so into itself.
+    fn loader(&self) -> (TokenStream, TokenStream) {
+        let body = self.body_call(|input| &input.hidden);
+        if self.cached.loader == Loader::Inline {
+            return (quote!(inline), quote!(move || #body));
+        }
+        let turbofish = generics::turbofish(&self.cached.function.signature.generics);
+        let names = self.cached.inputs.iter().map(|input| &input.hidden);
+        (quote!(spawned), quote!(move || Self::__boxed #turbofish(#(#names),*)))
+    }
+
+    /// The body's future in a box, for functions that load in a task of their own.
+    fn boxed_function(&self) -> Option<TokenStream> {
+        if self.cached.loader == Loader::Inline {
+            return None;
+        }
+        let signature = &self.cached.function.signature;
+        let (generics, clause, returned) =
+            (&signature.generics, &signature.generics.where_clause, &self.cached.returned);
+        let inputs = self.inputs(|input| &input.hidden);
+        let body = self.body_call(|input| &input.hidden);
+        let future = quote!(dyn ::core::future::Future<Output = #returned> + ::core::marker::Send);
+        Some(quote! {
+            fn __boxed #generics(#(#inputs),*) -> ::core::pin::Pin<::std::boxed::Box<#future>> #clause {
+                ::std::boxed::Box::pin(#body)
+            }
+        })
+    }
+
+    /// The body, untouched, but for a use of the arguments that only the attribute uses: they are not unused.
+    fn body_function(&self) -> TokenStream {
+        let function = self.cached.function;
+        let attributes = self
+            .attributes(|kind| matches!(kind, AttributeKind::Body | AttributeKind::Lints | AttributeKind::Expectation));
+        let mut signature = function.signature.clone();
+        signature.ident = self.body.clone();
+        let body = function.body.stream();
+        let used = self.cached.inputs.iter().flat_map(|input| &input.used);
+        let uses = quote!(#(let _ = &#used;)*);
+        let mut body = Group::new(Delimiter::Brace, quote!(#uses #body));
+        body.set_span(function.body.span());
+        quote!(#(#attributes)* #signature #body)
+    }
+
+    /// A call of the body.
+    pub(crate) fn body_call(&self, name: Naming) -> TokenStream {
+        let body = &self.body;
+        let turbofish = generics::turbofish(&self.cached.function.signature.generics);
+        let names = self.cached.inputs.iter().map(name);
+        quote!(Self::#body #turbofish(#(#names),*))
+    }
+
+    /// The function's signature under another name, with names in place of patterns.
+    pub(crate) fn signature(&self, name: &Ident, input_name: Naming, first: Option<TokenStream>) -> TokenStream {
+        let signature = &self.cached.function.signature;
+        let (generics, clause, output) = (&signature.generics, &signature.generics.where_clause, &signature.output);
+        let inputs = first.into_iter().chain(self.inputs(input_name));
+        quote!(async fn #name #generics(#(#inputs),*) #output #clause)
+    }
+
+    fn inputs(&self, name: Naming) -> impl Iterator<Item = TokenStream> {
+        self.cached.inputs.iter().map(move |input| {
+            let (name, ty) = (name(input), input.ty);
+            quote!(#name: #ty)
+        })
+    }
+
+    /// Makes what patterns bind available to the user's expressions, if there are any.
+    pub(crate) fn destructured(&self, name: Naming) -> TokenStream {
+        let arguments = self.cached.arguments;
+        let expressions = arguments.cache.is_some()
+            || arguments.when.is_some()
+            || arguments.policy.is_some()
+            || arguments.settings.iter().any(|setting| matches!(setting.value, SettingValue::Expression(_)));
+        let patterns = self.cached.inputs.iter().filter(|_| expressions).filter_map(|input| {
+            let (pattern, name) = (input.pattern.as_ref()?, name(input));
+            Some(quote!(#[allow(unused_variables)] let #pattern = &#name;))
+        });
+        quote!(#(#patterns)*)
+    }
+
+    /// The statements that open the key's entry with the function's policies.
+    pub(crate) fn opened(&self) -> TokenStream {
+        let (krate, private, key, entry) = (&self.krate, self.private(), &self.key, &self.entry);
+        let service = local("__service");
+        let source = match &self.cached.arguments.cache {
+            None => quote!(#krate::CachingService::global()),
+            Some(cache) => quote_spanned!(cache.span()=> #private::service(&(#cache))),
+        };
+        let policy = self.cached.arguments.policy.iter().map(|policy| quote!(.policy(#policy)));
+        let settings = self.cached.arguments.settings.iter().map(|setting| {
+            let name = &setting.name;
+            match &setting.value {
+                SettingValue::Expression(expression) => quote!(.#name(#expression)),
+                SettingValue::Duration(duration) => {
+                    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                    quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
+                }
+            }
+        });
+        quote! {
+            let #service: #krate::CachingService = #source;
+            let #entry = #service.entry(#key.as_str())#(#policy)*#(#settings)*;
+        }
+    }
+
+    /// The statements that find out, by type, what the function returns.
+    pub(crate) fn probes(&self, shape: &Ident, payload: &Ident, errors: &Ident) -> TokenStream {
+        let (private, returned) = (self.private(), &self.cached.returned);
+        quote_spanned! {returned.span()=>
+            #[allow(unused_imports)]
+            use #private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
+            let #shape = (&&&#private::Returned::<#returned>::new()).shape();
+            let #payload = #private::check_payload((&&#private::payload_of(#shape)).payload());
+            let #errors = (&&&&&&#private::errors_of(#shape)).errors();
+        }
+    }
+
+    /// The hidden module that supports expansions.
+    pub(crate) fn private(&self) -> TokenStream {
+        let krate = &self.krate;
+        quote!(#krate::__private)
+    }
+
+    /// The function's attributes of some kinds.
+    pub(crate) fn attributes(&self, wanted: fn(AttributeKind) -> bool) -> Vec<&'a Attribute> {
+        self.cached.function.attributes.iter().filter(|attribute| wanted(ast::kind(attribute))).collect()
+    }
+
+    /// The generic parameters that a function needs which takes only some of the inputs and writes the key.
+    pub(crate) fn narrowed(&self, taken: fn(&Input<'a>) -> bool, returned: bool) -> Generics {
+        let inputs = self.cached.inputs.iter().filter(|input| input.in_key || taken(input));
+        let mut used: Vec<TokenStream> = inputs.map(|input| input.ty.to_token_stream()).collect();
+        used.extend(key::type_parameters(self.cached).map(ToTokens::to_token_stream));
+        if returned {
+            used.push(self.cached.returned.to_token_stream());
+        }
+        generics::narrowed(&self.cached.function.signature.generics, &used)
+    }
+}
+
+/// A name that no expression of the user can see.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}

@@ -1,0 +1,119 @@
+//! The function that writes a key.
+
+use crate::expand::Expansion;
+use crate::generics;
+use crate::template::{Piece, Placeholder};
+use crate::tokens;
+use crate::valid::{Cached, Input, Key, Naming};
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::GenericParam;
+use syn::spanned::Spanned;
+
+/// `fn __key(..) -> KeyBuffer`, which takes what the key needs by reference.
+pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
+    let (private, key) = (expansion.private(), &expansion.key);
+    let generics = expansion.narrowed(|input| input.in_key, false);
+    let clause = &generics.where_clause;
+    let parameters = inputs(expansion.cached).map(|input| {
+        let (name, ty) = (&input.hidden, input.ty);
+        quote!(#name: &(#ty))
+    });
+    let (separators, writes) = match &expansion.cached.key {
+        Key::Template(template) => (template.separators.as_str(), template_writes(expansion, &template.pieces)),
+        Key::Default { parameters } => ("", default_writes(expansion, parameters)),
+    };
+    quote! {
+        fn __key #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
+            #[allow(unused_imports)]
+            use #private::WriteDisplay as _;
+            let mut #key = #private::KeyBuffer::new(#separators);
+            #writes
+            #key
+        }
+    }
+}
+
+/// `let key = Self::__key(..);`, before any argument is moved.
+pub(crate) fn call(expansion: &Expansion<'_>, name: Naming) -> TokenStream {
+    let key = &expansion.key;
+    let turbofish = generics::turbofish(&expansion.narrowed(|input| input.in_key, false));
+    let names = inputs(expansion.cached).map(name);
+    quote!(let #key = Self::__key #turbofish(#(&#names),*);)
+}
+
+/// The type and constant parameters that are a part of the key.
+pub(crate) fn type_parameters<'a>(cached: &'a Cached<'_>) -> impl Iterator<Item = &'a Ident> {
+    let (pieces, parameters) = match &cached.key {
+        Key::Template(template) => (template.pieces.as_slice(), &[][..]),
+        Key::Default { parameters } => (&[][..], parameters.as_slice()),
+    };
+    let named = pieces.iter().filter_map(|piece| match piece {
+        Piece::Placeholder(placeholder) if placeholder.parameter => Some(&placeholder.root),
+        _ => None,
+    });
+    named.chain(parameters)
+}
+
+fn inputs<'c, 'a>(cached: &'c Cached<'a>) -> impl Iterator<Item = &'c Input<'a>> {
+    cached.inputs.iter().filter(|input| input.in_key)
+}
+
+fn template_writes(expansion: &Expansion<'_>, pieces: &[Piece]) -> TokenStream {
+    let key = &expansion.key;
+    let destructured = inputs(expansion.cached).filter_map(|input| {
+        let (pattern, name) = (input.pattern.as_ref()?, &input.hidden);
+        Some(quote!(#[allow(unused_variables)] let #pattern = #name;))
+    });
+    let writes = pieces.iter().map(|piece| match piece {
+        Piece::Literal(text) => quote!(#key.literal(#text);),
+        Piece::Placeholder(placeholder) if placeholder.parameter => parameter_write(expansion, &placeholder.root),
+        Piece::Placeholder(placeholder) => placeholder_write(expansion, placeholder),
+    });
+    quote!(#(#destructured)* #(#writes)*)
+}
+
+fn placeholder_write(expansion: &Expansion<'_>, placeholder: &Placeholder) -> TokenStream {
+    let (private, key) = (expansion.private(), &expansion.key);
+    let (expression, span) = (&placeholder.expression, placeholder.span);
+    match &placeholder.format {
+        None => quote_spanned!(span=> (&&#private::Placeholder(&#expression)).write(&mut #key);),
+        Some(format) => {
+            let format = syn::LitStr::new(&format!("{{:{format}}}"), span);
+            quote_spanned!(span=> #key.text(::core::format_args!(#format, #expression));)
+        }
+    }
+}
+
+/// Writes a constant parameter's value, or the name of a type parameter's type.
+fn parameter_write(expansion: &Expansion<'_>, name: &Ident) -> TokenStream {
+    let key = &expansion.key;
+    let parameters = &expansion.cached.function.signature.generics.params;
+    let constant = parameters.iter().any(|each| matches!(each, GenericParam::Const(each) if each.ident == *name));
+    if constant {
+        quote!(#key.text(::core::format_args!("{}", #name));)
+    } else {
+        quote!(#key.text(::core::format_args!("{}", ::core::any::type_name::<#name>()));)
+    }
+}
+
+fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStream {
+    let key = &expansion.key;
+    let types = parameters.iter().map(|name| {
+        let write = parameter_write(expansion, name);
+        quote!(#key.next_argument(); #write)
+    });
+    let arguments = inputs(expansion.cached).map(|input| {
+        let name = &input.hidden;
+        let anonymous = tokens::contain_keyword(input.ty, "impl")
+            .then(|| quote!(#key.next_argument(); #key.text(::core::format_args!("{}", ::core::any::type_name_of_val(#name)));));
+        let write = quote_spanned!(input.ty.span()=> #key.argument(#name););
+        quote!(#anonymous #key.next_argument(); #write)
+    });
+    quote! {
+        #key.function(::core::any::type_name::<Self>());
+        #(#types)*
+        #(#arguments)*
+        #key.literal(")");
+    }
+}

@@ -1,0 +1,259 @@
+//! Key templates: `"user:{id}:{name.len()}"`.
+
+use crate::errors::Errors;
+use proc_macro2::{Ident, Span};
+use syn::{Expr, ExprField, ExprMethodCall, LitStr};
+
+/// A template, cut into its pieces.
+pub(crate) struct Template {
+    pub(crate) pieces: Vec<Piece>,
+    /// Characters that this template escapes in its placeholders beyond the reserved ones, because they separate two.
+    pub(crate) separators: String,
+}
+
+pub(crate) enum Piece {
+    Literal(String),
+    Placeholder(Placeholder),
+}
+
+/// An argument, or something that it gives.
+pub(crate) struct Placeholder {
+    pub(crate) expression: Expr,
+    /// The name that the expression begins with.
+    pub(crate) root: Ident,
+    /// Whether that name is a generic parameter of the function and not an argument.
+    pub(crate) parameter: bool,
+    /// What follows the colon: `08x`.
+    pub(crate) format: Option<String>,
+    pub(crate) span: Span,
+}
+
+/// Characters that are escaped in every placeholder, so that none of its text can hold one. `%` is escaped as well, but
+/// begins an escape, and so separates nothing.
+const RESERVED: [char; 8] = [':', '*', '?', '[', ']', '{', '}', '\\'];
+
+/// Reads the template; `None` if it has a mistake.
+pub(crate) fn parse(literal: &LitStr, errors: &mut Errors) -> Option<Template> {
+    match cut(literal) {
+        Ok(pieces) => Some(Template { separators: separators(&pieces, literal, errors)?, pieces }),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    }
+}
+
+fn cut(literal: &LitStr) -> syn::Result<Vec<Piece>> {
+    let text = literal.value();
+    let fail = |message: String| Err(syn::Error::new_spanned(literal, message));
+    if text.is_empty() {
+        return fail("an empty key: write for example `key = \"user:{id}\"`".to_owned());
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return fail(format!("a key holds no control characters, but this one has {control:?}"));
+    }
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        let brace = &from[..1];
+        if from[1..].starts_with(brace) {
+            plain.push_str(brace);
+            rest = &from[2..];
+        } else if brace == "}" {
+            return fail("a `}` without its `{`: write `}}` for the character itself".to_owned());
+        } else {
+            let Some(length) = closing(&from[1..]) else {
+                return fail("a `{` without its `}`: write `{{` for the character itself".to_owned());
+            };
+            push_literal(&mut pieces, &mut plain);
+            pieces.push(Piece::Placeholder(placeholder(&from[1..1 + length], literal)?));
+            rest = &from[length + 2..];
+        }
+    }
+    plain.push_str(rest);
+    push_literal(&mut pieces, &mut plain);
+    Ok(pieces)
+}
+
+fn push_literal(pieces: &mut Vec<Piece>, plain: &mut String) {
+    if !plain.is_empty() {
+        pieces.push(Piece::Literal(std::mem::take(plain)));
+    }
+}
+
+/// Where the brace that was opened before `text` closes.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
+    let fail = |message: String| Err(syn::Error::new_spanned(literal, message));
+    let (source, format) = split_format(text);
+    if source.trim().is_empty() {
+        return fail(format!("`{{{text}}}` names no argument: write for example `{{id}}`"));
+    }
+    if format.is_some_and(|format| format.trim() == "hash") {
+        return fail(format!("`{{{text}}}`: hashed placeholders do not exist; a format is `{{id:08x}}`"));
+    }
+    let Ok(expression) = LitStr::new(source, literal.span()).parse::<Expr>() else {
+        return fail(format!("`{{{text}}}` is no expression"));
+    };
+    match root(&expression) {
+        Some(root) => Ok(Placeholder {
+            root,
+            parameter: false,
+            expression,
+            format: format.map(str::to_owned),
+            span: literal.span(),
+        }),
+        None => fail(format!(
+            "`{{{text}}}` is more than a placeholder may be: an argument, a field or a method call of one, such as `{{id}}`, `{{user.id}}` or `{{name.len()}}`"
+        )),
+    }
+}
+
+/// The expression, and the format behind the first colon outside of parentheses that is not half of `::`.
+fn split_format(text: &str) -> (&str, Option<&str>) {
+    let bytes = text.as_bytes();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'(' | b'[' | b'{' | b'<' => depth += 1,
+            b')' | b']' | b'}' | b'>' => depth = depth.saturating_sub(1),
+            b':' if bytes.get(at + 1) == Some(&b':') => at += 1,
+            b':' if depth == 0 => return (&text[..at], Some(&text[at + 1..])),
+            _ => {}
+        }
+        at += 1;
+    }
+    (text, None)
+}
+
+/// The identifier that fields and methods are taken of.
+fn root(expression: &Expr) -> Option<Ident> {
+    match expression {
+        Expr::Path(path) => path.path.get_ident().cloned(),
+        Expr::Field(ExprField { base, .. }) => root(base),
+        Expr::MethodCall(ExprMethodCall { receiver, .. }) => root(receiver),
+        _ => None,
+    }
+}
+
+/// The characters to escape in this template beyond the reserved ones, so that every argument list has its own key.
+///
+/// The text between two placeholders ends the first one if it holds a character that no placeholder's text can hold.
+/// Where it has no reserved one, its first punctuation becomes one (letters and digits are what escapes are made of).
+fn separators(pieces: &[Piece], literal: &LitStr, errors: &mut Errors) -> Option<String> {
+    let mut separators = String::new();
+    for (at, window) in pieces.windows(2).enumerate() {
+        match window {
+            [Piece::Placeholder(_), Piece::Placeholder(_)] => {
+                errors.on(literal, "two placeholders with nothing between them could share a key (`1` and `23`, `12` and `3`): put a `:` between them");
+                return None;
+            }
+            [Piece::Placeholder(_), Piece::Literal(between)] if at + 2 < pieces.len() => match separator(between) {
+                Separator::Reserved => {}
+                Separator::Other(character) if separators.contains(character) => {}
+                Separator::Other(character) => separators.push(character),
+                Separator::None => {
+                    errors.on(literal, format!("`{between}` can be a part of the arguments beside it, so that two argument lists could share a key: put a `:` between them"));
+                    return None;
+                }
+            },
+            _ => {}
+        }
+    }
+    Some(separators)
+}
+
+enum Separator {
+    Reserved,
+    Other(char),
+    None,
+}
+
+fn separator(between: &str) -> Separator {
+    if between.contains(RESERVED) {
+        return Separator::Reserved;
+    }
+    let usable = |c: &char| c.is_ascii() && *c != '%' && !c.is_ascii_alphanumeric();
+    between.chars().find(usable).map_or(Separator::None, Separator::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Template, Vec<String>> {
+        let mut errors = Errors::default();
+        parse(&LitStr::new(text, Span::call_site()), &mut errors).ok_or_else(|| errors.messages())
+    }
+
+    fn shape(text: &str) -> String {
+        let template = read(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let pieces: Vec<String> = template
+            .pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Literal(literal) => format!("{literal:?}"),
+                Piece::Placeholder(placeholder) => format!("{}/{:?}", placeholder.root, placeholder.format),
+            })
+            .collect();
+        format!("{} +{:?}", pieces.join(" "), template.separators)
+    }
+
+    #[test]
+    fn is_cut_into_pieces() {
+        assert_eq!(shape("user:{id}"), r#""user:" id/None +"""#);
+        assert_eq!(shape("{user.id}:{name.len()}:x"), r#"user/None ":" name/None ":x" +"""#);
+        assert_eq!(shape("{{{id:08x}}}"), r#""{" id/Some("08x") "}" +"""#);
+        assert_eq!(shape("{a.get::<u8>(b::C)}"), r#"a/None +"""#);
+    }
+
+    #[test]
+    fn what_separates_placeholders_is_escaped_in_them() {
+        assert_eq!(shape("{a}-{b}/{c}-{d}"), r#"a/None "-" b/None "/" c/None "-" d/None +"-/""#);
+        assert_eq!(shape("{a}1-2{b}"), r#"a/None "1-2" b/None +"-""#);
+        assert_eq!(shape("{a}-:{b}"), r#"a/None "-:" b/None +"""#);
+        assert_eq!(shape("{a}2"), r#"a/None "2" +"""#);
+    }
+
+    #[test]
+    fn refuses_what_could_share_a_key() {
+        for text in ["{a}{b}", "{a}2{b}", "{a}and{b}", "{a}%{b}", "{a}é{b}"] {
+            let errors = read(text).err().unwrap_or_default();
+            assert!(errors.len() == 1 && errors[0].contains("put a `:` between them"), "{text}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        for (text, message) in [
+            ("", "an empty key"),
+            ("a\n", "control characters"),
+            ("{id", "without its `}`"),
+            ("id}", "without its `{`"),
+            ("{}", "names no argument"),
+            ("{id +}", "no expression"),
+            ("{id + 1}", "more than a placeholder may be"),
+            ("{std::process::id()}", "more than a placeholder may be"),
+            ("{token:hash}", "do not exist"),
+        ] {
+            let errors = read(text).err().unwrap_or_default();
+            assert!(errors.len() == 1 && errors[0].contains(message), "{text}: {errors:?}");
+        }
+    }
+}

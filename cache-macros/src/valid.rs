@@ -1,0 +1,379 @@
+//! What the arguments mean for the function: which inputs are in the key, how the body runs, and what is wrong.
+
+use crate::ast::Function;
+use crate::attr::Arguments;
+use crate::errors::Errors;
+use crate::expand::local;
+use crate::generics;
+use crate::nearest::{list, suggestion};
+use crate::template::{self, Piece, Template};
+use crate::tokens;
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{FnArg, Pat, PatType, ReturnType, Safety, Token, Type};
+
+/// A function and all that is known about its cache.
+pub(crate) struct Cached<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) inputs: Vec<Input<'a>>,
+    pub(crate) key: Key,
+    pub(crate) loader: Loader,
+    pub(crate) returned: Type,
+}
+
+/// One argument of the function.
+pub(crate) struct Input<'a> {
+    /// The name that callers see where the pattern is no name.
+    pub(crate) name: Ident,
+    /// The name that the expansion's own functions give it, apart from what the pattern binds.
+    pub(crate) hidden: Ident,
+    /// The pattern, if it is more than a name, with nothing bound by value.
+    pub(crate) pattern: Option<Pat>,
+    pub(crate) ty: &'a Type,
+    pub(crate) in_key: bool,
+    /// Whether `cache = expr` uses it.
+    pub(crate) in_cache: bool,
+    /// Whether an expression for a policy uses it.
+    pub(crate) in_policy: bool,
+    /// The names that the attribute's expressions use.
+    pub(crate) used: Vec<Ident>,
+    names: Vec<Ident>,
+}
+
+/// Which of an input's names an expansion uses.
+pub(crate) type Naming = for<'i, 'a> fn(&'i Input<'a>) -> &'i Ident;
+
+pub(crate) enum Key {
+    Template(Template),
+    /// Crate, module, function, these type parameters and every argument that is not skipped.
+    Default {
+        parameters: Vec<Ident>,
+    },
+}
+
+/// Where the body runs when it has to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Loader {
+    /// In its own task: every argument is owned.
+    Spawned,
+    /// In the caller's task.
+    Inline,
+}
+
+/// Joins function and arguments; `None` if nothing can be said about the function's cache.
+pub(crate) fn validate<'a>(
+    function: &'a Function,
+    arguments: &'a Arguments,
+    errors: &mut Errors,
+) -> Option<Cached<'a>> {
+    let callable = check_signature(function, errors);
+    let mut inputs = inputs(function, arguments);
+    check_skipped(function, arguments, &inputs, errors);
+    let key = match &arguments.key {
+        Some(literal) => {
+            let mut template = template::parse(literal, errors)?;
+            mark_placeholders(function, &mut template, &mut inputs, errors);
+            check_parameters(function, arguments, &template, errors);
+            check_coverage(arguments, &mut inputs, errors);
+            Key::Template(template)
+        }
+        None => {
+            let skipped = |name: &Ident| arguments.skip.contains(name);
+            inputs.iter_mut().for_each(|input| input.in_key = !input.names.iter().any(skipped));
+            Key::Default { parameters: key_parameters(function, arguments, &inputs) }
+        }
+    };
+    let returned = match &function.signature.output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, ty) => ty.as_ref().clone(),
+    };
+    callable.then(|| Cached { loader: loader(function), function, arguments, inputs, key, returned })
+}
+
+/// Whether the signature is one that can be cached.
+fn check_signature(function: &Function, errors: &mut Errors) -> bool {
+    let signature = &function.signature;
+    let mut wrong = |tokens: &dyn ToTokens, message: &str| {
+        errors.push(syn::Error::new_spanned(tokens.to_token_stream(), message));
+        false
+    };
+    let mut callable = true;
+    if signature.asyncness.is_none() {
+        callable = wrong(&signature.fn_token, "`#[cached]` needs an async function: write `async fn`");
+    }
+    if let Some(receiver) = signature.receiver() {
+        callable = wrong(
+            receiver,
+            "`#[cached]` is for free functions, methods are not supported: call a cached free function from the method, or use `CachingService::entry(key).get_or_load(..)` in it",
+        );
+    }
+    if let Safety::Unsafe(keyword) = &signature.safety {
+        callable =
+            wrong(keyword, "an unsafe function cannot be cached: its caller's promises do not hold for other callers");
+    }
+    if let Some(abi) = &signature.abi {
+        callable = wrong(abi, "a function of another ABI cannot be cached");
+    }
+    if let ReturnType::Type(_, ty) = &signature.output
+        && tokens::contain_keyword(ty, "impl")
+    {
+        callable =
+            wrong(ty, "a cached value needs a type that can be named: `impl Trait` cannot be read back from a cache");
+    }
+    callable
+}
+
+fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
+    let typed = function.signature.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    typed.enumerate().map(|(position, typed)| input(position, typed, arguments)).collect()
+}
+
+fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Input<'a> {
+    let mut pattern = typed.pat.as_ref().clone();
+    let mut names = Vec::new();
+    bindings(&mut pattern, &mut names);
+    let name = match names.as_slice() {
+        [only] => only.clone(),
+        _ => format_ident!("argument_{position}", span = typed.pat.span()),
+    };
+    let simple = matches!(&pattern, Pat::Ident(ident) if ident.subpat.is_none());
+    let (cache, policies) = (arguments.cache.to_token_stream(), arguments.policy_expressions());
+    let when = arguments.when.to_token_stream();
+    let used =
+        names.iter().filter(|name| [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)));
+    let used = used.cloned().collect();
+    Input {
+        hidden: if simple { name.clone() } else { local(&format!("__argument_{position}")) },
+        name,
+        pattern: (!simple).then_some(pattern),
+        ty: &typed.ty,
+        in_key: false,
+        in_cache: names.iter().any(|name| tokens::mention(&cache, name)),
+        in_policy: names.iter().any(|name| tokens::mention(&policies, name)),
+        used,
+        names,
+    }
+}
+
+/// Collects the names that a pattern binds, and takes `mut` and `ref` away: the key only looks.
+fn bindings(pattern: &mut Pat, names: &mut Vec<Ident>) {
+    match pattern {
+        Pat::Ident(ident) => {
+            ident.by_ref = None;
+            ident.mutability = None;
+            names.push(ident.ident.clone());
+            if let Some((_, inner)) = &mut ident.subpat {
+                bindings(inner, names);
+            }
+        }
+        Pat::Paren(paren) => bindings(&mut paren.pat, names),
+        Pat::Reference(reference) => bindings(&mut reference.pat, names),
+        Pat::Slice(slice) => each(&mut slice.elems, names),
+        Pat::Tuple(tuple) => each(&mut tuple.elems, names),
+        Pat::TupleStruct(tuple) => each(&mut tuple.elems, names),
+        Pat::Struct(fields) => fields.fields.iter_mut().for_each(|field| bindings(&mut field.pat, names)),
+        _ => {}
+    }
+}
+
+fn each(patterns: &mut Punctuated<Pat, Token![,]>, names: &mut Vec<Ident>) {
+    patterns.iter_mut().for_each(|pattern| bindings(pattern, names));
+}
+
+fn parameters(function: &Function) -> impl Iterator<Item = &Ident> {
+    function.signature.generics.params.iter().filter_map(generics::name)
+}
+
+fn named(names: &[Ident]) -> Vec<String> {
+    names.iter().map(Ident::to_string).collect()
+}
+
+/// ``the arguments are `id` and `name` `` or a word on there being none.
+fn known_arguments(names: &[String]) -> String {
+    match names {
+        [] => "the function has no arguments".to_owned(),
+        [only] => format!("the only argument is `{only}`"),
+        _ => format!("the arguments are {}", list(names.iter().map(String::as_str))),
+    }
+}
+
+fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>], errors: &mut Errors) {
+    let names: Vec<String> = inputs.iter().flat_map(|input| named(&input.names)).collect();
+    for (position, skipped) in arguments.skip.iter().enumerate() {
+        let text = skipped.to_string();
+        if arguments.skip[..position].contains(skipped) {
+            errors.on(skipped, format!("`{text}` is skipped twice: leave one out"));
+        } else if !names.contains(&text) && parameters(function).all(|name| name != skipped) {
+            let nearest = suggestion(&text, names.iter().map(String::as_str));
+            errors
+                .on(skipped, format!("`{text}` is no argument of this function{nearest}\n{}", known_arguments(&names)));
+        }
+    }
+}
+
+/// Notes which inputs the placeholders name, and reports placeholders that name none.
+fn mark_placeholders(function: &Function, template: &mut Template, inputs: &mut [Input<'_>], errors: &mut Errors) {
+    let names: Vec<String> = inputs.iter().flat_map(|input| named(&input.names)).collect();
+    for piece in &mut template.pieces {
+        let Piece::Placeholder(placeholder) = piece else { continue };
+        let root = &placeholder.root;
+        let argument = inputs.iter().any(|input| input.names.contains(root));
+        placeholder.parameter = !argument && parameters(function).any(|name| name == root);
+        if !argument && !placeholder.parameter {
+            let text = root.to_string();
+            let nearest = suggestion(&text, names.iter().map(String::as_str));
+            let message =
+                format!("`{{{text}}}` names no argument of this function{nearest}\n{}", known_arguments(&names));
+            errors.at(placeholder.span, message);
+        }
+        // Not only the root: `{name.get(index)}` has two arguments in the key.
+        let tokens = placeholder.expression.to_token_stream();
+        for input in inputs.iter_mut().filter(|input| input.names.iter().any(|name| tokens::mention(&tokens, name))) {
+            input.in_key = true;
+            let used = input.names.iter().filter(|name| tokens::mention(&tokens, name)).cloned();
+            input.used.extend(used);
+        }
+    }
+}
+
+/// A type parameter of the return type that is not in the key would let two types share it.
+fn check_parameters(function: &Function, arguments: &Arguments, template: &Template, errors: &mut Errors) {
+    for parameter in parameters(function) {
+        let named = template.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(p) if p.root == *parameter));
+        let returned = tokens::mention(&function.signature.output, parameter);
+        if returned && !named && !arguments.skip.contains(parameter) {
+            errors.on(
+                parameter,
+                format!(
+                    "results of different `{parameter}` would share a key: put `{{{parameter}}}` into the key, or share them on purpose with `skip({parameter})`"
+                ),
+            );
+        }
+    }
+}
+
+/// Every argument is in the key or skipped, and not both. One that is neither counts as a part of the key from here on,
+/// so that nothing but its own error is reported.
+fn check_coverage(arguments: &Arguments, inputs: &mut [Input<'_>], errors: &mut Errors) {
+    for input in inputs {
+        let skipped = arguments.skip.iter().find(|name| input.names.contains(name));
+        match skipped {
+            Some(skipped) if input.in_key => {
+                errors.on(skipped, format!("`{skipped}` is both in the key and skipped: take it out of one of them"));
+            }
+            None if !input.in_key && !input.in_cache => {
+                let name = &input.name;
+                let message = match input.names.as_slice() {
+                    [] => "this argument is not in the key, so its different values would share a result: give it a name and put that into the key, or share results on purpose with `skip(name)`".to_owned(),
+                    _ => format!("`{name}` is not in the key, so its different values would share a result: put `{{{name}}}` into the key, or share results on purpose with `skip({name})`"),
+                };
+                errors.at(input.name.span(), message);
+                input.in_key = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The type parameters that belong into a default key: all but those that only skipped arguments have.
+fn key_parameters(function: &Function, arguments: &Arguments, inputs: &[Input<'_>]) -> Vec<Ident> {
+    let in_key = |name: &Ident| inputs.iter().any(|input| input.in_key && tokens::mention(input.ty, name));
+    let skipped = |name: &Ident| inputs.iter().any(|input| !input.in_key && tokens::mention(input.ty, name));
+    parameters(function)
+        .filter(|name| !arguments.skip.contains(name))
+        .filter(|name| tokens::mention(&function.signature.output, name) || in_key(name) || !skipped(name))
+        .cloned()
+        .collect()
+}
+
+/// Spawned only if nothing is borrowed by its written type: hidden borrows cannot occur in an async function.
+fn loader(function: &Function) -> Loader {
+    let owned = |input: &FnArg| match input {
+        FnArg::Receiver(_) => false,
+        FnArg::Typed(typed) => {
+            let ty: TokenStream = typed.ty.to_token_stream();
+            !tokens::borrow(&ty) && (!tokens::contain_keyword(&ty, "impl") || tokens::say_static(&ty))
+        }
+    };
+    let signature = &function.signature;
+    if generics::are_static(&signature.generics) && signature.inputs.iter().all(owned) {
+        Loader::Spawned
+    } else {
+        Loader::Inline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr;
+    use quote::quote;
+
+    fn check(arguments: TokenStream, function: &str) -> (Vec<String>, Option<(Loader, Vec<bool>)>) {
+        let mut errors = Errors::default();
+        let function: Function = syn::parse_str(function).expect(function);
+        let arguments = attr::parse(arguments, &mut errors);
+        let valid = validate(&function, &arguments, &mut errors)
+            .map(|cached| (cached.loader, cached.inputs.iter().map(|input| input.in_key).collect()));
+        (errors.messages(), valid)
+    }
+
+    #[test]
+    fn owned_arguments_load_in_a_task_of_their_own() {
+        for (function, loader) in [
+            ("async fn f(id: u64, name: String) {}", Loader::Spawned),
+            ("async fn f(name: &'static str) {}", Loader::Spawned),
+            ("async fn f<T: 'static>(value: T) {}", Loader::Spawned),
+            ("async fn f(value: impl Display + Send + 'static) {}", Loader::Spawned),
+            ("async fn f(name: &str) {}", Loader::Inline),
+            ("async fn f<T: Send>(value: T) {}", Loader::Inline),
+            ("async fn f(value: impl Display) {}", Loader::Inline),
+            ("async fn f(name: Cow<'_, str>) {}", Loader::Inline),
+        ] {
+            let (errors, valid) = check(quote!(), function);
+            assert_eq!((errors, valid.map(|(loader, _)| loader)), (vec![], Some(loader)), "{function}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_arguments_too() {
+        let (errors, valid) = check(
+            quote!(key = "{id}:{x}:{name.get(at)}", skip(db)),
+            "async fn f(Path(mut id): Path<u64>, Point { x, .. }: Point, name: &str, at: usize, db: Db) {}",
+        );
+        assert_eq!(errors, Vec::<String>::new());
+        assert_eq!(valid, Some((Loader::Inline, vec![true, true, true, true, false])));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_together() {
+        let (errors, valid) = check(
+            quote!(key = "{di}:{name}", skip(nmae, name)),
+            "unsafe fn f<T>(id: u64, name: String, (a, b): (u8, u8)) -> Option<T> {}",
+        );
+        assert_eq!(valid, None);
+        for expected in [
+            "needs an async function",
+            "unsafe function",
+            "`{di}` names no argument of this function; did you mean `id`?\nthe arguments are `id`, `name`, `a` and `b`",
+            "`nmae` is no argument of this function; did you mean `name`?",
+            "both in the key and skipped",
+            "put `{id}` into the key, or share results on purpose with `skip(id)`",
+            "put `{T}` into the key",
+        ] {
+            assert!(errors.iter().any(|error| error.contains(expected)), "{expected}: {errors:#?}");
+        }
+    }
+
+    #[test]
+    fn a_default_key_takes_every_argument_that_is_not_skipped() {
+        let (errors, valid) = check(quote!(skip(db)), "async fn f(db: Db, id: u64, _: u8) {}");
+        assert_eq!((errors, valid), (vec![], Some((Loader::Spawned, vec![false, true, true]))));
+    }
+}

@@ -1,0 +1,147 @@
+//! Which arguments share a key: none.
+
+use super::*;
+use proptest::prelude::*;
+
+#[cached(key = "search:{tenant}:{query}/{page}-{size}")]
+async fn search(tenant: &str, query: &str, page: i32, size: i32) -> u8 {
+    unimplemented!("{tenant} {query} {page} {size}: only its keys are used")
+}
+
+#[cached]
+async fn search_by_default(tenant: &str, words: Vec<String>, page: Option<i32>) -> u8 {
+    unimplemented!("{tenant} {words:?} {page:?}: only its keys are used")
+}
+
+struct Account {
+    id: u64,
+    name: String,
+}
+
+#[cached(key = "{{a}}:{account.id:04x}:{account.name.len()}:{account.name.get(..1):?}:{T}")]
+async fn formatted<T: Send>(account: &Account) -> Option<String> {
+    unimplemented!("{}: only its keys are used", account.name)
+}
+
+#[test]
+fn placeholders_are_arguments_fields_method_calls_and_types() {
+    let account = Account { id: 255, name: "ab".to_owned() };
+    assert_eq!(formatted::key::<u8>(&account), "{a}:00ff:2:Some(\"a\"):u8");
+    assert_ne!(formatted::key::<u8>(&account), formatted::key::<u16>(&account));
+}
+
+#[test]
+fn reserved_characters_and_separators_are_escaped() {
+    assert_eq!(search::key("a:b", "c*[d]/e", -1, 2), "search:a%3Ab:c%2A%5Bd%5D%2Fe/%2D1-2");
+    assert_eq!(search::key("", "", 0, 0), "search::/0-0");
+}
+
+#[test]
+fn a_default_key_names_crate_module_function_and_arguments() {
+    assert_eq!(
+        search_by_default::key("t", vec!["a".to_owned()], None),
+        "cached::keys::search_by_default(t:%la%i%z:%n)"
+    );
+}
+
+#[test]
+fn functions_of_one_name_have_their_own_default_keys() {
+    let first = {
+        #[cached]
+        async fn same(id: u64) -> u64 {
+            id
+        }
+        let _ = same(1);
+        same::key(1)
+    };
+    fn second() -> String {
+        #[cached]
+        async fn same(id: u64) -> u64 {
+            id
+        }
+        let _ = same(1);
+        same::key(1)
+    }
+    assert_ne!(first, second());
+}
+
+#[test]
+fn a_type_can_bring_its_own_key() {
+    struct Page {
+        number: u32,
+        size: Option<u32>,
+    }
+    impl CacheKey for Page {
+        fn write_key(&self, key: &mut KeyWriter<'_>) {
+            (self.number, self.size).write_key(key);
+        }
+    }
+    #[cached]
+    async fn list(page: Page) -> u32 {
+        page.number
+    }
+    #[cached(key = "list:{page}:{tags}")]
+    async fn list_by_key(page: Page, tags: &[&str]) -> usize {
+        page.number as usize + tags.len()
+    }
+    let _ = (list(Page { number: 1, size: None }), list_by_key(Page { number: 1, size: None }, &[]));
+    assert!(list::key(Page { number: 1, size: Some(2) }).ends_with("list(%l1%i%s2%i%z)"));
+    assert_eq!(list_by_key::key(Page { number: 1, size: None }, &["a", "b"]), "list:%l1%i%n%i%z:%la%ib%i%z");
+}
+
+#[tokio::test]
+async fn long_keys_are_cached_as_well() {
+    #[cached(key = "long:{name}", skip(source))]
+    async fn find(source: &Source, name: &str) -> User {
+        source.find(name.len() as u64)
+    }
+    let source = Source::default();
+    scoped(async {
+        for length in [100, 122, 123, 124, 900] {
+            let name = "é".repeat(length / 2) + &"x".repeat(length % 2);
+            assert_eq!(find::key(&name), format!("long:{name}"));
+            let (first, second) = (find(&source, &name).await, find(&source, &name).await);
+            assert_eq!(first, second);
+        }
+    })
+    .await;
+    assert_eq!(source.runs(), 5);
+}
+
+fn awkward() -> impl Strategy<Value = String> {
+    const PARTS: [&str; 18] =
+        ["", ":", "*", "?", "[a]", "{", "}", "\\", "%", "%3A", "3A", "/", "-", "%n", "%i", "a", "é", "\n"];
+    prop::collection::vec(prop::sample::select(&PARTS[..]), 0..4).prop_map(|parts| parts.concat())
+}
+
+fn searches() -> impl Strategy<Value = (String, String, i32, i32)> {
+    (awkward(), awkward(), -2..3, -2..3)
+}
+
+fn default_searches() -> impl Strategy<Value = (String, Vec<String>, Option<i32>)> {
+    (awkward(), prop::collection::vec(awkward(), 0..3), prop::option::of(-2..3))
+}
+
+proptest! {
+    #[test]
+    fn different_arguments_never_share_a_key(a in searches(), b in searches()) {
+        let key = |(tenant, query, page, size): &(String, String, i32, i32)| search::key(tenant, query, *page, *size);
+        prop_assert_eq!(a == b, key(&a) == key(&b));
+    }
+
+    #[test]
+    fn different_arguments_never_share_a_default_key(a in default_searches(), b in default_searches()) {
+        let key = |(tenant, words, page): &(String, Vec<String>, Option<i32>)| {
+            search_by_default::key(tenant, words.clone(), *page)
+        };
+        prop_assert_eq!(a == b, key(&a) == key(&b));
+    }
+
+    #[test]
+    fn no_argument_widens_a_pattern(a in searches()) {
+        let key = search::key(&a.0, &a.1, a.2, a.3);
+        let special = key.contains(['*', '?', '[', ']', '\\']) || key.chars().any(char::is_control);
+        prop_assert!(!special);
+        prop_assert_eq!(key.matches(':').count(), 2);
+    }
+}
