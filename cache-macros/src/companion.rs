@@ -1,7 +1,7 @@
 //! The type of the function's name: `find_user::key(7)`, `find_user::invalidate(7).await` and so on.
 
 use crate::ast::AttributeKind;
-use crate::expand::{Expansion, local};
+use crate::expand::Expansion;
 use crate::key;
 use crate::returns;
 use crate::valid::Input;
@@ -73,8 +73,9 @@ fn key_function(expansion: &Expansion<'_>) -> Function {
 
 fn get(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, private) = (open(expansion), &expansion.entry, expansion.private());
-    let (shape, payload, errors) = (local("__shape"), local("__payload"), local("__errors"));
+    let (open, entry, private) =
+        (open(expansion), &expansion.entry, expansion.private_at(expansion.cached.returned.span()));
+    let [shape, payload, errors] = expansion.probed();
     let probes = expansion.probes(&shape, &payload, &errors);
     Function {
         documentation: "The cached value, or `None`: never loads.".to_owned(),
@@ -86,14 +87,15 @@ fn get(expansion: &Expansion<'_>) -> Function {
             None,
             &quote!(::core::option::Option<::std::sync::Arc<#stored>>),
         ),
-        body: quote_spanned!(stored.span()=> #open #probes #private::get(#entry, #shape, #payload).await),
+        body: quote_spanned!(expansion.cached.returned.span()=> #open #probes #private::get(#entry, #shape, #payload).await),
     }
 }
 
 fn put(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, krate, private) = (open(expansion), &expansion.entry, &expansion.krate, expansion.private());
-    let (shape, payload, errors) = (local("__shape"), local("__payload"), local("__errors"));
+    let (open, entry, krate) = (open(expansion), &expansion.entry, &expansion.krate);
+    let private = expansion.private_at(expansion.cached.returned.span());
+    let [shape, payload, errors] = expansion.probed();
     let probes = expansion.probes(&shape, &payload, &errors);
     let value = format_ident!("value");
     // An argument may be called `value` as well.
@@ -109,7 +111,7 @@ fn put(expansion: &Expansion<'_>) -> Function {
             Some(quote!(#value: #stored)),
             &quote!(#krate::Receipt),
         ),
-        body: quote_spanned!(stored.span()=> #open #probes #private::put(#entry, #shape, #payload, #value).await),
+        body: quote_spanned!(expansion.cached.returned.span()=> #open #probes #private::put(#entry, #shape, #payload, #value).await),
     }
 }
 

@@ -31,6 +31,7 @@ fn part<'a>(text: &str, rest: &'a str) -> Result<(Duration, &'a str), String> {
     if number.is_empty() {
         return Err(malformed());
     }
+    let after = after.trim_start();
     let unit_end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
     let (unit, remaining) = after.split_at(unit_end);
     let seconds = match unit {

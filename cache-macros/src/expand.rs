@@ -118,14 +118,19 @@ impl<'a> Expansion<'a> {
     /// Answers from the cache, or loads; for the function and for `refresh`.
     fn run_function(&self) -> TokenStream {
         let private = self.private();
-        let (verb, shape, payload, errors) = (local("__verb"), local("__shape"), local("__payload"), local("__errors"));
+        let (verb, [shape, payload, errors]) = (local("__verb"), self.probed());
         let signature =
             self.signature(&format_ident!("__run"), |input| &input.hidden, Some(quote!(#verb: #private::Verb)));
         let lints = self.attributes(|kind| matches!(kind, AttributeKind::Lints));
         let body = self.body_call(|input| &input.hidden);
         let (load, loader) = self.loader();
         let destructured = self.destructured(|input| &input.hidden);
-        let bypass = self.cached.arguments.when.as_ref().map(|when| quote!(if !(#when) { return #body.await; }));
+        let bypass = self
+            .cached
+            .arguments
+            .when
+            .as_ref()
+            .map(|when| quote_spanned!(when.span()=> if !(#when) { return #body.await; }));
         let key = key::call(self, |input| &input.hidden);
         let opened = self.opened();
         let probes = self.probes(&shape, &payload, &errors);
@@ -134,9 +139,8 @@ impl<'a> Expansion<'a> {
             |setting| quote_spanned!(setting.name.span()=> #private::check_load_timeout(&#private::errors_of(#shape));),
         );
         let entry = &self.entry;
-        // Spanned, so that it is the return type at which the compiler points if that cannot be cached.
         let call =
-            quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #loader));
+            quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #loader).await);
         quote! {
             #(#lints)*
             #signature {
@@ -146,7 +150,7 @@ impl<'a> Expansion<'a> {
                 #opened
                 #probes
                 #limited
-                #call.await
+                #call
             }
         }
     }
@@ -237,11 +241,14 @@ impl<'a> Expansion<'a> {
 
     /// The statements that open the key's entry with the function's policies.
     pub(crate) fn opened(&self) -> TokenStream {
-        let (krate, private, key, entry) = (&self.krate, self.private(), &self.key, &self.entry);
+        let (krate, key, entry) = (&self.krate, &self.key, &self.entry);
         let service = local("__service");
         let source = match &self.cached.arguments.cache {
             None => quote!(#krate::CachingService::global()),
-            Some(cache) => quote_spanned!(cache.span()=> #private::service(&(#cache))),
+            Some(cache) => {
+                let private = self.private_at(cache.span());
+                quote_spanned!(cache.span()=> #private::service(&(#cache)))
+            }
         };
         let policy = self.cached.arguments.policy.iter().map(|policy| quote!(.policy(#policy)));
         let settings = self.cached.arguments.settings.iter().map(|setting| {
@@ -260,9 +267,16 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// The names of what [`Self::probes`] finds, at the return type: there the compiler points if that cannot be cached.
+    pub(crate) fn probed(&self) -> [Ident; 3] {
+        let span = Span::mixed_site().located_at(self.cached.returned.span());
+        ["__shape", "__payload", "__errors"].map(|name| Ident::new(name, span))
+    }
+
     /// The statements that find out, by type, what the function returns.
     pub(crate) fn probes(&self, shape: &Ident, payload: &Ident, errors: &Ident) -> TokenStream {
-        let (private, returned) = (self.private(), &self.cached.returned);
+        let returned = &self.cached.returned;
+        let private = self.private_at(returned.span());
         quote_spanned! {returned.span()=>
             #[allow(unused_imports)]
             use #private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
@@ -274,8 +288,15 @@ impl<'a> Expansion<'a> {
 
     /// The hidden module that supports expansions.
     pub(crate) fn private(&self) -> TokenStream {
-        let krate = &self.krate;
-        quote!(#krate::__private)
+        self.private_at(Span::call_site())
+    }
+
+    /// The same, for a call that the compiler should report at `span`.
+    pub(crate) fn private_at(&self, span: Span) -> TokenStream {
+        match &self.cached.arguments.crate_path {
+            Some(path) => quote_spanned!(span=> #path::__private),
+            None => quote_spanned!(span=> ::cache_aside::__private),
+        }
     }
 
     /// The function's attributes of some kinds.

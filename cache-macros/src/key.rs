@@ -74,8 +74,8 @@ fn template_writes(expansion: &Expansion<'_>, pieces: &[Piece]) -> TokenStream {
 }
 
 fn placeholder_write(expansion: &Expansion<'_>, placeholder: &Placeholder) -> TokenStream {
-    let (private, key) = (expansion.private(), &expansion.key);
-    let (expression, span) = (&placeholder.expression, placeholder.span);
+    let (expression, span, key) = (&placeholder.expression, placeholder.span, &expansion.key);
+    let private = expansion.private_at(span);
     match &placeholder.format {
         None => quote_spanned!(span=> (&&#private::Placeholder(&#expression)).write(&mut #key);),
         Some(format) => {

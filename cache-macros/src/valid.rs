@@ -71,13 +71,18 @@ pub(crate) fn validate<'a>(
 ) -> Option<Cached<'a>> {
     let callable = check_signature(function, errors);
     let mut inputs = inputs(function, arguments);
-    check_skipped(function, arguments, &inputs, errors);
+    let mut known = check_skipped(function, arguments, &inputs, errors);
     let key = match &arguments.key {
         Some(literal) => {
             let mut template = template::parse(literal, errors)?;
-            mark_placeholders(function, &mut template, &mut inputs, errors);
+            known &= mark_placeholders(function, &mut template, &mut inputs, errors);
             check_parameters(function, arguments, &template, errors);
-            check_coverage(arguments, &mut inputs, errors);
+            let mut uncovered = Errors::default();
+            check_coverage(arguments, &mut inputs, &mut uncovered);
+            // Else the name that was mistyped may be what an argument lacks.
+            if known {
+                errors.extend(uncovered);
+            }
             Key::Template(template)
         }
         None => {
@@ -203,22 +208,32 @@ fn known_arguments(names: &[String]) -> String {
     }
 }
 
-fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>], errors: &mut Errors) {
+/// Whether everything that is skipped is there.
+fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>], errors: &mut Errors) -> bool {
+    let mut known = true;
     let names: Vec<String> = inputs.iter().flat_map(|input| named(&input.names)).collect();
     for (position, skipped) in arguments.skip.iter().enumerate() {
         let text = skipped.to_string();
         if arguments.skip[..position].contains(skipped) {
             errors.on(skipped, format!("`{text}` is skipped twice: leave one out"));
         } else if !names.contains(&text) && parameters(function).all(|name| name != skipped) {
+            known = false;
             let nearest = suggestion(&text, names.iter().map(String::as_str));
             errors
                 .on(skipped, format!("`{text}` is no argument of this function{nearest}\n{}", known_arguments(&names)));
         }
     }
+    known
 }
 
-/// Notes which inputs the placeholders name, and reports placeholders that name none.
-fn mark_placeholders(function: &Function, template: &mut Template, inputs: &mut [Input<'_>], errors: &mut Errors) {
+/// Notes which inputs the placeholders name, and reports placeholders that name none. Whether all name one.
+fn mark_placeholders(
+    function: &Function,
+    template: &mut Template,
+    inputs: &mut [Input<'_>],
+    errors: &mut Errors,
+) -> bool {
+    let mut known = true;
     let names: Vec<String> = inputs.iter().flat_map(|input| named(&input.names)).collect();
     for piece in &mut template.pieces {
         let Piece::Placeholder(placeholder) = piece else { continue };
@@ -226,6 +241,7 @@ fn mark_placeholders(function: &Function, template: &mut Template, inputs: &mut 
         let argument = inputs.iter().any(|input| input.names.contains(root));
         placeholder.parameter = !argument && parameters(function).any(|name| name == root);
         if !argument && !placeholder.parameter {
+            known = false;
             let text = root.to_string();
             let nearest = suggestion(&text, names.iter().map(String::as_str));
             let message =
@@ -240,6 +256,7 @@ fn mark_placeholders(function: &Function, template: &mut Template, inputs: &mut 
             input.used.extend(used);
         }
     }
+    known
 }
 
 /// A type parameter of the return type that is not in the key would let two types share it.
@@ -363,12 +380,23 @@ mod tests {
             "unsafe function",
             "`{di}` names no argument of this function; did you mean `id`?\nthe arguments are `id`, `name`, `a` and `b`",
             "`nmae` is no argument of this function; did you mean `name`?",
-            "both in the key and skipped",
-            "put `{id}` into the key, or share results on purpose with `skip(id)`",
             "put `{T}` into the key",
         ] {
             assert!(errors.iter().any(|error| error.contains(expected)), "{expected}: {errors:#?}");
         }
+        assert_eq!(errors.len(), 5, "what a mistyped name may explain is not reported: {errors:#?}");
+    }
+
+    #[test]
+    fn every_argument_is_in_the_key_or_skipped() {
+        let (errors, _) = check(quote!(key = "{name}", skip(name, db)), "async fn f(id: u64, name: u8, db: Db) {}");
+        for expected in [
+            "`name` is both in the key and skipped",
+            "put `{id}` into the key, or share results on purpose with `skip(id)`",
+        ] {
+            assert!(errors.iter().any(|error| error.contains(expected)), "{expected}: {errors:#?}");
+        }
+        assert_eq!(errors.len(), 2, "{errors:#?}");
     }
 
     #[test]
