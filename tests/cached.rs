@@ -1,5 +1,7 @@
 //! `#[cached]` on the functions that people write, over a service with a near tier only.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::{Future, poll_fn};

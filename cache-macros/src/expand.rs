@@ -92,15 +92,15 @@ impl<'a> Expansion<'a> {
     /// The annotated function, which now asks the cache.
     fn function(&self) -> TokenStream {
         let function = self.cached.function;
-        let attributes = self.attributes(|kind| {
-            matches!(kind, AttributeKind::Callers | AttributeKind::Everything | AttributeKind::Lints)
-        });
+        let attributes = self.attributes(|kind| matches!(kind, AttributeKind::Callers | AttributeKind::Everything));
+        let lints = self.lints();
         let visibility = &function.visibility;
         let name = &function.signature.ident;
         let signature = self.signature(name, |input| &input.name, None);
         let run = self.run(quote!(Load));
         quote! {
             #(#attributes)*
+            #(#lints)*
             #visibility #signature {
                 #name::#run.await
             }
@@ -121,7 +121,7 @@ impl<'a> Expansion<'a> {
         let (verb, [shape, payload, errors]) = (local("__verb"), self.probed());
         let signature =
             self.signature(&format_ident!("__run"), |input| &input.hidden, Some(quote!(#verb: #private::Verb)));
-        let lints = self.attributes(|kind| matches!(kind, AttributeKind::Lints));
+        let lints = self.lints();
         let body = self.body_call(|input| &input.hidden);
         let (load, loader) = self.loader();
         let destructured = self.destructured(|input| &input.hidden);
@@ -302,6 +302,17 @@ impl<'a> Expansion<'a> {
     /// The function's attributes of some kinds.
     pub(crate) fn attributes(&self, wanted: fn(AttributeKind) -> bool) -> Vec<&'a Attribute> {
         self.cached.function.attributes.iter().filter(|attribute| wanted(ast::kind(attribute))).collect()
+    }
+
+    /// The lint levels for what holds the user's tokens beside the body. An expectation is met there; here it allows.
+    fn lints(&self) -> Vec<TokenStream> {
+        let levels = self.attributes(|kind| matches!(kind, AttributeKind::Lints)).into_iter();
+        let expected = self.attributes(|kind| matches!(kind, AttributeKind::Expectation)).into_iter();
+        let allowed = expected.filter_map(|attribute| {
+            let lints = &attribute.meta.require_list().ok()?.tokens;
+            Some(quote!(#[allow(#lints)]))
+        });
+        levels.map(ToTokens::to_token_stream).chain(allowed).collect()
     }
 
     /// The generic parameters that a function needs which takes only some of the inputs and writes the key.

@@ -21,9 +21,20 @@ pub(crate) fn narrowed(generics: &Generics, used: &[TokenStream]) -> Generics {
         if kept.len() == before {
             break;
         }
+        mentioned.extend(bounds_on(generics, &kept).map(ToTokens::to_token_stream));
     }
     let dropped: Vec<&Ident> = generics.params.iter().map(any_name).filter(|name| !kept.contains(name)).collect();
     filtered(generics, &dropped)
+}
+
+/// The bounds of the `where` clause on these parameters.
+fn bounds_on<'a>(generics: &'a Generics, kept: &[Ident]) -> impl Iterator<Item = &'a WherePredicate> {
+    let predicates = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    predicates.filter(|predicate| match predicate {
+        WherePredicate::Type(bound) => kept.iter().any(|name| tokens::mention(&bound.bounded_ty, name)),
+        WherePredicate::Lifetime(bound) => kept.contains(&bound.lifetime.ident),
+        _ => true,
+    })
 }
 
 fn filtered(generics: &Generics, dropped: &[&Ident]) -> Generics {
@@ -90,12 +101,14 @@ mod tests {
 
     #[test]
     fn only_what_is_used_stays() {
-        let generics = signature("fn f<'a, 'b, D: Database, T: From<K>, K, const N: usize>() where D: Sync, K: Send");
+        let generics =
+            signature("fn f<'a, 'b, 'c, D: Database, T: From<K>, K, const N: usize>() where D: Into<T>, K: Send + 'c");
         let narrowed = narrowed(&generics, &[quote!(Option<T>), quote!(&'a str)]);
         let where_clause = narrowed.where_clause.to_token_stream().to_string();
-        let expected: Vec<GenericParam> = vec![parse_quote!('a), parse_quote!(T: From<K>), parse_quote!(K)];
+        let expected: Vec<GenericParam> =
+            vec![parse_quote!('a), parse_quote!('c), parse_quote!(T: From<K>), parse_quote!(K)];
         assert_eq!(narrowed.params.to_token_stream().to_string(), quote!(#(#expected),*).to_string());
-        assert_eq!(where_clause, "where K : Send");
+        assert_eq!(where_clause, "where K : Send + 'c");
         assert_eq!(turbofish(&narrowed).to_string(), ":: < T , K >");
     }
 

@@ -40,7 +40,7 @@ use proc_macro::TokenStream;
 /// | `jitter`, `schema` | Expressions, as in `Policy`. |
 /// | `policy = expr` | A whole `Policy`, which the arguments above then adjust. |
 /// | `skip(db, ..)` | Arguments that are no part of the key. |
-/// | `when = expr` | Uses the cache only if this holds; the arguments are in scope. |
+/// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
 /// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. |
 /// | `crate = path` | Where the crate `cache_aside` is found if it was renamed. |
 ///
@@ -50,6 +50,12 @@ use proc_macro::TokenStream;
 /// `find_user::get(7).await`, `find_user::put(7, user).await`, `find_user::invalidate(7).await`,
 /// `find_user::refresh(7).await` and `find_user::uncached(7).await`. The first four take only the arguments that the
 /// key, `cache` and the policies use.
+///
+/// # Errors
+///
+/// The function's own. Callers that waited for the same failed run share its error by `Clone`, else by
+/// `From<SharedError>` (`anyhow::Error` and `Box<dyn Error + Send + Sync>` have it), else each runs the body for itself.
+/// A run has no time limit, whatever the service's policy says, unless the error type is `From<SharedError>`.
 ///
 /// # Panics
 ///

@@ -19,6 +19,7 @@ struct Account {
 }
 
 #[cached(key = "{{a}}:{account.id:04x}:{account.name.len()}:{account.name.get(..1):?}:{T}")]
+#[expect(clippy::extra_unused_type_parameters, reason = "the key names it")]
 async fn formatted<T: Send>(account: &Account) -> Option<String> {
     unimplemented!("{}: only its keys are used", account.name)
 }
@@ -51,7 +52,7 @@ fn functions_of_one_name_have_their_own_default_keys() {
         async fn same(id: u64) -> u64 {
             id
         }
-        let _ = same(1);
+        drop(same(1));
         same::key(1)
     };
     fn second() -> String {
@@ -59,7 +60,7 @@ fn functions_of_one_name_have_their_own_default_keys() {
         async fn same(id: u64) -> u64 {
             id
         }
-        let _ = same(1);
+        drop(same(1));
         same::key(1)
     }
     assert_ne!(first, second());
@@ -84,7 +85,7 @@ fn a_type_can_bring_its_own_key() {
     async fn list_by_key(page: Page, tags: &[&str]) -> usize {
         page.number as usize + tags.len()
     }
-    let _ = (list(Page { number: 1, size: None }), list_by_key(Page { number: 1, size: None }, &[]));
+    drop((list(Page { number: 1, size: None }), list_by_key(Page { number: 1, size: None }, &[])));
     assert!(list::key(Page { number: 1, size: Some(2) }).ends_with("list(%l1%i%s2%i%z)"));
     assert_eq!(list_by_key::key(Page { number: 1, size: None }, &["a", "b"]), "list:%l1%i%n%i%z:%la%ib%i%z");
 }

@@ -172,7 +172,7 @@ impl Table for Users {
 #[cached(key = "row:{T}:{id}", skip(table))]
 async fn row<'a, T>(table: &'a T, id: u64) -> T::Row
 where
-    T: Table + ?Sized,
+    T: Table + ?Sized + 'a,
 {
     table.row(id)
 }
