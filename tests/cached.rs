@@ -194,3 +194,20 @@ async fn policies_are_durations_expressions_or_a_whole_policy() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_hit_of_a_shared_value_does_not_allocate() {
+    #[cached(key = "shared:{tenant}:{id}", ttl = "5m")]
+    async fn find(tenant: &str, id: u64) -> Result<Arc<User>, String> {
+        Ok(Arc::new(User { id, version: tenant.len() as u64 }))
+    }
+    scoped(async {
+        let loaded = find("a:b", 7).await;
+        let mut hit = std::pin::pin!(find("a:b", 7));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut found = Poll::Pending;
+        let allocations = allocation_counter::measure(|| found = hit.as_mut().poll(&mut context));
+        assert_eq!((found, allocations.count_total), (Poll::Ready(loaded), 0));
+    })
+    .await;
+}

@@ -1,7 +1,7 @@
 //! The attribute macros of [`cache-aside`](https://docs.rs/cache-aside), which re-exports them.
 //!
-//! The pipeline: [`attr`] reads the attribute's arguments, [`ast`] the annotated function, [`valid`] joins the two
-//! and finds what is wrong, [`expand`] writes the code. All errors of a function are reported in one build.
+//! The pipeline: `attr` reads the attribute's arguments, `ast` the annotated function, `valid` joins the two
+//! and finds what is wrong, `expand` writes the code. All errors of a function are reported in one build.
 
 mod ast;
 mod attr;
