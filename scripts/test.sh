@@ -19,9 +19,9 @@ unset CACHE_REDIS_URL CACHE_NAMESPACE CACHE_DEFAULT_TTL_SECONDS
 unset REDIS_HOST REDIS_PORT REDIS_DB REDIS_USERNAME REDIS_PASSWORD
 
 # Examples that end by themselves and need no server. Every other one must stand in the second list, with the reason.
-examples_to_run="custom_tier quickstart user_profiles"
-# two_nodes needs Redis; product_api serves until it is stopped.
-examples_to_build="two_nodes product_api"
+examples_to_run="custom_tier quickstart stampede two_nodes user_profiles"
+# product_api serves until it is stopped.
+examples_to_build="product_api"
 
 logs=$(mktemp -d)
 step=""

@@ -20,8 +20,7 @@
 //! - [`LocalTier`] and [`RedisTier`] are the tiers; [`CacheTier`] is what a tier of your own implements.
 //! - [`Policy`] says how long values live, for a service or, by [`CachingService::entry`], for one call.
 //! - [`LoadError`] is what a read can fail with; [`Receipt`] says what became of a write or an invalidation.
-//! - [`Status`] and [`Stats`] are for operators. Events go to `tracing`, under the targets `cache_aside` and
-//!   `cache_redis`.
+//! - [`Status`] and [`Stats`] are for operators. Events go to `tracing`, under the target `cache_aside`.
 //!
 //! Reads do not fail because a tier does, and do not wait for one longer than its timeouts. The
 //! [README](https://github.com/cache-aside/cache-aside#readme) says what a caller gets when Redis is down, and what is

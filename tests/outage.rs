@@ -181,3 +181,17 @@ async fn shutdown_delivers_what_is_queued() {
     a.shutdown().await;
     assert_eq!(redis.cli(&["EXISTS", "cache:k"]), "0");
 }
+
+#[tokio::test]
+async fn a_load_waits_for_a_hung_redis_once() {
+    let redis = RedisServer::start();
+    let cache = default_node(&redis.url()).await;
+    redis.stop();
+    assert_eq!(load(&cache, "k").await, 7);
+    let stats = cache.stats();
+    assert_eq!(
+        (stats.tiers[1].errors, stats.tiers[1].skipped),
+        (1, 0),
+        "the read timed out, and nothing else was tried"
+    );
+}

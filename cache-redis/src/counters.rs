@@ -31,7 +31,7 @@ impl Counts {
     pub(crate) fn undecodable(&self, reason: &dyn std::fmt::Display) {
         self.undecodable.fetch_add(1, Ordering::Relaxed);
         if self.warnings.allows() {
-            tracing::warn!(%reason, "an entry in redis could not be read and counts as a miss");
+            tracing::warn!(target: "cache_aside", %reason, "an entry in redis could not be read and counts as a miss");
         }
     }
 

@@ -193,7 +193,7 @@ impl Lane {
             _ => false,
         });
         if broken {
-            tracing::warn!(server = self.topology.shown(), %reason, "the connection to redis broke, reconnecting");
+            tracing::warn!(target: "cache_aside", server = self.topology.shown(), %reason, "the connection to redis broke, reconnecting");
         }
     }
 }
@@ -244,7 +244,7 @@ impl Keeper {
 
     fn connected(&self, connection: SharedConnection) {
         self.counts.connected();
-        tracing::debug!(server = self.topology.shown(), "connected to redis");
+        tracing::debug!(target: "cache_aside", server = self.topology.shown(), "connected to redis");
         self.enter(State::Connected(Connected { connection, timeouts: Arc::default() }));
     }
 

@@ -19,15 +19,15 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Leader<T, E> {
         Self { flights, key, flight }
     }
 
-    /// Ends the flight: all followers get `outcome`.
-    pub(crate) fn end(self, outcome: Outcome<T, E>) {
+    /// Ends the flight: all followers get `outcome`, and so does the caller. Without followers nothing else holds it, so
+    /// that an error can be taken out of its `Arc`.
+    pub(crate) fn end(self, outcome: Outcome<T, E>) -> Outcome<T, E> {
+        // From here on nobody joins.
         self.leave();
-        self.flight.outcome.send_replace(Some(outcome));
-    }
-
-    /// A place among the followers of this flight.
-    pub(crate) fn follow(&self) -> super::Follower<T, E> {
-        super::Follower(self.flight.outcome.subscribe())
+        if self.flight.outcome.receiver_count() > 0 {
+            self.flight.outcome.send_replace(Some(outcome.clone()));
+        }
+        outcome
     }
 
     fn leave(&self) {

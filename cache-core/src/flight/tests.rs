@@ -32,12 +32,23 @@ fn is_empty(flights: &Flights) -> bool {
 async fn all_followers_get_what_the_leader_loaded() {
     let flights = Arc::new(Flights::new());
     let leader = lead(&flights, "k");
-    let followers = [follow(&flights, "k"), follow(&flights, "k"), leader.follow()];
-    leader.end(Ok(Some(Arc::new(7))));
+    let followers = [follow(&flights, "k"), follow(&flights, "k")];
+    assert_eq!(*leader.end(Ok(Some(Arc::new(7)))).unwrap().unwrap(), 7);
     for follower in followers {
         assert_eq!(*follower.wait().await.unwrap().unwrap().unwrap(), 7);
     }
     assert!(is_empty(&flights));
+}
+
+#[test]
+fn a_leader_without_followers_has_its_error_for_itself() {
+    let flights = Arc::new(Flights::new());
+    let Err(LoadError::Source(error)) =
+        lead(&flights, "k").end(Err(LoadError::Source(Arc::new(std::io::Error::other("x")))))
+    else {
+        panic!("the error")
+    };
+    assert!(Arc::try_unwrap(error).is_ok());
 }
 
 #[tokio::test]
@@ -58,10 +69,10 @@ async fn a_late_caller_does_not_join_a_detached_flight() {
     let waiting = follow(&flights, "k");
     flights.detach("k", None);
     let new = lead(&flights, "k");
-    old.end(Ok(Some(Arc::new(1))));
+    drop(old.end(Ok(Some(Arc::new(1)))));
     assert_eq!(*waiting.wait().await.unwrap().unwrap().unwrap(), 1);
     let late = follow(&flights, "k");
-    new.end(Ok(Some(Arc::new(2))));
+    drop(new.end(Ok(Some(Arc::new(2)))));
     assert_eq!(*late.wait().await.unwrap().unwrap().unwrap(), 2);
 }
 

@@ -10,17 +10,10 @@ use super::global::in_scope;
 use super::lease::Lease;
 use super::load::Store;
 use super::near::Near;
-use super::read::FarRead;
+use super::read::{FarRead, Missing};
 use super::{Cacheable, Inner, Plan};
-use crate::entry::Token;
 use crate::error::LoadError;
 use crate::key::Key;
-
-/// A key of a batch that no tier has.
-struct Missing {
-    key: Key,
-    over: Option<Token>,
-}
 
 impl Inner {
     pub(super) async fn get_or_load_many<T, E, F, Fut>(
@@ -87,14 +80,14 @@ impl Inner {
         for (key, read) in valid.iter().zip(self.read_far_many(&valid, plan).await) {
             match read {
                 FarRead::Found(value) => drop(found.insert(key.as_str().to_owned(), value)),
-                FarRead::Missing { over } => missing.push(Missing { key: key.clone(), over }),
+                FarRead::Missing(found) => missing.push((key.clone(), found)),
             }
         }
         let mut leased = Vec::with_capacity(missing.len());
-        for (missing, store) in missing.iter().zip(self.lease_many(&missing, plan).await) {
+        for ((key, _), store) in missing.iter().zip(self.lease_many(&missing, plan).await) {
             match store {
-                BatchLease::Filled(value) => drop(found.insert(missing.key.as_str().to_owned(), value)),
-                BatchLease::Load(store) => leased.push((missing.key.clone(), store)),
+                BatchLease::Filled(value) => drop(found.insert(key.as_str().to_owned(), value)),
+                BatchLease::Load(store) => leased.push((key.clone(), store)),
             }
         }
         if !leased.is_empty() || !invalid.is_empty() {
@@ -104,8 +97,8 @@ impl Inner {
     }
 
     /// Takes the leases that are free, all at once. It never waits for one: two batches could wait for each other.
-    async fn lease_many<T: Cacheable>(self: &Arc<Self>, missing: &[Missing], plan: &Plan) -> Vec<BatchLease<T>> {
-        join_all(missing.iter().map(|missing| self.try_permit(&missing.key, plan, missing.over))).await
+    async fn lease_many<T: Cacheable>(self: &Arc<Self>, missing: &[(Key, Missing)], plan: &Plan) -> Vec<BatchLease<T>> {
+        join_all(missing.iter().map(|(key, missing)| self.try_permit(key, plan, *missing))).await
     }
 
     async fn load_many<T, E, F, Fut>(

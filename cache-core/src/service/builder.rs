@@ -64,7 +64,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
         self
     }
 
-    /// The tier that nodes share, asked last. Default: none.
+    /// The tier that nodes share. Far tiers are asked in the order in which they are given, so give it last. Default: none.
     pub fn remote(self, tier: impl CacheTier) -> Self {
         self.tier(tier)
     }

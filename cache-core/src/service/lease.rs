@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::batch::BatchLease;
 use super::load::Store;
+use super::read::Missing;
 use super::{Cacheable, Inner, Plan};
 use crate::entry::{Entry, Token};
 use crate::far::Far;
@@ -38,14 +39,11 @@ pub(super) struct Lease {
 }
 
 impl Inner {
-    /// Takes the lease of `key`, waiting for other holders. `over` is the token of an entry that may be replaced.
-    pub(super) async fn permit<T: Cacheable>(
-        self: &Arc<Self>,
-        key: &Key,
-        plan: &Plan,
-        mut over: Option<Token>,
-    ) -> Permit<T> {
-        let Some(far) = self.shared().filter(|_| !plan.local_only) else { return Permit::Unshared };
+    /// Takes the lease of `key`, waiting for other holders.
+    pub(super) async fn permit<T: Cacheable>(self: &Arc<Self>, key: &Key, plan: &Plan, missing: Missing) -> Permit<T> {
+        let usable = !plan.local_only && !missing.shared_failed;
+        let Some(far) = self.shared().filter(|_| usable) else { return Permit::Unshared };
+        let mut over = missing.over;
         let deadline = self.clock.now() + plan.policy.load_limit();
         let mut look = LOOKS.0;
         loop {
@@ -85,13 +83,14 @@ impl Inner {
         self: &Arc<Self>,
         key: &Key,
         plan: &Plan,
-        over: Option<Token>,
+        missing: Missing,
     ) -> BatchLease<T> {
-        let Some(far) = self.shared().filter(|_| !plan.local_only) else { return BatchLease::Load(Store::Unshared) };
+        let usable = !plan.local_only && !missing.shared_failed;
+        let Some(far) = self.shared().filter(|_| usable) else { return BatchLease::Load(Store::Unshared) };
         let ticket = self.coherence.note(key.as_str());
         let as_of = self.clock.now();
         let mut lease = Lease::new(self, far, key);
-        match lease.acquire(over, self.lease_ttl).await {
+        match lease.acquire(missing.over, self.lease_ttl).await {
             None => BatchLease::Load(Store::Unshared),
             Some(Acquire::Acquired) => BatchLease::Load(Store::Fill(lease)),
             Some(Acquire::Held) => BatchLease::Load(Store::Nowhere),

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 
 use super::global::in_scope;
 use super::lease::{Lease, Permit};
 use super::near::Near;
-use super::read::FarRead;
+use super::read::{FarRead, Missing};
 use super::{Cacheable, Inner, Plan};
 use crate::error::LoadError;
 use crate::flight::{Outcome, Role};
@@ -39,14 +40,14 @@ impl Inner {
                     }
                 }
                 Role::Leads(leader) => {
-                    let follower = leader.follow();
-                    let inner = Arc::clone(self);
+                    let (inner, (send, receive)) = (Arc::clone(self), oneshot::channel());
                     let flight = async move {
                         let outcome = inner.resolve(&key, &plan, load).await;
-                        leader.end(outcome);
+                        // The caller may have gone away; its flight goes on for the others.
+                        let _ = send.send(leader.end(outcome));
                     };
                     self.tasks.spawn("load", in_scope(flight));
-                    return follower.wait().await.unwrap_or(Err(LoadError::Cancelled));
+                    return receive.await.unwrap_or(Err(LoadError::Cancelled));
                 }
             }
         }
@@ -76,8 +77,7 @@ impl Inner {
                 }
                 Role::Leads(leader) => {
                     let outcome = self.resolve(&key, &plan, load).await;
-                    leader.end(outcome.clone());
-                    return outcome;
+                    return leader.end(outcome);
                 }
             }
         }
@@ -108,14 +108,14 @@ impl Inner {
             Near::Absent if plan.optional => return Ok(None),
             Near::Absent | Near::Miss => {}
         }
-        let mut over = None;
+        let mut missing = Missing::default();
         if !plan.local_only {
             match self.read_far(key, plan).await {
                 FarRead::Found(value) => return Ok(value),
-                FarRead::Missing { over: token } => over = token,
+                FarRead::Missing(found) => missing = found,
             }
         }
-        let store = match self.permit(key, plan, over).await {
+        let store = match self.permit(key, plan, missing).await {
             Permit::Filled(value) => return Ok(value),
             Permit::Lease(lease) => Store::Fill(lease),
             Permit::Unshared => Store::Unshared,

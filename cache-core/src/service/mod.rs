@@ -213,7 +213,8 @@ impl<B: Backends> CachingService<B> {
         EntryBuilder::new(&self.inner, key)
     }
 
-    /// The health of every tier and of the bus. Pings the far tiers, each within the tier timeout. Never fails.
+    /// The health of every tier and of the bus. Never fails. It pings the far tiers, all at once, each within the tier
+    /// timeout; a ping that fails counts as an outage like any other call.
     pub async fn status(&self) -> Status {
         self.inner.status().await
     }

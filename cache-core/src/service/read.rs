@@ -15,8 +15,17 @@ use crate::key::Key;
 pub(super) enum FarRead<T> {
     /// A value, or a cached absence.
     Found(Option<Arc<T>>),
-    /// Nothing that can be used. On the shared tier a fill may replace the entry with this token.
-    Missing { over: Option<Token> },
+    /// Nothing that can be used.
+    Missing(Missing),
+}
+
+/// What is known of a key for which there is nothing that can be used.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Missing {
+    /// On the shared tier a fill may replace the entry with this token.
+    pub(super) over: Option<Token>,
+    /// The shared tier was asked and could not answer: a load that waited for it once does not do so again.
+    pub(super) shared_failed: bool,
 }
 
 impl Inner {
@@ -31,7 +40,7 @@ impl Inner {
         self.start(None);
         match self.read_far(&key, plan).await {
             FarRead::Found(value) => value,
-            FarRead::Missing { .. } => None,
+            FarRead::Missing(_) => None,
         }
     }
 
@@ -62,10 +71,13 @@ impl Inner {
     /// Asks the far tiers for `key`, nearest first.
     pub(super) async fn read_far<T: Cacheable>(&self, key: &Key, plan: &Plan) -> FarRead<T> {
         let ticket = self.coherence.note(key.as_str());
-        let mut over = None;
+        let mut missing = Missing::default();
         for (depth, far) in self.far.iter().enumerate() {
             let as_of = self.clock.now();
-            let Some(found) = far.ask(far.tier.get(key)).await else { continue };
+            let Some(found) = far.ask(far.tier.get(key)).await else {
+                missing.shared_failed |= far.shared().is_some();
+                continue;
+            };
             let found = if found.is_some() && !self.consult_journal(far).await { None } else { found };
             let Some(entry) = found else {
                 far.counters.misses.increment();
@@ -74,32 +86,36 @@ impl Inner {
             let entry = Entry { as_of, ..entry };
             let Some(value) = self.accept(key, &entry, plan) else {
                 far.counters.misses.increment();
-                over = Some(entry.token);
+                missing.over = Some(entry.token);
                 continue;
             };
             far.counters.hits.increment();
             self.promote(key, &entry, value.clone(), ticket, plan, depth).await;
             return FarRead::Found(value);
         }
-        FarRead::Missing { over }
+        FarRead::Missing(missing)
     }
 
     /// Asks the far tiers for `keys`: one call to each for all that the nearer ones do not have.
     pub(super) async fn read_far_many<T: Cacheable>(&self, keys: &[Key], plan: &Plan) -> Vec<FarRead<T>> {
         let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.note(key.as_str())).collect();
-        let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing { over: None }).collect();
+        let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing(Missing::default())).collect();
         if plan.local_only || keys.is_empty() {
             return reads;
         }
         self.start(None);
         for (depth, far) in self.far.iter().enumerate() {
-            let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(reads[at], FarRead::Missing { .. })).collect();
+            let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(reads[at], FarRead::Missing(_))).collect();
             if open.is_empty() {
                 break;
             }
             let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
             let as_of = self.clock.now();
-            let Some(found) = far.ask(far.tier.get_many(&asked)).await else { continue };
+            let Some(found) = far.ask(far.tier.get_many(&asked)).await else {
+                let failed = Missing { shared_failed: far.shared().is_some(), over: None };
+                open.iter().for_each(|&at| reads[at] = FarRead::Missing(failed));
+                continue;
+            };
             if !self.consult_journal(far).await {
                 continue;
             }
@@ -114,7 +130,7 @@ impl Inner {
                     reads[at] = FarRead::Found(value);
                 } else {
                     far.counters.misses.increment();
-                    reads[at] = FarRead::Missing { over: Some(entry.token) };
+                    reads[at] = FarRead::Missing(Missing { over: Some(entry.token), shared_failed: false });
                 }
             }
         }
