@@ -40,6 +40,15 @@ pub(crate) struct Ticket {
     pub(crate) tag_sequence: u64,
 }
 
+/// Why a value is inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// It was read or loaded.
+    Fill,
+    /// It was set here. What others have read and not inserted yet is older, so nothing under way may go over it.
+    Set,
+}
+
 impl Epochs {
     pub(crate) fn new() -> Self {
         Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
@@ -59,10 +68,17 @@ impl Epochs {
 
     /// Runs `insert` if a value born at `birth` and read with `ticket` is still good, and tells whether it was.
     /// `insert` runs under the stripe's lock, so it must not wait.
-    pub(crate) fn insert_if_good(&self, ticket: Ticket, birth: Position, insert: impl FnOnce()) -> bool {
-        let stripe = self.lock(ticket.stripe);
+    pub(crate) fn insert_if_good(
+        &self,
+        ticket: Ticket,
+        birth: Position,
+        insertion: Insertion,
+        insert: impl FnOnce(),
+    ) -> bool {
+        let mut stripe = self.lock(ticket.stripe);
         let good = stripe.admits(ticket, birth);
         if good {
+            stripe.epoch += u64::from(insertion == Insertion::Set);
             insert();
         }
         drop(stripe);
@@ -135,10 +151,19 @@ mod tests {
     fn a_fill_is_good_until_its_key_is_voided() {
         let epochs = Epochs::new();
         let ticket = epochs.note("k", 0);
-        assert!(epochs.insert_if_good(ticket, EARLY, || {}));
+        assert!(epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || {}));
         let (fresh, ()) = epochs.void("k", 0, || {});
-        assert!(!epochs.insert_if_good(ticket, EARLY, || panic!("a voided fill was inserted")));
-        assert!(epochs.insert_if_good(fresh, EARLY, || {}));
+        assert!(!epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || panic!("a voided fill was inserted")));
+        assert!(epochs.insert_if_good(fresh, EARLY, Insertion::Fill, || {}));
+    }
+
+    #[test]
+    fn what_was_read_before_a_set_does_not_go_over_it() {
+        let epochs = Epochs::new();
+        let (set, ()) = epochs.void("k", 0, || {});
+        let reader = epochs.note("k", 0);
+        assert!(epochs.insert_if_good(set, EARLY, Insertion::Set, || {}));
+        assert!(!epochs.insert_if_good(reader, EARLY, Insertion::Fill, || panic!("an older value went over a set")));
     }
 
     #[test]

@@ -15,6 +15,6 @@ pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS 
 
 pub use rules::RuleSet;
 
-pub(crate) use epochs::Ticket;
+pub(crate) use epochs::{Insertion, Ticket};
 pub(crate) use listener::{Heartbeat, Listener, PAGE};
 pub(crate) use state::Coherence;

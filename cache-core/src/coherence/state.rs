@@ -8,9 +8,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
 use crate::coherence::rules::Rules;
 use crate::coherence::waiters::Waiters;
-use crate::coherence::{Change, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
+use crate::coherence::{Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
-use crate::flight::Flights;
+use crate::flight::{Birth, Flights, Role};
+use crate::key::Key;
 use crate::stats::Counters;
 use crate::status::BusStatus;
 use crate::tier::NearTier;
@@ -89,8 +90,10 @@ impl Coherence {
             Change::Keys(keys) => keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum(),
             Change::Pattern(_) | Change::Clear => {
                 self.epochs.void_all();
+                let removed = self.remove_matching(&|key, _| change.may_cover(key));
+                // Last: a flight that begins before the removal may find what is about to be removed.
                 self.flights.detach_matching(|key| change.may_cover(key), None);
-                self.remove_matching(&|key, _| change.may_cover(key))
+                removed
             }
             // Near entries that have the tags are void from here on; they are freed as they are met.
             Change::Tags(tags) => {
@@ -139,8 +142,8 @@ impl Coherence {
 
     fn void_matching_before(&self, change: &Change, position: Position) {
         self.epochs.void_all_before(position);
-        self.flights.detach_matching(|key| change.may_cover(key), Some(position));
         self.remove_matching(&|key, entry| entry.birth < position && change.may_cover(key));
+        self.flights.detach_matching(|key| change.may_cover(key), Some(position));
     }
 
     fn remove_older(&self, key: &str, position: Position) {
@@ -186,8 +189,8 @@ impl Coherence {
         *self.lock() = JournalState { applied: Some(last), known: last };
         self.rules.restart(rules);
         self.epochs.restart();
-        self.flights.detach_matching(|_| true, None);
         self.remove_matching(&|_, _| true);
+        self.flights.detach_matching(|_| true, None);
     }
 
     /// Every invalidation reaches this node again.
@@ -206,6 +209,23 @@ impl Coherence {
         }
     }
 
+    /// Joins the flight of `key`, or starts one.
+    pub(crate) fn join<T, E>(&self, key: &Key, optional: bool) -> Role<T, E>
+    where
+        T: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let at = self.clock.now();
+        let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
+        // A flight gives what was current when it began, so the bound on near entries holds for it as well.
+        let oldest = match self.confirmed.load(Ordering::Acquire) {
+            HEALTHY => Timestamp::ZERO,
+            confirmed if at < Timestamp::from_millis(confirmed) + self.isolated_ttl => Timestamp::ZERO,
+            _ => at.before(self.isolated_ttl),
+        };
+        self.flights.join(key, optional, birth, oldest)
+    }
+
     /// To be noted before the value of `key` is read anywhere.
     pub(crate) fn note(&self, key: &str) -> Ticket {
         self.epochs.note(key, self.rules.sequence())
@@ -218,8 +238,15 @@ impl Coherence {
 
     /// Runs `insert` if `entry`, which was read with `ticket`, may still be stored in the near tier, and tells whether it
     /// was. The entry must carry the ticket's tag sequence: a tag that is invalidated after this check is seen at the hit.
-    pub(crate) fn insert(&self, key: &str, entry: &Entry, ticket: Ticket, insert: impl FnOnce()) -> bool {
-        !self.is_ruled_out(key, entry, ticket) && self.epochs.insert_if_good(ticket, entry.birth, insert)
+    pub(crate) fn insert(
+        &self,
+        key: &str,
+        entry: &Entry,
+        ticket: Ticket,
+        insertion: Insertion,
+        insert: impl FnOnce(),
+    ) -> bool {
+        !self.is_ruled_out(key, entry, ticket) && self.epochs.insert_if_good(ticket, entry.birth, insertion, insert)
     }
 
     fn is_ruled_out(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
@@ -251,5 +278,57 @@ impl Coherence {
 
     fn lock(&self) -> MutexGuard<'_, JournalState> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::flight::{Follower, Leader};
+
+    type LoadRole = Role<u32, std::io::Error>;
+
+    fn coherence(clock: &ManualClock) -> Coherence {
+        let counters = Arc::new(Counters::default());
+        Coherence::new(None, Arc::new(clock.clone()), counters, Duration::from_secs(10), true)
+    }
+
+    fn lead(coherence: &Coherence, key: &Key) -> Leader<u32, std::io::Error> {
+        let LoadRole::Leads(leader) = coherence.join(key, false) else { panic!("it is in flight") };
+        leader
+    }
+
+    fn follow(coherence: &Coherence, key: &Key) -> Follower<u32, std::io::Error> {
+        let LoadRole::Follows(follower) = coherence.join(key, false) else { panic!("it is not in flight") };
+        follower
+    }
+
+    #[test]
+    fn a_flight_is_detached_by_an_earlier_record_than_the_latest_known() {
+        let coherence = coherence(&ManualClock::new());
+        coherence.begin(Position::new(5, 0), RuleSet::default());
+        // Another invalidation of this node has been acknowledged at 7, while that of the key, at 6, has not yet.
+        coherence.learn(Position::new(7, 0));
+        let key = Key::new("k").unwrap();
+        let _old = lead(&coherence, &key);
+        coherence.void_before(&Change::Keys([key.clone()].into()), Position::new(6, 0));
+        let _new = lead(&coherence, &key);
+    }
+
+    #[test]
+    fn an_isolated_nodes_callers_join_no_flight_older_than_what_it_may_serve() {
+        let clock = ManualClock::new();
+        let coherence = coherence(&clock);
+        coherence.confirm();
+        let key = Key::new("k").unwrap();
+        let _old = lead(&coherence, &key);
+        clock.advance(Duration::from_secs(60));
+        drop(follow(&coherence, &key));
+        coherence.isolate(clock.now(), "test");
+        clock.advance(Duration::from_millis(9_999));
+        drop(follow(&coherence, &key));
+        clock.advance(Duration::from_millis(1));
+        let _new = lead(&coherence, &key);
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::error::LoadError;
 use crate::key::Key;
@@ -34,9 +35,17 @@ type Shard = HashMap<Key, Vec<Slot>>;
 
 struct Slot {
     kind: Kind,
-    /// What was known of the journal when the flight began.
-    born: Position,
+    birth: Birth,
     flight: Arc<dyn Any + Send + Sync>,
+}
+
+/// When a flight began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    /// The last record that had been applied. Not the last one known: an invalidation of this node may know of a later
+    /// position while the removal of an earlier one is still under way.
+    pub(crate) applied: Position,
+    pub(crate) at: Timestamp,
 }
 
 /// Callers share a load only if they agree on its types, and on whether an absence is an answer.
@@ -74,8 +83,8 @@ impl Flights {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
-    /// Joins the flight of `key`, or starts one.
-    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, optional: bool, born: Position) -> Role<T, E>
+    /// Joins the flight of `key`, or starts one, born now. A flight that began before `oldest` is not joined.
+    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, optional: bool, birth: Birth, oldest: Timestamp) -> Role<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
@@ -83,12 +92,13 @@ impl Flights {
         let kind = Kind { types: TypeId::of::<(T, E)>(), optional };
         let mut shard = self.shard(key.as_str());
         let slots = shard.entry(key.clone()).or_default();
+        slots.retain(|slot| slot.kind != kind || slot.birth.at >= oldest);
         let running = slots.iter().find(|slot| slot.kind == kind);
         if let Some(flight) = running.and_then(|slot| slot.flight.downcast_ref::<Flight<T, E>>()) {
             return Role::Follows(Follower(flight.outcome.subscribe()));
         }
         let flight = Arc::new(Flight { outcome: watch::Sender::new(None) });
-        slots.push(Slot { kind, born, flight: Arc::clone(&flight) as Arc<dyn Any + Send + Sync> });
+        slots.push(Slot { kind, birth, flight: Arc::clone(&flight) as Arc<dyn Any + Send + Sync> });
         drop(shard);
         Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))
     }
@@ -136,7 +146,7 @@ impl Flights {
 
 impl Slot {
     fn began_before(&self, position: Option<Position>) -> bool {
-        position.is_none_or(|position| self.born < position)
+        position.is_none_or(|position| self.birth.applied < position)
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 
+const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
+
 type Load = Role<u32, std::io::Error>;
 
 fn key(text: &str) -> Key {
@@ -7,7 +9,7 @@ fn key(text: &str) -> Key {
 }
 
 fn join(flights: &Arc<Flights>, name: &str) -> Load {
-    flights.join(&key(name), false, Position::new(1, 0))
+    flights.join(&key(name), false, BIRTH, Timestamp::ZERO)
 }
 
 fn lead(flights: &Arc<Flights>, name: &str) -> Leader<u32, std::io::Error> {
@@ -92,6 +94,23 @@ fn a_record_detaches_only_flights_that_began_before_it() {
 fn callers_with_other_types_or_another_idea_of_absence_do_not_share() {
     let flights = Arc::new(Flights::new());
     let _leader = lead(&flights, "k");
-    assert!(matches!(flights.join::<u64, std::io::Error>(&key("k"), false, Position::START), Role::Leads(_)));
-    assert!(matches!(flights.join::<u32, std::io::Error>(&key("k"), true, Position::START), Role::Leads(_)));
+    assert!(matches!(flights.join::<u64, std::io::Error>(&key("k"), false, BIRTH, Timestamp::ZERO), Role::Leads(_)));
+    assert!(matches!(flights.join::<u32, std::io::Error>(&key("k"), true, BIRTH, Timestamp::ZERO), Role::Leads(_)));
+}
+
+#[tokio::test]
+async fn a_flight_that_is_too_old_is_not_joined_and_still_ends() {
+    let flights = Arc::new(Flights::new());
+    let old = lead(&flights, "k");
+    let waiting = follow(&flights, "k");
+    let later = Birth { at: Timestamp::from_millis(200), ..BIRTH };
+    let Role::Leads(new) = flights.join::<u32, std::io::Error>(&key("k"), false, later, Timestamp::from_millis(101))
+    else {
+        panic!("it joined the old one")
+    };
+    drop(old.end(Ok(Some(Arc::new(1)))));
+    assert_eq!(*waiting.wait().await.unwrap().unwrap().unwrap(), 1);
+    let late = follow(&flights, "k");
+    drop(new.end(Ok(Some(Arc::new(2)))));
+    assert_eq!(*late.wait().await.unwrap().unwrap().unwrap(), 2);
 }

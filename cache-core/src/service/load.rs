@@ -32,7 +32,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.flights.join::<T, E>(&key, plan.optional, self.coherence.known()) {
+            match self.coherence.join::<T, E>(&key, plan.optional) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();
@@ -68,7 +68,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.flights.join::<T, E>(&key, plan.optional, self.coherence.known()) {
+            match self.coherence.join::<T, E>(&key, plan.optional) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();

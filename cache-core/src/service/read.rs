@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::near::Near;
 use super::{Cacheable, Inner, Plan};
 use crate::codec;
-use crate::coherence::{PAGE, Ticket};
+use crate::coherence::{Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::far::Far;
 use crate::key::Key;
@@ -212,7 +212,7 @@ impl Inner {
         for far in self.far.iter().take(depth).filter(|far| far.shared().is_none()) {
             self.store_unfenced(far, key, entry.clone(), left, ticket).await;
         }
-        self.insert_near(key, entry, value, ticket, plan.policy.near_ttl(left));
+        self.insert_near(key, entry, value, ticket, plan.policy.near_ttl(left), Insertion::Fill);
     }
 
     /// Puts a value into the near tier, unless something has voided it since `ticket` was taken.
@@ -223,13 +223,14 @@ impl Inner {
         value: Option<Arc<T>>,
         ticket: Ticket,
         ttl: Duration,
+        insertion: Insertion,
     ) -> bool {
         let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return true };
         let value = value.map_or(Value::Absent, |value| Value::Typed(value));
         let expires = entry.expires.min(self.clock.now() + ttl);
         let entry = Arc::new(Entry { expires, tag_sequence: ticket.tag_sequence, ..entry.with_value(value) });
         let insert = || near.insert(key, Arc::clone(&entry), ttl);
-        let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insert);
+        let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insertion, insert);
         if !inserted {
             self.counters.fenced_fills.increment();
         }

@@ -9,7 +9,7 @@ use super::load::Store;
 use super::{Cacheable, Inner, Plan};
 use crate::clock::Timestamp;
 use crate::codec;
-use crate::coherence::{Change, Position, Ticket};
+use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::far::Far;
 use crate::key::Key;
@@ -86,7 +86,7 @@ impl Inner {
                 return;
             }
         }
-        self.insert_near(key, &entry, value, origin.ticket, plan.policy.near_ttl(ttl));
+        self.insert_near(key, &entry, value, origin.ticket, plan.policy.near_ttl(ttl), Insertion::Fill);
     }
 
     /// Stores an encoded entry in the far tiers. False when the shared one refused it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Cacheable, Inner, Plan};
-use crate::coherence::{Change, Coherence, Position, Record};
+use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
 use crate::far::{Far, Owed};
 use crate::key::Key;
@@ -106,7 +106,8 @@ impl Inner {
         }
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
-        if !self.insert_near(&key, &entry, Some(value), ticket, plan.policy.near_ttl(ttl)) {
+        let ttl = plan.policy.near_ttl(ttl);
+        if !self.insert_near(&key, &entry, Some(value), ticket, ttl, Insertion::Set) {
             // Another write of this key was under way: nobody here knows which of the two came last.
             self.coherence.void(&change);
         }
