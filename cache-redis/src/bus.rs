@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use cache_core::TierError;
@@ -87,9 +88,12 @@ impl BusConnection for Subscription {
     }
 
     async fn last_position(&mut self) -> Result<Position, TierError> {
-        let command = journal::last(&self.inner.names().journal);
-        let reply = command.query_async(&mut self.connection).await;
-        let last: Vec<JournalEntry> = reply.map_err(|error| tier_error("XREVRANGE", &error))?;
+        let batch = journal::last_and_time(&self.inner.names().journal);
+        let asked = Instant::now();
+        let replies = batch.query_async(&mut self.connection).await;
+        let (last, (seconds, micros)): (Vec<JournalEntry>, (i64, i64)) =
+            replies.map_err(|error| tier_error("XREVRANGE", &error))?;
+        self.inner.server_clock.note(asked, seconds * 1_000 + micros / 1_000);
         last.first().map_or(Ok(Position::START), JournalEntry::position)
     }
 

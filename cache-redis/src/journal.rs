@@ -2,13 +2,14 @@
 
 use cache_core::TierError;
 use cache_core::coherence::{JournalPage, Position, Record};
-use redis::{Cmd, FromRedisValue, Pipeline, Value};
+use redis::{FromRedisValue, Pipeline, Value};
 
-/// Asks for the last entry.
-pub(crate) fn last(journal: &str) -> Cmd {
-    let mut command = redis::cmd("XREVRANGE");
-    command.arg(journal).arg("+").arg("-").arg("COUNT").arg(1);
-    command
+/// Asks for the last entry, and for the server's time.
+pub(crate) fn last_and_time(journal: &str) -> Pipeline {
+    let mut batch = redis::pipe();
+    batch.cmd("XREVRANGE").arg(journal).arg("+").arg("-").arg("COUNT").arg(1);
+    batch.cmd("TIME");
+    batch
 }
 
 /// Asks for what [`page`] reads.

@@ -24,6 +24,7 @@ mod names;
 mod rules;
 mod scan;
 mod scripts;
+mod server_clock;
 mod shared;
 mod tier;
 mod topology;

@@ -63,7 +63,8 @@ impl SharedTier for RedisTier {
         let mut script = scripts::PUT.key(&names.journal);
         script.key(names.data(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
-        script.arg(&encode(&entry)?[..]).arg(millis(ttl));
+        let last_moment = self.inner.server_clock.in_millis(self.inner.response_timeout);
+        script.arg(&encode(&entry)?[..]).arg(millis(ttl)).arg(last_moment.unwrap_or(i64::MAX));
         let (previous, position) = self.inner.lane.invoke("storing with a record", &script).await?;
         appended(previous, position, Vec::new())
     }

@@ -15,6 +15,7 @@ use crate::counters::{Counters, Counts};
 use crate::lane::Lane;
 use crate::names::Names;
 use crate::scan;
+use crate::server_clock::ServerClock;
 use crate::topology::Topology;
 
 /// The longest command, in keys: a longer one would hold the server up for more than a millisecond.
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) topology: Arc<Topology>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) journal_max_records: usize,
+    pub(crate) response_timeout: Duration,
+    pub(crate) server_clock: ServerClock,
     names: OnceLock<Names>,
     scan_batch: usize,
 }
@@ -70,6 +73,8 @@ impl RedisTier {
             topology,
             counts,
             journal_max_records: config.journal_max_records,
+            response_timeout: config.response_timeout,
+            server_clock: ServerClock::new(),
             names: OnceLock::new(),
             scan_batch: config.scan_batch,
         };

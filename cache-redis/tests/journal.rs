@@ -60,6 +60,22 @@ async fn a_put_stores_an_entry_born_at_its_record() {
 }
 
 #[tokio::test]
+async fn a_put_that_runs_after_it_was_given_up_stores_nothing() {
+    let (server, tier) = start();
+    subscribe(&tier).await.last_position().await.unwrap();
+    tier.put(&key("k"), entry("first"), TTL, &record(&keys(["k"]))).await.unwrap();
+    let records = server.cli(&["XLEN", JOURNAL]);
+    server.stop();
+    let given_up = tier.put(&key("k"), entry("late"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    assert!(given_up.is_timeout());
+    server.resume();
+    // Answered on the same connection after the put.
+    tier.ping().await.unwrap();
+    assert_eq!(payload(tier.get(&key("k")).await.unwrap().as_ref()), Some("first"));
+    assert_eq!(server.cli(&["XLEN", JOURNAL]), records);
+}
+
+#[tokio::test]
 async fn the_birth_is_exact_up_to_the_largest_exact_double() {
     let (server, tier) = start();
     for (id, next) in [

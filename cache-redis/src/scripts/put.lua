@@ -1,6 +1,12 @@
 -- KEYS: the journal; the data key.
--- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds.
+-- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
+-- milliseconds from which on the caller has given up.
 -- Returns the position of the record before, and of the record.
+-- A caller that has given up has the key invalidated; a value that was stored after that would stay.
+local now = redis.call('TIME')
+if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
+  return redis.error_reply('LATE the caller has given up')
+end
 -- The record comes first, because its position is the entry's birth. Numbers in Lua are doubles: positions are exact up
 -- to 2^53, which the server's clock reaches in the year 287396.
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
