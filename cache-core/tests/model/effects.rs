@@ -1,0 +1,240 @@
+//! What the steps of different actors have in common: the scripts of Redis, and the state that one node keeps.
+
+use crate::protocol::Protocol;
+use crate::setup::Setup;
+use crate::state::{
+    CallerAt, Change, Drain, Entry, Flight, Link, Message, Node, Position, Record, START, Slot, State, VoidStage,
+    Voiding,
+};
+
+impl State {
+    pub fn node(&self, node: u8) -> &Node {
+        &self.nodes[usize::from(node)]
+    }
+
+    pub fn node_mut(&mut self, node: u8) -> &mut Node {
+        &mut self.nodes[usize::from(node)]
+    }
+
+    /// Specification: what a read that starts now on `node` must see at the least.
+    pub fn must(&self, node: u8) -> u8 {
+        self.node(node).must.max(self.returned.last().copied().unwrap_or(0))
+    }
+
+    /// What the near tier of `node` may serve now.
+    pub fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
+        let node = self.node(node);
+        let isolation = setup.timed() && setup.protocol.isolation;
+        node.near.filter(|entry| match node.confirmed {
+            Some(confirmed) if isolation => self.now < entry.as_of.max(confirmed) + setup.isolated_ttl,
+            _ => true,
+        })
+    }
+
+    /// Whether `node` may ask the far tier.
+    pub fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
+        let node = self.node(node);
+        let backlog = node.queue.key.is_some() || node.queue.rule.is_some() || node.drain != Drain::Idle;
+        !(backlog && protocol.backlog_blocks_reads)
+    }
+
+    /// Appends a record to the journal and publishes it.
+    pub fn append(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+        let redis = &mut self.redis;
+        let previous = redis.journal.last().map_or(START, |record| record.position);
+        let record = Record { position: redis.next, change, version };
+        redis.next += 1;
+        redis.journal.push(record);
+        if change == Change::Rule {
+            redis.rule = record.position;
+        }
+        if change != Change::Other {
+            redis.announced = redis.announced.max(version);
+        }
+        for node in &mut self.nodes {
+            let listener = &mut node.listener;
+            if listener.link == Link::Open && (protocol.subscribe_first || !listener.connecting) {
+                listener.messages.push(Message { previous, record });
+            }
+        }
+        record
+    }
+
+    /// The script `invalidate`.
+    pub fn invalidate(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+        if change == Change::Key {
+            self.redis.key = Slot::Absent;
+            self.redis.floor = self.redis.floor.max(version);
+        }
+        self.append(change, version, protocol)
+    }
+
+    pub fn sweep(&mut self, version: u8, protocol: &Protocol) {
+        if protocol.sweep {
+            self.redis.key = Slot::Absent;
+        }
+        self.redis.floor = self.redis.floor.max(version);
+    }
+
+    /// The script `put`.
+    pub fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> Record {
+        let record = self.append(Change::Key, version, protocol);
+        let birth = if protocol.birth_of_put { record.position } else { birth };
+        self.redis.key = Slot::Value(Entry { version, birth, as_of: 0 });
+        self.redis.floor = self.redis.floor.max(version);
+        record
+    }
+
+    /// Moves the epoch: whoever noted it cannot insert any more.
+    pub fn move_epoch(&mut self, node: u8) {
+        self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket = false);
+        self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket = false);
+    }
+
+    pub fn detach(&mut self, node: u8, position: Option<Position>) {
+        for caller in self.callers.iter_mut().filter(|caller| caller.node == node) {
+            if matches!(caller.flight, Flight::Attached(born) if position.is_none_or(|position| born < position)) {
+                caller.flight = Flight::Detached;
+            }
+        }
+    }
+
+    /// Whether an entry born at `birth` and read with `ticket` may go into the near tier.
+    pub fn admits(&self, node: u8, ticket: bool, birth: Position, protocol: &Protocol) -> bool {
+        let stands = ticket || !protocol.epoch_on_insert;
+        stands && (self.node(node).voided_before <= birth || !protocol.voided_before_on_insert)
+    }
+
+    /// One stage of `void`, and the stage after it.
+    pub fn void(&mut self, node: u8, change: Change, stage: VoidStage, protocol: &Protocol) -> Option<VoidStage> {
+        let removes_at_once = change == Change::Key;
+        match stage {
+            VoidStage::Learn | VoidStage::Fence => {
+                self.move_epoch(node);
+                if removes_at_once {
+                    self.node_mut(node).near = None;
+                }
+            }
+            VoidStage::Remove => self.node_mut(node).near = None,
+            VoidStage::Detach => {
+                if protocol.detach_on_void {
+                    self.detach(node, None);
+                }
+            }
+        }
+        after(stage, removes_at_once, protocol)
+    }
+
+    /// One stage of `void_before`, and the stage after it.
+    pub fn void_before(&mut self, node: u8, voiding: Voiding, learns: bool, protocol: &Protocol) -> Option<VoidStage> {
+        let Record { position, change, .. } = voiding.record;
+        let removes_at_once = change == Change::Key;
+        let state = self.node_mut(node);
+        let remove = |state: &mut Node| {
+            if state.near.is_some_and(|entry| entry.birth < position) {
+                state.near = None;
+            }
+        };
+        match voiding.stage {
+            VoidStage::Learn => {
+                if learns {
+                    state.known = state.known.max(position);
+                }
+                return (change != Change::Other).then_some(VoidStage::Fence);
+            }
+            VoidStage::Fence => {
+                if change == Change::Rule {
+                    state.cleared = state.cleared.max(position);
+                }
+                state.voided_before = state.voided_before.max(position);
+                if removes_at_once {
+                    remove(state);
+                }
+            }
+            VoidStage::Remove => remove(state),
+            VoidStage::Detach => {
+                if protocol.detach_on_record {
+                    self.detach(node, Some(position));
+                }
+            }
+        }
+        after(voiding.stage, removes_at_once, protocol)
+    }
+
+    /// One stage of `begin`, and the stage after it.
+    pub fn begin(&mut self, node: u8, last: Position, stage: VoidStage, protocol: &Protocol) -> Option<VoidStage> {
+        let rule = self.redis.rule;
+        let state = self.node_mut(node);
+        match stage {
+            VoidStage::Learn => {
+                state.applied = Some(last);
+                state.known = last;
+                state.cleared = if protocol.rules_loaded_on_begin { rule } else { START };
+                return Some(VoidStage::Fence);
+            }
+            VoidStage::Fence => {
+                if protocol.reset_voids_fills {
+                    state.voided_before = START;
+                    self.move_epoch(node);
+                }
+            }
+            VoidStage::Remove => {
+                if protocol.reset_removes {
+                    state.near = None;
+                }
+            }
+            VoidStage::Detach => self.detach(node, None),
+        }
+        after(stage, false, protocol)
+    }
+
+    /// Remembers a change that the far tier has yet to hear of.
+    pub fn enqueue(&mut self, node: u8, change: Change, version: u8, protocol: &Protocol) {
+        let state = self.node_mut(node);
+        let in_delivery = match state.drain {
+            Drain::Idle => None,
+            Drain::Carry(change, _) => Some(change),
+            Drain::Void(voiding) => Some(voiding.record.change),
+            Drain::Sweep(_) => Some(Change::Rule),
+        };
+        if !protocol.queue_when_failed || (!protocol.queue_during_delivery && in_delivery == Some(change)) {
+            return;
+        }
+        let owed = if change == Change::Rule { &mut state.queue.rule } else { &mut state.queue.key };
+        *owed = Some(owed.map_or(version, |owed| owed.max(version)));
+    }
+
+    /// Ends the flight of `caller`: whoever waits for it has its value.
+    pub fn end_flight(&mut self, caller: usize) {
+        let Some(version) = self.callers[caller].held.map(|entry| entry.version) else { return };
+        let leader = u8::try_from(caller).unwrap_or(u8::MAX);
+        for waiting in 0..self.callers.len() {
+            if waiting == caller || self.callers[waiting].at == CallerAt::Follow(leader) {
+                self.give(waiting, version);
+            }
+        }
+    }
+
+    /// Answers a caller.
+    pub fn give(&mut self, caller: usize, version: u8) {
+        let caller = &mut self.callers[caller];
+        self.stale_read |= version < caller.must;
+        caller.at = CallerAt::Done;
+        caller.flight = Flight::None;
+        caller.ticket = false;
+        caller.held = None;
+        caller.must = 0;
+    }
+}
+
+/// The stage after `stage`, where the fence may have removed already.
+fn after(stage: VoidStage, removes_at_once: bool, protocol: &Protocol) -> Option<VoidStage> {
+    match (stage, removes_at_once, protocol.detach_last) {
+        (VoidStage::Learn | VoidStage::Fence, true, _) => Some(VoidStage::Detach),
+        (VoidStage::Learn | VoidStage::Fence, false, true) => Some(VoidStage::Remove),
+        (VoidStage::Learn | VoidStage::Fence, false, false) => Some(VoidStage::Detach),
+        (VoidStage::Remove, false, true) => Some(VoidStage::Detach),
+        (VoidStage::Detach, false, false) => Some(VoidStage::Remove),
+        _ => None,
+    }
+}

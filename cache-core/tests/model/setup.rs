@@ -1,0 +1,158 @@
+//! What is explored: who does what, which faults may happen, and which fences stand.
+
+use crate::protocol::Protocol;
+use crate::state::{
+    Caller, CallerAt, Change, Drain, Faults, Flight, Kind, Link, Listener, Node, Position, Queue, Record, Redis, START,
+    Slot, State, VoidStage, Writer, WriterAt,
+};
+
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub title: &'static str,
+    pub nodes: u8,
+    /// The node of each caller.
+    pub callers: Vec<u8>,
+    pub writers: Vec<(u8, Kind)>,
+    pub faults: Faults,
+    pub protocol: Protocol,
+    /// Every lock that is taken alone is a step of its own, instead of one step for a whole `void`, `apply` or `begin`.
+    pub fine: bool,
+    /// The key is in Redis from the start.
+    pub far_warm: bool,
+    /// The key is in the near tier of every node from the start.
+    pub near_warm: bool,
+    /// Nodes start without a connection to the bus, and without having read the journal.
+    pub joining: bool,
+    /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
+    /// back.
+    pub clock_back: bool,
+    /// After how many ticks without an answer a node is isolated.
+    pub heartbeat: u8,
+    /// For how many ticks an isolated node serves what it was last sure of.
+    pub isolated_ttl: u8,
+}
+
+impl Setup {
+    pub fn new(title: &'static str, nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Self {
+        Self {
+            title,
+            nodes,
+            callers: callers.to_vec(),
+            writers: writers.to_vec(),
+            faults: Faults::default(),
+            protocol: Protocol::WHOLE,
+            fine: false,
+            far_warm: false,
+            near_warm: false,
+            joining: false,
+            clock_back: false,
+            heartbeat: 1,
+            isolated_ttl: 1,
+        }
+    }
+
+    pub fn faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    pub fn fine(self) -> Self {
+        Self { fine: true, ..self }
+    }
+
+    pub fn far_warm(self) -> Self {
+        Self { far_warm: true, ..self }
+    }
+
+    pub fn warm(self) -> Self {
+        Self { far_warm: true, near_warm: true, ..self }
+    }
+
+    pub fn joining(self) -> Self {
+        Self { joining: true, ..self }
+    }
+
+    pub fn clock_back(self) -> Self {
+        Self { clock_back: true, ..self }
+    }
+
+    /// The same with the protocol changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
+        change(&mut self.protocol);
+        self
+    }
+
+    pub fn timed(&self) -> bool {
+        self.faults.tick > 0
+    }
+
+    /// The promised bound on staleness, in ticks.
+    fn bound(&self) -> usize {
+        usize::from(self.heartbeat + self.isolated_ttl)
+    }
+
+    pub fn initial(&self) -> State {
+        let opening = Record { position: 1, change: Change::Other, version: 0 };
+        let journal = if self.protocol.journal_opened { vec![opening] } else { Vec::new() };
+        let last = journal.last().map_or(START, |record| record.position);
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+        State {
+            source: 0,
+            redis: Redis {
+                key: if self.far_warm { Slot::Value(entry) } else { Slot::Absent },
+                next: last + 1,
+                rule: START,
+                journal,
+                late: Vec::new(),
+                floor: 0,
+                announced: 0,
+            },
+            nodes: (0..self.nodes).map(|_| self.node(last)).collect(),
+            callers: self.callers.iter().map(|node| caller(*node)).collect(),
+            writers: self.writers.iter().map(|(node, kind)| writer(*node, *kind)).collect(),
+            faults: self.faults,
+            now: 0,
+            returned: vec![0; self.bound() + 2],
+            stale_read: false,
+        }
+    }
+
+    fn node(&self, last: Position) -> Node {
+        let link = if self.joining { Link::Off } else { Link::Open };
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+        Node {
+            near: (self.near_warm && !self.joining).then_some(entry),
+            voided_before: START,
+            known: if self.joining { START } else { last },
+            applied: (!self.joining).then_some(last),
+            cleared: START,
+            confirmed: self.joining.then_some(0),
+            listener: Listener {
+                link,
+                messages: Vec::new(),
+                connecting: false,
+                asked: None,
+                catching_up: None,
+                page: Vec::new(),
+                applying: None,
+                beginning: None,
+                confirmed: 0,
+            },
+            queue: Queue::default(),
+            drain: Drain::Idle,
+            must: 0,
+        }
+    }
+}
+
+fn caller(node: u8) -> Caller {
+    Caller { node, at: CallerAt::Start, flight: Flight::None, ticket: false, held: None, must: 0 }
+}
+
+fn writer(node: u8, kind: Kind) -> Writer {
+    let at = match kind {
+        Kind::Invalidate | Kind::Clear => WriterAt::Start,
+        Kind::Set => WriterAt::Void { stage: VoidStage::Fence, again: false },
+        Kind::Other => WriterAt::Carry,
+    };
+    Writer { node, kind, at, version: 0, ticket: false, birth: START, queued: false }
+}
