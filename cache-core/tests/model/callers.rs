@@ -1,7 +1,7 @@
 //! The way of a read: `get_or_load`, and the flight that its first caller leads.
 
 use crate::setup::Setup;
-use crate::state::{CallerAt, Entry, Flight, Permit, START, Slot, State};
+use crate::state::{Caller, CallerAt, Entry, Flight, Permit, START, Slot, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerStep {
@@ -23,18 +23,23 @@ pub enum CallerStep {
 }
 
 /// The steps that a caller may take next. Whether it can is told by [`step`].
-pub fn steps(at: CallerAt) -> &'static [CallerStep] {
+pub fn steps(at: CallerAt, fails: bool) -> &'static [CallerStep] {
     use CallerStep as Step;
     match at {
         CallerAt::Start => &[Step::LookNear],
         CallerAt::Join => &[Step::Join],
         CallerAt::Peek => &[Step::PeekNear],
-        CallerAt::Get => &[Step::Get, Step::GetFails],
+        CallerAt::Get if fails => &[Step::Get, Step::GetFails],
+        CallerAt::Get => &[Step::Get],
         CallerAt::Accept => &[Step::Accept],
-        CallerAt::Acquire => &[Step::Acquire, Step::AcquireFails { ran: false }, Step::AcquireFails { ran: true }],
+        CallerAt::Acquire if fails => {
+            &[Step::Acquire, Step::AcquireFails { ran: false }, Step::AcquireFails { ran: true }]
+        }
+        CallerAt::Acquire => &[Step::Acquire],
         CallerAt::Load(_) => &[Step::Load, Step::Die],
         CallerAt::Store(_) => &[Step::Store],
-        CallerAt::Fill => &[Step::Fill, Step::FillFails { ran: false }, Step::FillFails { ran: true }],
+        CallerAt::Fill if fails => &[Step::Fill, Step::FillFails { ran: false }, Step::FillFails { ran: true }],
+        CallerAt::Fill => &[Step::Fill],
         CallerAt::InsertNear => &[Step::InsertNear],
         CallerAt::End => &[Step::End],
         CallerAt::Follow(_) | CallerAt::Done | CallerAt::Dead => &[],
@@ -74,15 +79,17 @@ fn look_near(state: &mut State, setup: &Setup, at: usize) {
 
 fn join(state: &mut State, setup: &Setup, at: usize) {
     let node = state.callers[at].node;
-    let same_node = |caller: &crate::state::Caller| caller.node == node && matches!(caller.flight, Flight::Attached(_));
-    if let Some(leader) = state.callers.iter().position(same_node) {
+    let leads = |other: &Caller| other.node == node && state.is_joined(node, other.flight, setup);
+    if let Some(leader) = state.callers.iter().position(leads) {
         state.callers[at].at = CallerAt::Follow(u8::try_from(leader).unwrap_or(u8::MAX));
         return;
     }
+    // What is attached still has grown too old to be joined.
+    state.detach(node, None);
     let known = state.node(node).known;
     let applied = state.node(node).applied.unwrap_or(START);
     let born = if setup.protocol.flight_born_at_applied { applied } else { known };
-    state.callers[at].flight = Flight::Attached(born);
+    state.callers[at].flight = Flight::Attached { born, began: state.now };
     state.callers[at].at = CallerAt::Peek;
 }
 
@@ -253,14 +260,8 @@ fn die(state: &mut State, at: usize) -> Option<()> {
         follower.at = CallerAt::Join;
     }
     let caller = &mut state.callers[at];
-    *caller = crate::state::Caller {
-        node: caller.node,
-        at: CallerAt::Dead,
-        flight: Flight::None,
-        ticket: false,
-        held: None,
-        must: 0,
-    };
+    *caller =
+        Caller { node: caller.node, at: CallerAt::Dead, flight: Flight::None, ticket: false, held: None, must: 0 };
     Some(())
 }
 

@@ -31,6 +31,13 @@ impl State {
         })
     }
 
+    /// Whether callers that come to `node` now join `flight`.
+    pub fn is_joined(&self, node: u8, flight: Flight, setup: &Setup) -> bool {
+        let Flight::Attached { began, .. } = flight else { return false };
+        let bounded = setup.timed() && setup.protocol.isolated_flights_age && self.node(node).confirmed.is_some();
+        !bounded || self.now < began + setup.isolated_ttl
+    }
+
     /// Whether `node` may ask the far tier.
     pub fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
         let node = self.node(node);
@@ -93,7 +100,8 @@ impl State {
 
     pub fn detach(&mut self, node: u8, position: Option<Position>) {
         for caller in self.callers.iter_mut().filter(|caller| caller.node == node) {
-            if matches!(caller.flight, Flight::Attached(born) if position.is_none_or(|position| born < position)) {
+            if matches!(caller.flight, Flight::Attached { born, .. } if position.is_none_or(|position| born < position))
+            {
                 caller.flight = Flight::Detached;
             }
         }

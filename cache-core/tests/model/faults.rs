@@ -1,7 +1,7 @@
 //! What may go wrong, and time.
 
 use crate::setup::Setup;
-use crate::state::{Entry, Faults, Link, Slot, State};
+use crate::state::{Entry, Faults, Link, Node, Slot, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -23,17 +23,27 @@ pub enum Fault {
 }
 
 pub fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
-    push(Fault::Evict);
-    for node in 0..u8::try_from(state.nodes.len()).unwrap_or(u8::MAX) {
-        push(Fault::Cut { node });
-        push(Fault::Drop { node });
+    let left = state.faults;
+    if state.redis.key != Slot::Absent {
+        push(Fault::Evict);
     }
-    push(Fault::LatePut);
-    push(Fault::Restart { empty: false });
-    push(Fault::Restart { empty: true });
-    push(Fault::Flush);
-    push(Fault::Trim);
-    push(Fault::Tick);
+    for node in 0..u8::try_from(state.nodes.len()).unwrap_or(u8::MAX) {
+        if left.cut > 0 {
+            push(Fault::Cut { node });
+        }
+        if left.drop > 0 {
+            push(Fault::Drop { node });
+        }
+    }
+    let others = [
+        (!state.redis.late.is_empty(), Fault::LatePut),
+        (left.restart > 0, Fault::Restart { empty: false }),
+        (left.restart_empty > 0, Fault::Restart { empty: true }),
+        (left.flush > 0, Fault::Flush),
+        (left.trim > 0, Fault::Trim),
+        (left.tick > 0, Fault::Tick),
+    ];
+    others.into_iter().filter(|(possible, _)| *possible).for_each(|(_, fault)| push(fault));
 }
 
 pub fn step(state: &mut State, setup: &Setup, fault: Fault) -> Option<()> {
@@ -137,13 +147,16 @@ fn forget(state: &mut State, setup: &Setup) {
     }
 }
 
-/// Time moves on, unless a node is about to find out that it hears nothing.
+/// Time moves on, unless a node is about to find out that it hears nothing, or gets no answer.
 fn tick(state: &mut State, setup: &Setup) -> Option<()> {
     spend(state, |faults| &mut faults.tick)?;
-    let unaware = |node: &crate::state::Node| {
-        node.confirmed.is_none() && state.now + 1 > node.listener.confirmed + setup.heartbeat
+    let waits = |node: &Node| {
+        let listener = &node.listener;
+        let unanswered = listener.asked.filter(|_| listener.connecting).map(|asked| asked.at);
+        let since = if node.confirmed.is_none() { Some(listener.confirmed) } else { unanswered };
+        since.is_some_and(|since| state.now + 1 > since + setup.heartbeat)
     };
-    if setup.protocol.isolation && state.nodes.iter().any(unaware) {
+    if setup.protocol.isolation && state.nodes.iter().any(waits) {
         return None;
     }
     state.now += 1;

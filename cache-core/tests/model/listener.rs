@@ -18,7 +18,7 @@ pub enum ListenerStep {
 }
 
 /// The step that the listener takes next: it is one task. Beside it, a heartbeat or the end of a lost connection.
-pub fn steps(state: &State, node: u8, push: &mut dyn FnMut(ListenerStep)) {
+pub fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut(ListenerStep)) {
     let listener = &state.node(node).listener;
     if let Some(applying) = listener.applying {
         return push(ListenerStep::Apply(applying.stage));
@@ -27,6 +27,7 @@ pub fn steps(state: &State, node: u8, push: &mut dyn FnMut(ListenerStep)) {
         return push(ListenerStep::Begin(beginning.stage));
     }
     match listener.link {
+        Link::Off if setup.deaf => return,
         Link::Off => return push(ListenerStep::Connect),
         Link::Cut => push(ListenerStep::Isolate),
         Link::Open => {}

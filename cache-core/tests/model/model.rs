@@ -29,14 +29,14 @@ impl Model for Setup {
 
     fn actions(&self, state: &State, actions: &mut Vec<Step>) {
         for (at, caller) in state.callers.iter().enumerate() {
-            actions.extend(callers::steps(caller.at).iter().map(|step| Step::Caller(at, *step)));
+            actions.extend(callers::steps(caller.at, state.faults.fail > 0).iter().map(|step| Step::Caller(at, *step)));
         }
         for (at, writer) in state.writers.iter().enumerate() {
             writers::steps(writer, &mut |step| actions.push(Step::Writer(at, step)));
         }
         for node in 0..self.nodes {
             writers::drain_steps(state, node, &mut |step| actions.push(Step::Drain(node, step)));
-            listener::steps(state, node, &mut |step| actions.push(Step::Listener(node, step)));
+            listener::steps(state, self, node, &mut |step| actions.push(Step::Listener(node, step)));
         }
         faults::steps(state, &mut |fault| actions.push(Step::Fault(fault)));
     }

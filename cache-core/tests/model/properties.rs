@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use crate::setup::Setup;
-use crate::state::{CallerAt, Flight, Slot, State};
+use crate::state::{CallerAt, Link, START, Slot, State, WriterAt};
 
 pub fn all() -> Vec<Property<Setup>> {
     vec![
@@ -13,6 +13,9 @@ pub fn all() -> Vec<Property<Setup>> {
             !state.stale_read
         }),
         Property::always("flights: none that callers join carries what was invalidated", flights),
+        Property::always("G2, G3: no far read would be accepted that was invalidated", far_reads),
+        Property::always("G2: a node with nothing left to hear has heard everything", quiet),
+        Property::sometimes(KEPT, kept),
         Property::eventually("every call returns", every_call_returns),
     ]
 }
@@ -25,12 +28,46 @@ fn near_tiers(setup: &Setup, state: &State) -> bool {
     (0..setup.nodes).all(|node| state.servable(node, setup).is_none_or(|entry| entry.version >= state.must(node)))
 }
 
-fn flights(_: &Setup, state: &State) -> bool {
+fn flights(setup: &Setup, state: &State) -> bool {
     state.callers.iter().all(|caller| {
-        let joinable = matches!(caller.flight, Flight::Attached(_));
+        let joinable = state.is_joined(caller.node, caller.flight, setup);
         // A far entry that has not been accepted is not an outcome yet.
         let decided = matches!(caller.at, CallerAt::Store(_) | CallerAt::Fill | CallerAt::InsertNear | CallerAt::End);
         !(joinable && decided) || caller.held.is_none_or(|entry| entry.version >= state.must(caller.node))
+    })
+}
+
+fn far_reads(setup: &Setup, state: &State) -> bool {
+    let Slot::Value(entry) = state.redis.key else { return true };
+    (0..setup.nodes).all(|node| {
+        let accepted = entry.birth >= state.node(node).cleared && state.is_ready(node, &setup.protocol);
+        !accepted || entry.version >= state.must(node)
+    })
+}
+
+fn quiet(setup: &Setup, state: &State) -> bool {
+    let hears = |node: u8| {
+        let listener = &state.node(node).listener;
+        let busy = listener.connecting || listener.asked.is_some() || listener.catching_up.is_some();
+        let works = listener.applying.is_some() || listener.beginning.is_some();
+        listener.link == Link::Open && listener.messages.is_empty() && !busy && !works
+    };
+    // A message that was dropped is found out by the next record or heartbeat.
+    setup.faults.drop > 0
+        || (0..setup.nodes)
+            .filter(|node| hears(*node))
+            .all(|node| state.servable(node, setup).is_none_or(|entry| entry.version >= state.redis.announced))
+}
+
+pub const KEPT: &str = "a node keeps what is new before it hears of the record over the bus";
+
+fn kept(setup: &Setup, state: &State) -> bool {
+    if state.writers.iter().any(|writer| writer.at != WriterAt::Done) {
+        return false;
+    }
+    let last = state.redis.journal.last().map_or(START, |record| record.position);
+    (0..setup.nodes).map(|node| state.node(node)).any(|node| {
+        node.applied < Some(last) && state.source > 0 && node.near.is_some_and(|entry| entry.version == state.source)
     })
 }
 

@@ -13,8 +13,6 @@ pub struct Protocol {
     pub note_before_read: bool,
     /// The birth of a loaded value is noted before the load.
     pub birth_before_load: bool,
-    /// An invalidation voids here before it tells Redis.
-    pub void_first: bool,
     /// An invalidation voids here once Redis has told its position.
     pub void_on_acknowledgement: bool,
     /// An invalidation that could not be told voids here again.
@@ -71,6 +69,8 @@ pub struct Protocol {
     pub put_moves_epoch: bool,
     /// A set that was given up never runs.
     pub late_put_refused: bool,
+    /// An isolated node's callers join no flight that is older than what it may serve.
+    pub isolated_flights_age: bool,
     /// A node that begins anew learns the rules in force.
     pub rules_loaded_on_begin: bool,
 }
@@ -83,7 +83,6 @@ impl Protocol {
         voided_before_on_insert: true,
         note_before_read: true,
         birth_before_load: true,
-        void_first: true,
         void_on_acknowledgement: true,
         void_again_when_queued: true,
         learn_on_acknowledgement: true,
@@ -112,6 +111,7 @@ impl Protocol {
         journal_opened: true,
         put_moves_epoch: true,
         late_put_refused: true,
+        isolated_flights_age: true,
         rules_loaded_on_begin: true,
     };
 }

@@ -23,6 +23,8 @@ pub struct Setup {
     pub near_warm: bool,
     /// Nodes start without a connection to the bus, and without having read the journal.
     pub joining: bool,
+    /// No node ever has a connection to the bus.
+    pub deaf: bool,
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
     /// back.
     pub clock_back: bool,
@@ -32,25 +34,27 @@ pub struct Setup {
     pub isolated_ttl: u8,
 }
 
-impl Setup {
-    pub fn new(title: &'static str, nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Self {
-        Self {
-            title,
-            nodes,
-            callers: callers.to_vec(),
-            writers: writers.to_vec(),
-            faults: Faults::default(),
-            protocol: Protocol::WHOLE,
-            fine: false,
-            far_warm: false,
-            near_warm: false,
-            joining: false,
-            clock_back: false,
-            heartbeat: 1,
-            isolated_ttl: 1,
-        }
+/// What is explored, without faults and from an empty cache.
+pub fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup {
+    Setup {
+        title: "",
+        nodes,
+        callers: callers.to_vec(),
+        writers: writers.to_vec(),
+        faults: Faults::NONE,
+        protocol: Protocol::WHOLE,
+        fine: false,
+        far_warm: false,
+        near_warm: false,
+        joining: false,
+        deaf: false,
+        clock_back: false,
+        heartbeat: 1,
+        isolated_ttl: 1,
     }
+}
 
+impl Setup {
     pub fn faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
     }
@@ -69,6 +73,10 @@ impl Setup {
 
     pub fn joining(self) -> Self {
         Self { joining: true, ..self }
+    }
+
+    pub fn deaf(self) -> Self {
+        Self { deaf: true, ..self }
     }
 
     pub fn clock_back(self) -> Self {
@@ -91,7 +99,9 @@ impl Setup {
     }
 
     pub fn initial(&self) -> State {
-        let opening = Record { position: 1, change: Change::Other, version: 0 };
+        // Where the clock can go back, there must be room below.
+        let first = if self.clock_back { 3 } else { 1 };
+        let opening = Record { position: first, change: Change::Other, version: 0 };
         let journal = if self.protocol.journal_opened { vec![opening] } else { Vec::new() };
         let last = journal.last().map_or(START, |record| record.position);
         let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
@@ -117,7 +127,7 @@ impl Setup {
     }
 
     fn node(&self, last: Position) -> Node {
-        let link = if self.joining { Link::Off } else { Link::Open };
+        let link = if self.joining || self.deaf { Link::Off } else { Link::Open };
         let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
         Node {
             near: (self.near_warm && !self.joining).then_some(entry),
@@ -125,7 +135,7 @@ impl Setup {
             known: if self.joining { START } else { last },
             applied: (!self.joining).then_some(last),
             cleared: START,
-            confirmed: self.joining.then_some(0),
+            confirmed: (self.joining || self.deaf).then_some(0),
             listener: Listener {
                 link,
                 messages: Vec::new(),

@@ -190,8 +190,11 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flight {
     None,
-    /// Found by callers that come; with what it was born at.
-    Attached(Position),
+    /// Found by callers that come.
+    Attached {
+        born: Position,
+        began: u8,
+    },
     Detached,
 }
 
@@ -266,7 +269,7 @@ pub enum WriterAt {
 }
 
 /// How often each fault may still happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// The key, a value or a lease, is evicted or expires.
     pub evict: u8,
@@ -290,4 +293,20 @@ pub struct Faults {
     pub die: u8,
     /// How often time moves on.
     pub tick: u8,
+}
+
+impl Faults {
+    pub const NONE: Self = Self {
+        evict: 0,
+        cut: 0,
+        drop: 0,
+        fail: 0,
+        late: 0,
+        restart: 0,
+        restart_empty: 0,
+        flush: 0,
+        trim: 0,
+        die: 0,
+        tick: 0,
+    };
 }

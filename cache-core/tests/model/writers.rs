@@ -67,7 +67,7 @@ pub fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep) -> Op
             state.source += 1;
             state.writers[at].version = state.source;
             let next = WriterAt::Void { stage: VoidStage::Fence, again: false };
-            state.writers[at].at = if setup.protocol.void_first { next } else { WriterAt::Carry };
+            state.writers[at].at = next;
         }
         WriterStep::Void(_) => void(state, setup, at),
         WriterStep::Carry => carry(state, setup, at),
