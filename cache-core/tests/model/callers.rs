@@ -4,7 +4,7 @@ use crate::setup::Setup;
 use crate::state::{Caller, CallerAt, Entry, Flight, Permit, START, Slot, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerStep {
+pub(crate) enum CallerStep {
     LookNear,
     Join,
     PeekNear,
@@ -23,7 +23,7 @@ pub enum CallerStep {
 }
 
 /// The steps that a caller may take next. Whether it can is told by [`step`].
-pub fn steps(at: CallerAt, fails: bool) -> &'static [CallerStep] {
+pub(crate) fn steps(at: CallerAt, fails: bool) -> &'static [CallerStep] {
     use CallerStep as Step;
     match at {
         CallerAt::Start => &[Step::LookNear],
@@ -47,7 +47,7 @@ pub fn steps(at: CallerAt, fails: bool) -> &'static [CallerStep] {
 }
 
 /// Takes a step, or tells that it cannot be taken now.
-pub fn step(state: &mut State, setup: &Setup, at: usize, step: CallerStep) -> Option<()> {
+pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: CallerStep) -> Option<()> {
     match step {
         CallerStep::LookNear => look_near(state, setup, at),
         CallerStep::Join => join(state, setup, at),

@@ -8,21 +8,21 @@ use crate::state::{
 };
 
 impl State {
-    pub fn node(&self, node: u8) -> &Node {
+    pub(crate) fn node(&self, node: u8) -> &Node {
         &self.nodes[usize::from(node)]
     }
 
-    pub fn node_mut(&mut self, node: u8) -> &mut Node {
+    pub(crate) fn node_mut(&mut self, node: u8) -> &mut Node {
         &mut self.nodes[usize::from(node)]
     }
 
     /// Specification: what a read that starts now on `node` must see at the least.
-    pub fn must(&self, node: u8) -> u8 {
+    pub(crate) fn must(&self, node: u8) -> u8 {
         self.node(node).must.max(self.returned.last().copied().unwrap_or(0))
     }
 
     /// What the near tier of `node` may serve now.
-    pub fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
+    pub(crate) fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
         let node = self.node(node);
         let isolation = setup.timed() && setup.protocol.isolation;
         node.near.filter(|entry| match node.confirmed {
@@ -32,21 +32,21 @@ impl State {
     }
 
     /// Whether callers that come to `node` now join `flight`.
-    pub fn is_joined(&self, node: u8, flight: Flight, setup: &Setup) -> bool {
+    pub(crate) fn is_joined(&self, node: u8, flight: Flight, setup: &Setup) -> bool {
         let Flight::Attached { began, .. } = flight else { return false };
         let bounded = setup.timed() && setup.protocol.isolated_flights_age && self.node(node).confirmed.is_some();
         !bounded || self.now < began + setup.isolated_ttl
     }
 
     /// Whether `node` may ask the far tier.
-    pub fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
+    pub(crate) fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
         let node = self.node(node);
         let backlog = node.queue.key.is_some() || node.queue.rule.is_some() || node.drain != Drain::Idle;
         !(backlog && protocol.backlog_blocks_reads)
     }
 
     /// Appends a record to the journal and publishes it.
-    pub fn append(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+    pub(crate) fn append(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
         let redis = &mut self.redis;
         let previous = redis.journal.last().map_or(START, |record| record.position);
         let record = Record { position: redis.next, change, version };
@@ -68,7 +68,7 @@ impl State {
     }
 
     /// The script `invalidate`.
-    pub fn invalidate(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+    pub(crate) fn invalidate(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
         if change == Change::Key {
             self.redis.key = Slot::Absent;
             self.redis.floor = self.redis.floor.max(version);
@@ -76,7 +76,7 @@ impl State {
         self.append(change, version, protocol)
     }
 
-    pub fn sweep(&mut self, version: u8, protocol: &Protocol) {
+    pub(crate) fn sweep(&mut self, version: u8, protocol: &Protocol) {
         if protocol.sweep {
             self.redis.key = Slot::Absent;
         }
@@ -84,7 +84,7 @@ impl State {
     }
 
     /// The script `put`.
-    pub fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> Record {
+    pub(crate) fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> Record {
         let record = self.append(Change::Key, version, protocol);
         let birth = if protocol.birth_of_put { record.position } else { birth };
         self.redis.key = Slot::Value(Entry { version, birth, as_of: 0 });
@@ -93,12 +93,12 @@ impl State {
     }
 
     /// Moves the epoch: whoever noted it cannot insert any more.
-    pub fn move_epoch(&mut self, node: u8) {
+    pub(crate) fn move_epoch(&mut self, node: u8) {
         self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket = false);
         self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket = false);
     }
 
-    pub fn detach(&mut self, node: u8, position: Option<Position>) {
+    pub(crate) fn detach(&mut self, node: u8, position: Option<Position>) {
         for caller in self.callers.iter_mut().filter(|caller| caller.node == node) {
             if matches!(caller.flight, Flight::Attached { born, .. } if position.is_none_or(|position| born < position))
             {
@@ -108,13 +108,19 @@ impl State {
     }
 
     /// Whether an entry born at `birth` and read with `ticket` may go into the near tier.
-    pub fn admits(&self, node: u8, ticket: bool, birth: Position, protocol: &Protocol) -> bool {
+    pub(crate) fn admits(&self, node: u8, ticket: bool, birth: Position, protocol: &Protocol) -> bool {
         let stands = ticket || !protocol.epoch_on_insert;
         stands && (self.node(node).voided_before <= birth || !protocol.voided_before_on_insert)
     }
 
     /// One stage of `void`, and the stage after it.
-    pub fn void(&mut self, node: u8, change: Change, stage: VoidStage, protocol: &Protocol) -> Option<VoidStage> {
+    pub(crate) fn void(
+        &mut self,
+        node: u8,
+        change: Change,
+        stage: VoidStage,
+        protocol: &Protocol,
+    ) -> Option<VoidStage> {
         let removes_at_once = change == Change::Key;
         match stage {
             VoidStage::Learn | VoidStage::Fence => {
@@ -134,7 +140,13 @@ impl State {
     }
 
     /// One stage of `void_before`, and the stage after it.
-    pub fn void_before(&mut self, node: u8, voiding: Voiding, learns: bool, protocol: &Protocol) -> Option<VoidStage> {
+    pub(crate) fn void_before(
+        &mut self,
+        node: u8,
+        voiding: Voiding,
+        learns: bool,
+        protocol: &Protocol,
+    ) -> Option<VoidStage> {
         let Record { position, change, .. } = voiding.record;
         let removes_at_once = change == Change::Key;
         let state = self.node_mut(node);
@@ -170,7 +182,13 @@ impl State {
     }
 
     /// One stage of `begin`, and the stage after it.
-    pub fn begin(&mut self, node: u8, last: Position, stage: VoidStage, protocol: &Protocol) -> Option<VoidStage> {
+    pub(crate) fn begin(
+        &mut self,
+        node: u8,
+        last: Position,
+        stage: VoidStage,
+        protocol: &Protocol,
+    ) -> Option<VoidStage> {
         let rule = self.redis.rule;
         let state = self.node_mut(node);
         match stage {
@@ -197,7 +215,7 @@ impl State {
     }
 
     /// Remembers a change that the far tier has yet to hear of.
-    pub fn enqueue(&mut self, node: u8, change: Change, version: u8, protocol: &Protocol) {
+    pub(crate) fn enqueue(&mut self, node: u8, change: Change, version: u8, protocol: &Protocol) {
         let state = self.node_mut(node);
         let in_delivery = match state.drain {
             Drain::Idle => None,
@@ -213,7 +231,7 @@ impl State {
     }
 
     /// Ends the flight of `caller`: whoever waits for it has its value.
-    pub fn end_flight(&mut self, caller: usize) {
+    pub(crate) fn end_flight(&mut self, caller: usize) {
         let Some(version) = self.callers[caller].held.map(|entry| entry.version) else { return };
         let leader = u8::try_from(caller).unwrap_or(u8::MAX);
         for waiting in 0..self.callers.len() {
@@ -224,7 +242,7 @@ impl State {
     }
 
     /// Answers a caller.
-    pub fn give(&mut self, caller: usize, version: u8) {
+    pub(crate) fn give(&mut self, caller: usize, version: u8) {
         let caller = &mut self.callers[caller];
         self.stale_read |= version < caller.must;
         caller.at = CallerAt::Done;

@@ -4,7 +4,7 @@ use crate::setup::Setup;
 use crate::state::{Entry, Faults, Link, Node, Slot, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The key expires or is evicted. A lease expires without being counted: it always does in the end.
     Evict,
     Cut {
@@ -22,7 +22,7 @@ pub enum Fault {
     Tick,
 }
 
-pub fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
+pub(crate) fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
     let left = state.faults;
     if state.redis.key != Slot::Absent {
         push(Fault::Evict);
@@ -46,7 +46,7 @@ pub fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
     others.into_iter().filter(|(possible, _)| *possible).for_each(|(_, fault)| push(fault));
 }
 
-pub fn step(state: &mut State, setup: &Setup, fault: Fault) -> Option<()> {
+pub(crate) fn step(state: &mut State, setup: &Setup, fault: Fault) -> Option<()> {
     match fault {
         Fault::Evict => evict(state, setup)?,
         Fault::Cut { node } => {

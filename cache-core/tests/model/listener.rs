@@ -4,7 +4,7 @@ use crate::setup::Setup;
 use crate::state::{Asked, Beginning, Change, Link, Listener, Position, Record, START, State, VoidStage, Voiding};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerStep {
+pub(crate) enum ListenerStep {
     Connect,
     LastPosition,
     CatchUp,
@@ -18,7 +18,7 @@ pub enum ListenerStep {
 }
 
 /// The step that the listener takes next: it is one task. Beside it, a heartbeat or the end of a lost connection.
-pub fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut(ListenerStep)) {
+pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut(ListenerStep)) {
     let listener = &state.node(node).listener;
     if let Some(applying) = listener.applying {
         return push(ListenerStep::Apply(applying.stage));
@@ -72,7 +72,7 @@ fn last_position(state: &State) -> Position {
     state.redis.journal.last().map_or(START, |record| record.position)
 }
 
-pub fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerStep) -> Option<()> {
+pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerStep) -> Option<()> {
     match step {
         ListenerStep::Connect => connect(state, node),
         ListenerStep::LastPosition => ask(state, setup, node),

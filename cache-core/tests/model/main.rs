@@ -1,5 +1,6 @@
 //! The coherence protocol as a model, explored in every interleaving.
 
+mod assertions;
 mod callers;
 mod effects;
 mod explore;

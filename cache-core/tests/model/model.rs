@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::writers::{self, DrainStep, WriterStep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Caller(usize, CallerStep),
     Writer(usize, WriterStep),
     Drain(u8, DrainStep),

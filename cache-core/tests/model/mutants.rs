@@ -1,11 +1,9 @@
 //! The protocol with one fence taken out: the checker must find what the fence was there for.
 
-use crate::explore::{assert_fence_is_needed, assert_serves_hits};
-use crate::setup::Setup;
+use crate::assertions::{assert_fence_is_needed, assert_serves_hits};
+use crate::setup::{Setup, setup};
 use crate::state::Faults;
 use crate::state::Kind::{Clear, Invalidate, Other, Set};
-
-use crate::setup::setup;
 
 const NONE: Faults = Faults::NONE;
 const FAIL: Faults = Faults { fail: 1, ..NONE };

@@ -5,7 +5,7 @@ use stateright::Property;
 use crate::setup::Setup;
 use crate::state::{CallerAt, Link, START, Slot, State, WriterAt};
 
-pub fn all() -> Vec<Property<Setup>> {
+pub(crate) fn all() -> Vec<Property<Setup>> {
     vec![
         Property::always("G1: Redis holds nothing that was loaded before an invalidation that has run", g1),
         Property::always("G2, G3: no near tier serves what was invalidated", near_tiers),
@@ -59,7 +59,7 @@ fn quiet(setup: &Setup, state: &State) -> bool {
             .all(|node| state.servable(node, setup).is_none_or(|entry| entry.version >= state.redis.announced))
 }
 
-pub const KEPT: &str = "a node keeps what is new before it hears of the record over the bus";
+pub(crate) const KEPT: &str = "a node keeps what is new before it hears of the record over the bus";
 
 fn kept(setup: &Setup, state: &State) -> bool {
     if state.writers.iter().any(|writer| writer.at != WriterAt::Done) {

@@ -2,82 +2,82 @@
 
 /// Every fence of the protocol. A mutant has one of them taken out.
 #[derive(Clone, Copy, Debug)]
-pub struct Protocol {
+pub(crate) struct Protocol {
     /// `fill` stores only over the lease of its caller.
-    pub lease_in_fill: bool,
+    pub(crate) lease_in_fill: bool,
     /// An insertion into the near tier asks whether the epoch stands.
-    pub epoch_on_insert: bool,
+    pub(crate) epoch_on_insert: bool,
     /// An insertion into the near tier asks whether a record voids what it brings.
-    pub voided_before_on_insert: bool,
+    pub(crate) voided_before_on_insert: bool,
     /// The epoch is noted before the far tier is asked.
-    pub note_before_read: bool,
+    pub(crate) note_before_read: bool,
     /// The birth of a loaded value is noted before the load.
-    pub birth_before_load: bool,
+    pub(crate) birth_before_load: bool,
     /// An invalidation voids here once Redis has told its position.
-    pub void_on_acknowledgement: bool,
+    pub(crate) void_on_acknowledgement: bool,
     /// An invalidation that could not be told voids here again.
-    pub void_again_when_queued: bool,
+    pub(crate) void_again_when_queued: bool,
     /// The acknowledged position becomes known.
-    pub learn_on_acknowledgement: bool,
+    pub(crate) learn_on_acknowledgement: bool,
     /// Invalidations made here detach flights.
-    pub detach_on_void: bool,
+    pub(crate) detach_on_void: bool,
     /// Records detach flights.
-    pub detach_on_record: bool,
+    pub(crate) detach_on_record: bool,
     /// A record whose predecessor was not applied is a gap.
-    pub gap_by_previous: bool,
+    pub(crate) gap_by_previous: bool,
     /// A heartbeat compares positions.
-    pub gap_by_heartbeat: bool,
+    pub(crate) gap_by_heartbeat: bool,
     /// A connection subscribes before it asks for the last position.
-    pub subscribe_first: bool,
+    pub(crate) subscribe_first: bool,
     /// A reconnected node reads what it missed.
-    pub catch_up_on_connect: bool,
+    pub(crate) catch_up_on_connect: bool,
     /// A journal that does not reach back, or went backwards, voids the node.
-    pub reset_on_trim: bool,
-    pub reset_on_backwards: bool,
+    pub(crate) reset_on_trim: bool,
+    pub(crate) reset_on_backwards: bool,
     /// A reset removes what the near tier holds.
-    pub reset_removes: bool,
+    pub(crate) reset_removes: bool,
     /// A reset voids the fills under way.
-    pub reset_voids_fills: bool,
+    pub(crate) reset_voids_fills: bool,
     /// A node that does not hear bounds the age of what it serves.
-    pub isolation: bool,
+    pub(crate) isolation: bool,
     /// The bound counts from when the read began, not from when it ended.
-    pub as_of_before_read: bool,
+    pub(crate) as_of_before_read: bool,
     /// The far tier is not asked while it is owed invalidations.
-    pub backlog_blocks_reads: bool,
+    pub(crate) backlog_blocks_reads: bool,
     /// A change that could not be told is owed.
-    pub queue_when_failed: bool,
+    pub(crate) queue_when_failed: bool,
     /// A change that comes during its delivery is owed anew.
-    pub queue_during_delivery: bool,
+    pub(crate) queue_during_delivery: bool,
     /// Reads of the far tier check the rules.
-    pub rules_on_far_reads: bool,
+    pub(crate) rules_on_far_reads: bool,
     /// A clear sweeps what it covers.
-    pub sweep: bool,
+    pub(crate) sweep: bool,
     /// A set's entry is born at its own record.
-    pub birth_of_put: bool,
+    pub(crate) birth_of_put: bool,
     /// A set whose fence was moved leaves nothing in the near tier.
-    pub void_refused_put: bool,
+    pub(crate) void_refused_put: bool,
     /// The lease of a caller that is gone expires.
-    pub lease_expires: bool,
+    pub(crate) lease_expires: bool,
 
     /// A flight is born at what was applied, not at what is known.
-    pub flight_born_at_applied: bool,
+    pub(crate) flight_born_at_applied: bool,
     /// Where all keys are voided, flights are detached after the removal, not before.
-    pub detach_last: bool,
+    pub(crate) detach_last: bool,
     /// The journal is never empty while a node follows it: the first to see it empty appends a record.
-    pub journal_opened: bool,
+    pub(crate) journal_opened: bool,
     /// The insertion of a set's value moves the epoch.
-    pub put_moves_epoch: bool,
+    pub(crate) put_moves_epoch: bool,
     /// A set that was given up never runs.
-    pub late_put_refused: bool,
+    pub(crate) late_put_refused: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
-    pub isolated_flights_age: bool,
+    pub(crate) isolated_flights_age: bool,
     /// A node that begins anew learns the rules in force.
-    pub rules_loaded_on_begin: bool,
+    pub(crate) rules_loaded_on_begin: bool,
 }
 
 impl Protocol {
     /// With every fence.
-    pub const WHOLE: Self = Self {
+    pub(crate) const WHOLE: Self = Self {
         lease_in_fill: true,
         epoch_on_insert: true,
         voided_before_on_insert: true,

@@ -7,35 +7,35 @@ use crate::state::{
 };
 
 #[derive(Clone, Debug)]
-pub struct Setup {
-    pub title: &'static str,
-    pub nodes: u8,
+pub(crate) struct Setup {
+    pub(crate) title: &'static str,
+    pub(crate) nodes: u8,
     /// The node of each caller.
-    pub callers: Vec<u8>,
-    pub writers: Vec<(u8, Kind)>,
-    pub faults: Faults,
-    pub protocol: Protocol,
+    pub(crate) callers: Vec<u8>,
+    pub(crate) writers: Vec<(u8, Kind)>,
+    pub(crate) faults: Faults,
+    pub(crate) protocol: Protocol,
     /// Every lock that is taken alone is a step of its own, instead of one step for a whole `void`, `apply` or `begin`.
-    pub fine: bool,
+    pub(crate) fine: bool,
     /// The key is in Redis from the start.
-    pub far_warm: bool,
+    pub(crate) far_warm: bool,
     /// The key is in the near tier of every node from the start.
-    pub near_warm: bool,
+    pub(crate) near_warm: bool,
     /// Nodes start without a connection to the bus, and without having read the journal.
-    pub joining: bool,
+    pub(crate) joining: bool,
     /// No node ever has a connection to the bus.
-    pub deaf: bool,
+    pub(crate) deaf: bool,
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
     /// back.
-    pub clock_back: bool,
+    pub(crate) clock_back: bool,
     /// After how many ticks without an answer a node is isolated.
-    pub heartbeat: u8,
+    pub(crate) heartbeat: u8,
     /// For how many ticks an isolated node serves what it was last sure of.
-    pub isolated_ttl: u8,
+    pub(crate) isolated_ttl: u8,
 }
 
 /// What is explored, without faults and from an empty cache.
-pub fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup {
+pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup {
     Setup {
         title: "",
         nodes,
@@ -55,41 +55,41 @@ pub fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup {
 }
 
 impl Setup {
-    pub fn faults(self, faults: Faults) -> Self {
+    pub(crate) fn faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
     }
 
-    pub fn fine(self) -> Self {
+    pub(crate) fn fine(self) -> Self {
         Self { fine: true, ..self }
     }
 
-    pub fn far_warm(self) -> Self {
+    pub(crate) fn far_warm(self) -> Self {
         Self { far_warm: true, ..self }
     }
 
-    pub fn warm(self) -> Self {
+    pub(crate) fn warm(self) -> Self {
         Self { far_warm: true, near_warm: true, ..self }
     }
 
-    pub fn joining(self) -> Self {
+    pub(crate) fn joining(self) -> Self {
         Self { joining: true, ..self }
     }
 
-    pub fn deaf(self) -> Self {
+    pub(crate) fn deaf(self) -> Self {
         Self { deaf: true, ..self }
     }
 
-    pub fn clock_back(self) -> Self {
+    pub(crate) fn clock_back(self) -> Self {
         Self { clock_back: true, ..self }
     }
 
     /// The same with the protocol changed.
-    pub fn with(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
         change(&mut self.protocol);
         self
     }
 
-    pub fn timed(&self) -> bool {
+    pub(crate) fn timed(&self) -> bool {
         self.faults.tick > 0
     }
 
@@ -98,7 +98,7 @@ impl Setup {
         usize::from(self.heartbeat + self.isolated_ttl)
     }
 
-    pub fn initial(&self) -> State {
+    pub(crate) fn initial(&self) -> State {
         // Where the clock can go back, there must be room below.
         let first = if self.clock_back { 3 } else { 1 };
         let opening = Record { position: first, change: Change::Other, version: 0 };

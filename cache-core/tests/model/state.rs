@@ -4,47 +4,47 @@
 //! what to do.
 
 /// A version of the source's value: a higher one is newer.
-pub type Version = u8;
+pub(crate) type Version = u8;
 
 /// A position in the journal. [`START`] is before every record.
-pub type Position = u8;
+pub(crate) type Position = u8;
 
-pub const START: Position = 0;
+pub(crate) const START: Position = 0;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    pub source: Version,
-    pub redis: Redis,
-    pub nodes: Vec<Node>,
-    pub callers: Vec<Caller>,
-    pub writers: Vec<Writer>,
-    pub faults: Faults,
-    pub now: u8,
+pub(crate) struct State {
+    pub(crate) source: Version,
+    pub(crate) redis: Redis,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) callers: Vec<Caller>,
+    pub(crate) writers: Vec<Writer>,
+    pub(crate) faults: Faults,
+    pub(crate) now: u8,
     /// Specification: the newest version whose invalidation has returned `Done`, by age in ticks.
-    pub returned: Vec<Version>,
+    pub(crate) returned: Vec<Version>,
     /// Specification: whether a read was served something older than it may.
-    pub stale_read: bool,
+    pub(crate) stale_read: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Redis {
-    pub key: Slot,
-    pub journal: Vec<Record>,
+pub(crate) struct Redis {
+    pub(crate) key: Slot,
+    pub(crate) journal: Vec<Record>,
     /// The position that the next record gets.
-    pub next: Position,
+    pub(crate) next: Position,
     /// The position of the latest rule, which is kept apart from the journal and outlives its trimming.
-    pub rule: Position,
+    pub(crate) rule: Position,
     /// Commands that their senders have given up, and that may still run.
-    pub late: Vec<Version>,
+    pub(crate) late: Vec<Version>,
     /// Specification: nothing older may be under the key.
-    pub floor: Version,
+    pub(crate) floor: Version,
     /// Specification: the newest version that any record has announced.
-    pub announced: Version,
+    pub(crate) announced: Version,
 }
 
 /// What is under the key in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
+pub(crate) enum Slot {
     Absent,
     /// A lease, by the caller that took it.
     Lease(u8),
@@ -52,23 +52,23 @@ pub enum Slot {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
-    pub version: Version,
-    pub birth: Position,
+pub(crate) struct Entry {
+    pub(crate) version: Version,
+    pub(crate) birth: Position,
     /// When this node knew the value to be current. Zero in Redis.
-    pub as_of: u8,
+    pub(crate) as_of: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Record {
-    pub position: Position,
-    pub change: Change,
+pub(crate) struct Record {
+    pub(crate) position: Position,
+    pub(crate) change: Change,
     /// Specification: the version that the source had when the change was made.
-    pub version: Version,
+    pub(crate) version: Version,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Change {
+pub(crate) enum Change {
     /// The key.
     Key,
     /// A pattern or a clear that covers the key: its record comes first, the sweep later.
@@ -79,48 +79,48 @@ pub enum Change {
 
 /// A record as published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Message {
-    pub previous: Position,
-    pub record: Record,
+pub(crate) struct Message {
+    pub(crate) previous: Position,
+    pub(crate) record: Record,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Node {
-    pub near: Option<Entry>,
-    pub voided_before: Position,
-    pub known: Position,
-    pub applied: Option<Position>,
+pub(crate) struct Node {
+    pub(crate) near: Option<Entry>,
+    pub(crate) voided_before: Position,
+    pub(crate) known: Position,
+    pub(crate) applied: Option<Position>,
     /// The position of the latest rule.
-    pub cleared: Position,
+    pub(crate) cleared: Position,
     /// `None` while the bus is healthy.
-    pub confirmed: Option<u8>,
-    pub listener: Listener,
-    pub queue: Queue,
-    pub drain: Drain,
+    pub(crate) confirmed: Option<u8>,
+    pub(crate) listener: Listener,
+    pub(crate) queue: Queue,
+    pub(crate) drain: Drain,
     /// Specification: what a read that starts now must see at the least.
-    pub must: Version,
+    pub(crate) must: Version,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Listener {
-    pub link: Link,
+pub(crate) struct Listener {
+    pub(crate) link: Link,
     /// What the connection has delivered and nobody has taken.
-    pub messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     /// The connection is being brought up to date.
-    pub connecting: bool,
-    pub asked: Option<Asked>,
+    pub(crate) connecting: bool,
+    pub(crate) asked: Option<Asked>,
     /// The end up to which the journal is being read.
-    pub catching_up: Option<Position>,
+    pub(crate) catching_up: Option<Position>,
     /// What was read of the journal.
-    pub page: Vec<Record>,
-    pub applying: Option<Voiding>,
-    pub beginning: Option<Beginning>,
+    pub(crate) page: Vec<Record>,
+    pub(crate) applying: Option<Voiding>,
+    pub(crate) beginning: Option<Beginning>,
     /// When nothing had been missed.
-    pub confirmed: u8,
+    pub(crate) confirmed: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Link {
+pub(crate) enum Link {
     Off,
     Open,
     /// Lost, and the node does not know.
@@ -129,22 +129,22 @@ pub enum Link {
 
 /// The answer to a question for the journal's last position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Asked {
-    pub last: Position,
-    pub at: u8,
+pub(crate) struct Asked {
+    pub(crate) last: Position,
+    pub(crate) at: u8,
     /// Specification: what had been announced then.
-    pub announced: Version,
+    pub(crate) announced: Version,
 }
 
 /// A `void_before` under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Voiding {
-    pub record: Record,
-    pub stage: VoidStage,
+pub(crate) struct Voiding {
+    pub(crate) record: Record,
+    pub(crate) stage: VoidStage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum VoidStage {
+pub(crate) enum VoidStage {
     Learn,
     Fence,
     Remove,
@@ -153,20 +153,20 @@ pub enum VoidStage {
 
 /// A `begin` under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Beginning {
-    pub last: Position,
-    pub stage: VoidStage,
+pub(crate) struct Beginning {
+    pub(crate) last: Position,
+    pub(crate) stage: VoidStage,
 }
 
 /// What the far tier is owed: the specification's version of each change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Queue {
-    pub key: Option<Version>,
-    pub rule: Option<Version>,
+pub(crate) struct Queue {
+    pub(crate) key: Option<Version>,
+    pub(crate) rule: Option<Version>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Drain {
+pub(crate) enum Drain {
     Idle,
     Carry(Change, Version),
     Void(Voiding),
@@ -175,20 +175,20 @@ pub enum Drain {
 
 /// One call of `get_or_load`, and the flight that it leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Caller {
-    pub node: u8,
-    pub at: CallerAt,
-    pub flight: Flight,
+pub(crate) struct Caller {
+    pub(crate) node: u8,
+    pub(crate) at: CallerAt,
+    pub(crate) flight: Flight,
     /// Whether the epoch stands since it was noted.
-    pub ticket: bool,
+    pub(crate) ticket: bool,
     /// The value in hand.
-    pub held: Option<Entry>,
+    pub(crate) held: Option<Entry>,
     /// Specification: what this call must see at the least.
-    pub must: Version,
+    pub(crate) must: Version,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flight {
+pub(crate) enum Flight {
     None,
     /// Found by callers that come.
     Attached {
@@ -199,7 +199,7 @@ pub enum Flight {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallerAt {
+pub(crate) enum CallerAt {
     Start,
     Join,
     Follow(u8),
@@ -219,14 +219,14 @@ pub enum CallerAt {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Permit {
+pub(crate) enum Permit {
     Lease,
     /// The far tier could not be asked.
     Unshared,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Updates the source, then invalidates the key.
     Invalidate,
     /// Updates the source, then clears.
@@ -238,19 +238,19 @@ pub enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Writer {
-    pub node: u8,
-    pub kind: Kind,
-    pub at: WriterAt,
-    pub version: Version,
-    pub ticket: bool,
-    pub birth: Position,
+pub(crate) struct Writer {
+    pub(crate) node: u8,
+    pub(crate) kind: Kind,
+    pub(crate) at: WriterAt,
+    pub(crate) version: Version,
+    pub(crate) ticket: bool,
+    pub(crate) birth: Position,
     /// The change waits in the queue.
-    pub queued: bool,
+    pub(crate) queued: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WriterAt {
+pub(crate) enum WriterAt {
     Start,
     /// The local void, in stages; `again` when nobody could be told.
     Void {
@@ -270,33 +270,33 @@ pub enum WriterAt {
 
 /// How often each fault may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// The key, a value or a lease, is evicted or expires.
-    pub evict: u8,
+    pub(crate) evict: u8,
     /// A bus connection is lost with what is in it.
-    pub cut: u8,
+    pub(crate) cut: u8,
     /// One message is dropped from a connection that lives.
-    pub drop: u8,
+    pub(crate) drop: u8,
     /// A command fails, whether or not it ran.
-    pub fail: u8,
+    pub(crate) fail: u8,
     /// A set that was given up runs later.
-    pub late: u8,
+    pub(crate) late: u8,
     /// Redis restarts with its data.
-    pub restart: u8,
+    pub(crate) restart: u8,
     /// Redis restarts empty.
-    pub restart_empty: u8,
+    pub(crate) restart_empty: u8,
     /// Redis is emptied without a restart.
-    pub flush: u8,
+    pub(crate) flush: u8,
     /// The oldest record is trimmed.
-    pub trim: u8,
+    pub(crate) trim: u8,
     /// A caller goes away in the midst of its load, and its lease stays.
-    pub die: u8,
+    pub(crate) die: u8,
     /// How often time moves on.
-    pub tick: u8,
+    pub(crate) tick: u8,
 }
 
 impl Faults {
-    pub const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         evict: 0,
         cut: 0,
         drop: 0,

@@ -4,7 +4,7 @@ use crate::setup::Setup;
 use crate::state::{Change, Drain, Entry, Kind, Record, State, VoidStage, Voiding, Writer, WriterAt};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriterStep {
+pub(crate) enum WriterStep {
     WriteSource,
     Void(VoidStage),
     Carry,
@@ -18,7 +18,7 @@ pub enum WriterStep {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainStep {
+pub(crate) enum DrainStep {
     Take,
     Carry,
     CarryFails { ran: bool },
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-pub fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
+pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
     match writer.at {
         WriterAt::Start => push(WriterStep::WriteSource),
         WriterAt::Void { stage, .. } => push(WriterStep::Void(stage)),
@@ -60,7 +60,7 @@ pub fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
     }
 }
 
-pub fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep) -> Option<()> {
+pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep) -> Option<()> {
     let node = state.writers[at].node;
     match step {
         WriterStep::WriteSource => {
@@ -239,7 +239,7 @@ fn give_receipt(state: &mut State, at: usize) {
     state.writers[at] = Writer { node, kind, at: WriterAt::Done, version: 0, ticket: false, birth: 0, queued: false };
 }
 
-pub fn drain_steps(state: &State, node: u8, push: &mut dyn FnMut(DrainStep)) {
+pub(crate) fn drain_steps(state: &State, node: u8, push: &mut dyn FnMut(DrainStep)) {
     let node = state.node(node);
     match node.drain {
         Drain::Idle if node.queue.key.is_some() || node.queue.rule.is_some() => push(DrainStep::Take),
@@ -254,7 +254,7 @@ pub fn drain_steps(state: &State, node: u8, push: &mut dyn FnMut(DrainStep)) {
     }
 }
 
-pub fn drain_step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) -> Option<()> {
+pub(crate) fn drain_step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) -> Option<()> {
     match (step, state.node(node).drain) {
         (DrainStep::Take, _) => {
             let queue = &mut state.node_mut(node).queue;
