@@ -34,7 +34,7 @@ pub(crate) fn explore(setup: Setup, threads: usize) -> Explored {
     });
     let explored = Explored { states: checker.unique_state_count(), depth: checker.max_depth(), keeps, counterexample };
     let outcome = explored.counterexample.as_ref().map_or_else(
-        || "holds".to_owned(),
+        || (if explored.keeps { "holds, and keeps what is new" } else { "holds" }).to_owned(),
         |(property, steps)| format!("{property}: counterexample of {} steps", steps.len()),
     );
     println!("{title}: {} states, depth {}, {:.1?}: {outcome}", explored.states, explored.depth, began.elapsed());

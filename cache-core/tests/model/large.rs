@@ -11,6 +11,18 @@ pub(crate) fn settings() -> Vec<Setup> {
     let titled = |title: &'static str, setup: Setup| Setup { title, ..setup };
     vec![
         titled(
+            "deaf for long, two callers",
+            setup(2, &[0, 0], &[(1, Invalidate)]).far_warm().deaf().faults(Faults { tick: 5, ..NONE }),
+        ),
+        titled(
+            "nodes that join while a clear runs and Redis is lost",
+            setup(2, &[0], &[(1, Clear)]).joining().faults(Faults { restart_empty: 1, ..NONE }),
+        ),
+        titled(
+            "Redis is lost, and its clock goes back",
+            setup(2, &[], &[(1, Invalidate)]).warm().clock_back().faults(Faults { restart_empty: 1, cut: 1, ..NONE }),
+        ),
+        titled(
             "an answer lost twice, and the queue",
             setup(2, &[0], &[(0, Invalidate)]).far_warm().faults(Faults { fail: 2, ..NONE }),
         ),
@@ -37,6 +49,7 @@ pub(crate) fn settings() -> Vec<Setup> {
             "a cut for long while a load runs",
             setup(2, &[0], &[(1, Invalidate)]).far_warm().faults(Faults { cut: 1, tick: 4, ..NONE }),
         ),
+        titled("a caller, two writers", setup(2, &[0], &[(0, Invalidate), (1, Invalidate)])),
         titled("two callers, two writers", setup(2, &[0, 0], &[(0, Invalidate), (1, Invalidate)])),
         titled(
             "two callers, two writers, lock by lock",

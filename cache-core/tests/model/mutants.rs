@@ -87,7 +87,7 @@ mutants! { assert_serves_hits:
         setup(1, &[], &[(0, Set)]);
 }
 
-// What the code does not do yet.
+// The code as it stands: each is a hole, until the code does what is taken out here.
 mutants! { assert_fence_is_needed:
     flight_born_at_what_is_known, flight_born_at_applied,
         setup(1, &[0, 0], &[(0, Invalidate)]).fine().far_warm();

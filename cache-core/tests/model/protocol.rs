@@ -59,6 +59,7 @@ pub(crate) struct Protocol {
     /// The lease of a caller that is gone expires.
     pub(crate) lease_expires: bool,
 
+    // What follows the code does not do yet: each is a hole that the model has found in it.
     /// A flight is born at what was applied, not at what is known.
     pub(crate) flight_born_at_applied: bool,
     /// Where all keys are voided, flights are detached after the removal, not before.

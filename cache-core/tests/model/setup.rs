@@ -26,7 +26,7 @@ pub(crate) struct Setup {
     /// No node ever has a connection to the bus.
     pub(crate) deaf: bool,
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
-    /// back.
+    /// back. Far enough back, and with enough records since, the protocol cannot tell the two journals apart.
     pub(crate) clock_back: bool,
     /// After how many ticks without an answer a node is isolated.
     pub(crate) heartbeat: u8,
@@ -81,12 +81,6 @@ impl Setup {
 
     pub(crate) fn clock_back(self) -> Self {
         Self { clock_back: true, ..self }
-    }
-
-    /// The same with the protocol changed.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
-        change(&mut self.protocol);
-        self
     }
 
     pub(crate) fn timed(&self) -> bool {
