@@ -13,6 +13,8 @@
 
 #[path = "../tests/model/callers.rs"]
 mod callers;
+#[path = "../tests/model/drain.rs"]
+mod drain;
 #[path = "../tests/model/effects.rs"]
 mod effects;
 #[path = "../tests/model/explore.rs"]

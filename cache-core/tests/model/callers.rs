@@ -1,7 +1,7 @@
 //! The way of a read: `get_or_load`, and the flight that its first caller leads.
 
 use crate::setup::Setup;
-use crate::state::{Caller, CallerAt, Entry, Flight, Permit, START, Slot, State};
+use crate::state::{Caller, CallerAt, Entry, Flight, Permit, START, Slot, State, Ticket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallerStep {
@@ -106,9 +106,9 @@ fn peek_near(state: &mut State, setup: &Setup, at: usize) {
 /// `read_far`: notes the epoch, and asks.
 fn get(state: &mut State, setup: &Setup, at: usize) {
     let (node, now) = (state.callers[at].node, state.now);
-    let ready = state.is_ready(node, &setup.protocol);
+    let (ready, ticket) = (state.is_ready(node, &setup.protocol), state.note(node));
     let caller = &mut state.callers[at];
-    caller.ticket = true;
+    caller.ticket = ticket;
     match state.redis.key {
         Slot::Value(entry) if ready => {
             caller.held = Some(Entry { as_of: now, ..entry });
@@ -127,15 +127,16 @@ fn get_fails(state: &mut State, setup: &Setup, at: usize) -> Option<()> {
 /// Checks the rules, and promotes what they do not void.
 fn accept(state: &mut State, setup: &Setup, at: usize) {
     let (node, now) = (state.callers[at].node, state.now);
-    let cleared = if setup.protocol.rules_on_far_reads { state.node(node).cleared } else { START };
     let Some(mut entry) = state.callers[at].held else { return };
     if !setup.protocol.note_before_read {
-        state.callers[at].ticket = true;
+        state.callers[at].ticket = state.note(node);
     }
     if !setup.protocol.as_of_before_read {
         entry.as_of = now;
     }
-    if entry.birth < cleared {
+    let forgotten = setup.protocol.forgotten_rules_void_reads && !state.callers[at].ticket.rules_stand;
+    if forgotten || state.is_ruled_out(node, entry.birth, &setup.protocol) {
+        state.callers[at].held = (!forgotten).then_some(entry);
         state.callers[at].at = CallerAt::Acquire;
         return;
     }
@@ -149,7 +150,7 @@ fn accept(state: &mut State, setup: &Setup, at: usize) {
 fn acquire(state: &mut State, setup: &Setup, at: usize) -> Option<()> {
     let (node, now) = (state.callers[at].node, state.now);
     let over = state.callers[at].held.take();
-    state.callers[at].ticket = true;
+    state.callers[at].ticket = state.note(node);
     if !state.is_ready(node, &setup.protocol) {
         state.callers[at].at = CallerAt::Load(Permit::Unshared);
         return Some(());
@@ -174,7 +175,6 @@ fn acquire_fails(state: &mut State, setup: &Setup, at: usize, ran: bool) -> Opti
         acquire(state, setup, at)?;
     }
     state.callers[at].held = None;
-    state.callers[at].ticket = true;
     state.callers[at].at = CallerAt::Load(Permit::Unshared);
     Some(())
 }
@@ -185,8 +185,9 @@ fn load(state: &mut State, setup: &Setup, at: usize) {
     let birth = state.node(state.callers[at].node).known;
     let birth = if setup.protocol.birth_before_load { birth } else { START };
     let entry = Entry { version: state.source, birth, as_of: state.now };
+    let ticket = state.note(state.callers[at].node);
     let caller = &mut state.callers[at];
-    caller.ticket = true;
+    caller.ticket = ticket;
     caller.held = Some(entry);
     caller.at = CallerAt::Store(permit);
 }
@@ -198,7 +199,7 @@ fn store(state: &mut State, setup: &Setup, at: usize) {
     let Some(mut entry) = state.callers[at].held else { return };
     if !setup.protocol.birth_before_load {
         entry.birth = state.node(node).known;
-        state.callers[at].ticket = true;
+        state.callers[at].ticket = state.note(node);
         state.callers[at].held = Some(entry);
     }
     if !state.admits(node, state.callers[at].ticket, entry.birth, &setup.protocol) {
@@ -260,8 +261,14 @@ fn die(state: &mut State, at: usize) -> Option<()> {
         follower.at = CallerAt::Join;
     }
     let caller = &mut state.callers[at];
-    *caller =
-        Caller { node: caller.node, at: CallerAt::Dead, flight: Flight::None, ticket: false, held: None, must: 0 };
+    *caller = Caller {
+        node: caller.node,
+        at: CallerAt::Dead,
+        flight: Flight::None,
+        ticket: Ticket::default(),
+        held: None,
+        must: 0,
+    };
     Some(())
 }
 

@@ -3,8 +3,8 @@
 use crate::protocol::Protocol;
 use crate::setup::Setup;
 use crate::state::{
-    CallerAt, Change, Drain, Entry, Flight, Link, Message, Node, Position, Record, START, Slot, State, VoidStage,
-    Voiding,
+    CallerAt, Change, Drain, Entry, Flight, Link, Message, Node, Position, Record, START, Slot, State, Ticket,
+    VoidStage, Voiding,
 };
 
 impl State {
@@ -52,8 +52,10 @@ impl State {
         let record = Record { position: redis.next, change, version };
         redis.next += 1;
         redis.journal.push(record);
-        if change == Change::Rule {
-            redis.rule = record.position;
+        match change {
+            Change::Clear => redis.cleared = record.position,
+            Change::Pattern => redis.pattern = record.position,
+            Change::Key | Change::Other => {}
         }
         if change != Change::Other {
             redis.announced = redis.announced.max(version);
@@ -61,7 +63,7 @@ impl State {
         for node in &mut self.nodes {
             let listener = &mut node.listener;
             if listener.link == Link::Open && (protocol.subscribe_first || !listener.connecting) {
-                listener.messages.push(Message { previous, record });
+                listener.messages.push(Message { previous, record, swept: false });
             }
         }
         record
@@ -94,8 +96,8 @@ impl State {
 
     /// Moves the epoch: whoever noted it cannot insert any more.
     pub(crate) fn move_epoch(&mut self, node: u8) {
-        self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket = false);
-        self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket = false);
+        self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket.stands = false);
+        self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket.stands = false);
     }
 
     pub(crate) fn detach(&mut self, node: u8, position: Option<Position>) {
@@ -108,9 +110,46 @@ impl State {
     }
 
     /// Whether an entry born at `birth` and read with `ticket` may go into the near tier.
-    pub(crate) fn admits(&self, node: u8, ticket: bool, birth: Position, protocol: &Protocol) -> bool {
-        let stands = ticket || !protocol.epoch_on_insert;
-        stands && (self.node(node).voided_before <= birth || !protocol.voided_before_on_insert)
+    pub(crate) fn admits(&self, node: u8, ticket: Ticket, birth: Position, protocol: &Protocol) -> bool {
+        let stands = ticket.stands || !protocol.epoch_on_insert;
+        let voided_before = self.node(node).voided_before;
+        let unmoved = voided_before == ticket.voided_before || voided_before <= birth;
+        stands && (unmoved || !protocol.voided_before_on_insert) && !self.is_ruled_out(node, birth, protocol)
+    }
+
+    /// Whether a rule that is known voids what was born at `birth`.
+    pub(crate) fn is_ruled_out(&self, node: u8, birth: Position, protocol: &Protocol) -> bool {
+        let node = self.node(node);
+        protocol.rules_on_far_reads && (birth < node.cleared || birth < node.pattern)
+    }
+
+    /// What a reader notes before it asks.
+    pub(crate) fn note(&self, node: u8) -> Ticket {
+        Ticket { stands: true, voided_before: self.node(node).voided_before, rules_stand: true }
+    }
+
+    /// The script `swept`: everything that the pattern at `position` covered is gone.
+    pub(crate) fn swept(&mut self, position: Position) {
+        if self.redis.pattern != position {
+            return;
+        }
+        self.redis.pattern = START;
+        let record = Record { position, change: Change::Pattern, version: 0 };
+        for node in &mut self.nodes {
+            if node.listener.link == Link::Open {
+                node.listener.messages.push(Message { previous: START, record, swept: true });
+            }
+        }
+    }
+
+    /// Forgets a pattern, unless it was given again since.
+    pub(crate) fn forget_rule(&mut self, node: u8, position: Position) {
+        if self.node(node).pattern == START || self.node(node).pattern > position {
+            return;
+        }
+        self.node_mut(node).pattern = START;
+        let readers = self.callers.iter_mut().filter(|caller| caller.node == node);
+        readers.for_each(|caller| caller.ticket.rules_stand = false);
     }
 
     /// One stage of `void`, and the stage after it.
@@ -140,13 +179,7 @@ impl State {
     }
 
     /// One stage of `void_before`, and the stage after it.
-    pub(crate) fn void_before(
-        &mut self,
-        node: u8,
-        voiding: Voiding,
-        learns: bool,
-        protocol: &Protocol,
-    ) -> Option<VoidStage> {
+    pub(crate) fn void_before(&mut self, node: u8, voiding: Voiding, protocol: &Protocol) -> Option<VoidStage> {
         let Record { position, change, .. } = voiding.record;
         let removes_at_once = change == Change::Key;
         let state = self.node_mut(node);
@@ -157,14 +190,14 @@ impl State {
         };
         match voiding.stage {
             VoidStage::Learn => {
-                if learns {
-                    state.known = state.known.max(position);
-                }
+                state.known = state.known.max(position);
                 return (change != Change::Other).then_some(VoidStage::Fence);
             }
             VoidStage::Fence => {
-                if change == Change::Rule {
-                    state.cleared = state.cleared.max(position);
+                match change {
+                    Change::Clear => state.cleared = state.cleared.max(position),
+                    Change::Pattern => state.pattern = state.pattern.max(position),
+                    Change::Key | Change::Other => {}
                 }
                 state.voided_before = state.voided_before.max(position);
                 if removes_at_once {
@@ -189,13 +222,14 @@ impl State {
         stage: VoidStage,
         protocol: &Protocol,
     ) -> Option<VoidStage> {
-        let rule = self.redis.rule;
+        let (cleared, pattern) = (self.redis.cleared, self.redis.pattern);
         let state = self.node_mut(node);
         match stage {
             VoidStage::Learn => {
                 state.applied = Some(last);
                 state.known = last;
-                state.cleared = if protocol.rules_loaded_on_begin { rule } else { START };
+                (state.cleared, state.pattern) =
+                    if protocol.rules_loaded_on_begin { (cleared, pattern) } else { (START, START) };
                 return Some(VoidStage::Fence);
             }
             VoidStage::Fence => {
@@ -221,12 +255,12 @@ impl State {
             Drain::Idle => None,
             Drain::Carry(change, _) => Some(change),
             Drain::Void(voiding) => Some(voiding.record.change),
-            Drain::Sweep(_) => Some(Change::Rule),
+            Drain::Sweep(_) => Some(Change::Clear),
         };
         if !protocol.queue_when_failed || (!protocol.queue_during_delivery && in_delivery == Some(change)) {
             return;
         }
-        let owed = if change == Change::Rule { &mut state.queue.rule } else { &mut state.queue.key };
+        let owed = if change == Change::Key { &mut state.queue.key } else { &mut state.queue.rule };
         *owed = Some(owed.map_or(version, |owed| owed.max(version)));
     }
 
@@ -247,7 +281,7 @@ impl State {
         self.stale_read |= version < caller.must;
         caller.at = CallerAt::Done;
         caller.flight = Flight::None;
-        caller.ticket = false;
+        caller.ticket = Ticket::default();
         caller.held = None;
         caller.must = 0;
     }

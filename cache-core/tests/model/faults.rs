@@ -141,7 +141,9 @@ fn forget(state: &mut State, setup: &Setup) {
     let redis = &mut state.redis;
     redis.key = Slot::Absent;
     redis.journal.clear();
-    redis.rule = 0;
+    // What begins the journal anew begins the rules: nobody remembers them.
+    redis.cleared = 0;
+    redis.pattern = 0;
     if setup.clock_back {
         redis.next = 1;
     }

@@ -2,7 +2,7 @@
 
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Clear, Invalidate, Other, Set};
+use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
 
 const NONE: Faults = Faults::NONE;
 
@@ -49,6 +49,7 @@ pub(crate) fn settings() -> Vec<Setup> {
             "a cut for long while a load runs",
             setup(2, &[0], &[(1, Invalidate)]).far_warm().faults(Faults { cut: 1, tick: 4, ..NONE }),
         ),
+        titled("a pattern and an invalidation", setup(2, &[0], &[(0, Pattern), (1, Invalidate)]).far_warm()),
         titled("a caller, two writers", setup(2, &[0], &[(0, Invalidate), (1, Invalidate)])),
         titled("two callers, two writers", setup(2, &[0, 0], &[(0, Invalidate), (1, Invalidate)])),
         titled(

@@ -168,6 +168,9 @@ fn receive(state: &mut State, setup: &Setup, node: u8) {
     let message = state.node_mut(node).listener.messages.remove(0);
     let applied = state.node(node).applied.unwrap_or(START);
     let position = message.record.position;
+    if message.swept {
+        return state.forget_rule(node, position);
+    }
     if message.previous == applied || (!setup.protocol.gap_by_previous && position > applied) {
         start_applying(state, setup, node, message.record);
     } else if position > applied {
@@ -184,7 +187,7 @@ fn start_applying(state: &mut State, setup: &Setup, node: u8, record: Record) {
 
 fn apply(state: &mut State, setup: &Setup, node: u8) {
     while let Some(voiding) = state.node(node).listener.applying {
-        let next = state.void_before(node, voiding, true, &setup.protocol);
+        let next = state.void_before(node, voiding, &setup.protocol);
         state.node_mut(node).listener.applying = next.map(|stage| Voiding { stage, ..voiding });
         if next.is_none() {
             applied(state, node, voiding.record);

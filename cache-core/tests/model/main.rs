@@ -2,6 +2,7 @@
 
 mod assertions;
 mod callers;
+mod drain;
 mod effects;
 mod explore;
 mod faults;

@@ -3,12 +3,13 @@
 use stateright::{Model, Property};
 
 use crate::callers::{self, CallerStep};
+use crate::drain::{self, DrainStep};
 use crate::faults::{self, Fault};
 use crate::listener::{self, ListenerStep};
 use crate::properties;
 use crate::setup::Setup;
 use crate::state::State;
-use crate::writers::{self, DrainStep, WriterStep};
+use crate::writers::{self, WriterStep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -35,7 +36,7 @@ impl Model for Setup {
             writers::steps(writer, &mut |step| actions.push(Step::Writer(at, step)));
         }
         for node in 0..self.nodes {
-            writers::drain_steps(state, node, &mut |step| actions.push(Step::Drain(node, step)));
+            drain::steps(state, node, &mut |step| actions.push(Step::Drain(node, step)));
             listener::steps(state, self, node, &mut |step| actions.push(Step::Listener(node, step)));
         }
         faults::steps(state, &mut |fault| actions.push(Step::Fault(fault)));
@@ -46,7 +47,7 @@ impl Model for Setup {
         match step {
             Step::Caller(at, step) => callers::step(&mut state, self, at, step)?,
             Step::Writer(at, step) => writers::step(&mut state, self, at, step)?,
-            Step::Drain(node, step) => writers::drain_step(&mut state, self, node, step)?,
+            Step::Drain(node, step) => drain::step(&mut state, self, node, step)?,
             Step::Listener(node, step) => listener::step(&mut state, self, node, step)?,
             Step::Fault(fault) => faults::step(&mut state, self, fault)?,
         }

@@ -3,7 +3,7 @@
 use crate::assertions::{assert_fence_is_needed, assert_serves_hits};
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Clear, Invalidate, Other, Set};
+use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
 
 const NONE: Faults = Faults::NONE;
 const FAIL: Faults = Faults { fail: 1, ..NONE };
@@ -76,13 +76,15 @@ mutants! { assert_fence_is_needed:
         setup(1, &[], &[(0, Clear)]).far_warm();
     refused_put_leaves_what_is_there, void_refused_put,
         setup(1, &[], &[(0, Set), (0, Set)]).deaf().faults(FAIL);
+    journal_empty_while_followed, journal_opened,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { restart_empty: 1, ..NONE });
+    rules_forgotten_by_a_reset, rules_loaded_on_begin,
+        setup(2, &[0], &[(1, Clear)]).far_warm().faults(CUT_AND_TRIM);
     lease_that_never_expires, lease_expires,
         setup(1, &[0, 0], &[]).faults(Faults { die: 1, ..NONE });
 }
 
 mutants! { assert_serves_hits:
-    acknowledged_position_not_learnt, learn_on_acknowledgement,
-        setup(1, &[0], &[(0, Invalidate)]);
     put_born_before_its_record, birth_of_put,
         setup(1, &[], &[(0, Set)]);
 }
@@ -93,14 +95,12 @@ mutants! { assert_fence_is_needed:
         setup(1, &[0, 0], &[(0, Invalidate)]).fine().far_warm();
     flights_detached_before_the_removal, detach_last,
         setup(1, &[0, 0], &[(0, Clear)]).fine().warm();
-    journal_empty_while_followed, journal_opened,
-        setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { restart_empty: 1, ..NONE });
     put_under_a_shared_epoch, put_moves_epoch,
         setup(1, &[0], &[(0, Set)]).far_warm().faults(FAIL);
     put_that_runs_late, late_put_refused,
         setup(2, &[], &[(0, Set), (1, Invalidate)]).faults(Faults { late: 1, ..NONE });
+    rule_forgotten_under_a_read, forgotten_rules_void_reads,
+        setup(2, &[0], &[(1, Pattern)]).far_warm();
     old_flight_joined_on_an_isolated_node, isolated_flights_age,
         setup(2, &[0], &[(1, Invalidate)]).deaf().faults(LONG);
-    rules_forgotten_by_a_reset, rules_loaded_on_begin,
-        setup(2, &[0], &[(1, Clear)]).far_warm().faults(CUT_AND_TRIM);
 }

@@ -40,7 +40,7 @@ fn flights(setup: &Setup, state: &State) -> bool {
 fn far_reads(setup: &Setup, state: &State) -> bool {
     let Slot::Value(entry) = state.redis.key else { return true };
     (0..setup.nodes).all(|node| {
-        let accepted = entry.birth >= state.node(node).cleared && state.is_ready(node, &setup.protocol);
+        let accepted = !state.is_ruled_out(node, entry.birth, &setup.protocol) && state.is_ready(node, &setup.protocol);
         !accepted || entry.version >= state.must(node)
     })
 }

@@ -17,8 +17,6 @@ pub(crate) struct Protocol {
     pub(crate) void_on_acknowledgement: bool,
     /// An invalidation that could not be told voids here again.
     pub(crate) void_again_when_queued: bool,
-    /// The acknowledged position becomes known.
-    pub(crate) learn_on_acknowledgement: bool,
     /// Invalidations made here detach flights.
     pub(crate) detach_on_void: bool,
     /// Records detach flights.
@@ -48,7 +46,7 @@ pub(crate) struct Protocol {
     pub(crate) queue_when_failed: bool,
     /// A change that comes during its delivery is owed anew.
     pub(crate) queue_during_delivery: bool,
-    /// Reads of the far tier check the rules.
+    /// Reads of the far tier, and insertions into the near one, check the rules.
     pub(crate) rules_on_far_reads: bool,
     /// A clear sweeps what it covers.
     pub(crate) sweep: bool,
@@ -58,22 +56,24 @@ pub(crate) struct Protocol {
     pub(crate) void_refused_put: bool,
     /// The lease of a caller that is gone expires.
     pub(crate) lease_expires: bool,
+    /// The journal is never empty while a node follows it: the first to see it empty appends a record.
+    pub(crate) journal_opened: bool,
+    /// A node that begins anew learns the rules in force.
+    pub(crate) rules_loaded_on_begin: bool,
 
     // What follows the code does not do yet: each is a hole that the model has found in it.
     /// A flight is born at what was applied, not at what is known.
     pub(crate) flight_born_at_applied: bool,
     /// Where all keys are voided, flights are detached after the removal, not before.
     pub(crate) detach_last: bool,
-    /// The journal is never empty while a node follows it: the first to see it empty appends a record.
-    pub(crate) journal_opened: bool,
     /// The insertion of a set's value moves the epoch.
     pub(crate) put_moves_epoch: bool,
     /// A set that was given up never runs.
     pub(crate) late_put_refused: bool,
+    /// A far read that was under way when a rule was forgotten is not believed.
+    pub(crate) forgotten_rules_void_reads: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
     pub(crate) isolated_flights_age: bool,
-    /// A node that begins anew learns the rules in force.
-    pub(crate) rules_loaded_on_begin: bool,
 }
 
 impl Protocol {
@@ -86,7 +86,6 @@ impl Protocol {
         birth_before_load: true,
         void_on_acknowledgement: true,
         void_again_when_queued: true,
-        learn_on_acknowledgement: true,
         detach_on_void: true,
         detach_on_record: true,
         gap_by_previous: true,
@@ -113,6 +112,7 @@ impl Protocol {
         put_moves_epoch: true,
         late_put_refused: true,
         isolated_flights_age: true,
+        forgotten_rules_void_reads: true,
         rules_loaded_on_begin: true,
     };
 }

@@ -3,7 +3,7 @@
 use crate::protocol::Protocol;
 use crate::state::{
     Caller, CallerAt, Change, Drain, Faults, Flight, Kind, Link, Listener, Node, Position, Queue, Record, Redis, START,
-    Slot, State, VoidStage, Writer, WriterAt,
+    Slot, State, Ticket, VoidStage, Writer, WriterAt,
 };
 
 #[derive(Clone, Debug)]
@@ -104,7 +104,8 @@ impl Setup {
             redis: Redis {
                 key: if self.far_warm { Slot::Value(entry) } else { Slot::Absent },
                 next: last + 1,
-                rule: START,
+                cleared: START,
+                pattern: START,
                 journal,
                 late: Vec::new(),
                 floor: 0,
@@ -129,6 +130,7 @@ impl Setup {
             known: if self.joining { START } else { last },
             applied: (!self.joining).then_some(last),
             cleared: START,
+            pattern: START,
             confirmed: (self.joining || self.deaf).then_some(0),
             listener: Listener {
                 link,
@@ -149,14 +151,14 @@ impl Setup {
 }
 
 fn caller(node: u8) -> Caller {
-    Caller { node, at: CallerAt::Start, flight: Flight::None, ticket: false, held: None, must: 0 }
+    Caller { node, at: CallerAt::Start, flight: Flight::None, ticket: Ticket::default(), held: None, must: 0 }
 }
 
 fn writer(node: u8, kind: Kind) -> Writer {
     let at = match kind {
-        Kind::Invalidate | Kind::Clear => WriterAt::Start,
+        Kind::Invalidate | Kind::Clear | Kind::Pattern => WriterAt::Start,
         Kind::Set => WriterAt::Void { stage: VoidStage::Fence, again: false },
         Kind::Other => WriterAt::Carry,
     };
-    Writer { node, kind, at, version: 0, ticket: false, birth: START, queued: false }
+    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: START, queued: false }
 }

@@ -33,7 +33,9 @@ pub(crate) struct Redis {
     /// The position that the next record gets.
     pub(crate) next: Position,
     /// The position of the latest rule, which is kept apart from the journal and outlives its trimming.
-    pub(crate) rule: Position,
+    pub(crate) cleared: Position,
+    /// The position of the pattern that has not been swept for.
+    pub(crate) pattern: Position,
     /// Commands that their senders have given up, and that may still run.
     pub(crate) late: Vec<Version>,
     /// Specification: nothing older may be under the key.
@@ -71,8 +73,10 @@ pub(crate) struct Record {
 pub(crate) enum Change {
     /// The key.
     Key,
-    /// A pattern or a clear that covers the key: its record comes first, the sweep later.
-    Rule,
+    /// A clear: its record comes first, the sweep later, and it is never forgotten.
+    Clear,
+    /// A pattern that covers the key: as a clear, but forgotten once it has been swept for.
+    Pattern,
     /// Something that does not cover the key.
     Other,
 }
@@ -82,6 +86,8 @@ pub(crate) enum Change {
 pub(crate) struct Message {
     pub(crate) previous: Position,
     pub(crate) record: Record,
+    /// Not that the record was appended, but that its pattern has been swept for.
+    pub(crate) swept: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,8 +96,10 @@ pub(crate) struct Node {
     pub(crate) voided_before: Position,
     pub(crate) known: Position,
     pub(crate) applied: Option<Position>,
-    /// The position of the latest rule.
+    /// The position of the latest clear.
     pub(crate) cleared: Position,
+    /// The position of the pattern, until it is forgotten.
+    pub(crate) pattern: Position,
     /// `None` while the bus is healthy.
     pub(crate) confirmed: Option<u8>,
     pub(crate) listener: Listener,
@@ -173,14 +181,23 @@ pub(crate) enum Drain {
     Sweep(Version),
 }
 
+/// What a reader noted before it asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket {
+    /// The epoch has not moved since.
+    pub(crate) stands: bool,
+    pub(crate) voided_before: Position,
+    /// No rule has been forgotten since.
+    pub(crate) rules_stand: bool,
+}
+
 /// One call of `get_or_load`, and the flight that it leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     pub(crate) node: u8,
     pub(crate) at: CallerAt,
     pub(crate) flight: Flight,
-    /// Whether the epoch stands since it was noted.
-    pub(crate) ticket: bool,
+    pub(crate) ticket: Ticket,
     /// The value in hand.
     pub(crate) held: Option<Entry>,
     /// Specification: what this call must see at the least.
@@ -231,6 +248,8 @@ pub(crate) enum Kind {
     Invalidate,
     /// Updates the source, then clears.
     Clear,
+    /// Updates the source, then invalidates a pattern.
+    Pattern,
     /// Sets the key. The order of the scripts is the order of the versions: which of two sets wins is theirs to say.
     Set,
     /// Invalidates another key.
@@ -243,7 +262,7 @@ pub(crate) struct Writer {
     pub(crate) kind: Kind,
     pub(crate) at: WriterAt,
     pub(crate) version: Version,
-    pub(crate) ticket: bool,
+    pub(crate) ticket: Ticket,
     pub(crate) birth: Position,
     /// The change waits in the queue.
     pub(crate) queued: bool,
@@ -259,7 +278,9 @@ pub(crate) enum WriterAt {
     },
     Carry,
     VoidBefore(Voiding),
-    Sweep,
+    Sweep(Position),
+    /// Of a pattern: tells that everything has been swept for.
+    Swept(Position),
     /// Of a set: detaches the flights once more.
     Detach,
     /// Of a set: puts the value into the near tier.

@@ -4,7 +4,7 @@
 use crate::assertions::assert_holds;
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Clear, Invalidate, Other, Set};
+use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
 
 const NONE: Faults = Faults::NONE;
 
@@ -32,6 +32,8 @@ settings! {
         setup(2, &[0], &[(1, Invalidate)]).fine().warm().faults(Faults { cut: 1, trim: 1, ..NONE });
     a_clear_and_a_fill_on_two_nodes:
         setup(2, &[0, 1], &[(1, Clear)]);
+    a_pattern_and_a_fill_on_two_nodes:
+        setup(2, &[0, 1], &[(1, Pattern)]);
     a_set_against_a_load:
         setup(2, &[0, 1], &[(0, Set)]);
     a_set_against_an_invalidation:

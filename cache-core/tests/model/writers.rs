@@ -1,7 +1,7 @@
-//! Writes and invalidations, and the delivery of those that had to wait.
+//! Writes and invalidations.
 
 use crate::setup::Setup;
-use crate::state::{Change, Drain, Entry, Kind, Record, State, VoidStage, Voiding, Writer, WriterAt};
+use crate::state::{Change, Entry, Kind, Position, Record, State, Ticket, VoidStage, Voiding, Writer, WriterAt};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterStep {
@@ -12,25 +12,18 @@ pub(crate) enum WriterStep {
     VoidBefore(VoidStage),
     Sweep,
     SweepFails,
+    Swept,
     Detach,
     InsertNear,
     Return,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DrainStep {
-    Take,
-    Carry,
-    CarryFails { ran: bool },
-    VoidBefore(VoidStage),
-    Sweep,
 }
 
 impl Kind {
     fn change(self) -> Change {
         match self {
             Self::Invalidate | Self::Set => Change::Key,
-            Self::Clear => Change::Rule,
+            Self::Clear => Change::Clear,
+            Self::Pattern => Change::Pattern,
             Self::Other => Change::Other,
         }
     }
@@ -49,7 +42,8 @@ pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
             }
         }
         WriterAt::VoidBefore(voiding) => push(WriterStep::VoidBefore(voiding.stage)),
-        WriterAt::Sweep => {
+        WriterAt::Swept(_) => push(WriterStep::Swept),
+        WriterAt::Sweep(_) => {
             push(WriterStep::Sweep);
             push(WriterStep::SweepFails);
         }
@@ -76,6 +70,15 @@ pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep
         WriterStep::Sweep => {
             let version = state.writers[at].version;
             state.sweep(version, &setup.protocol);
+            state.writers[at].at = match state.writers[at] {
+                Writer { kind: Kind::Pattern, at: WriterAt::Sweep(position), .. } => WriterAt::Swept(position),
+                _ => WriterAt::Return,
+            };
+        }
+        WriterStep::Swept => {
+            let WriterAt::Swept(position) = state.writers[at].at else { return None };
+            state.swept(position);
+            state.forget_rule(node, position);
             state.writers[at].at = WriterAt::Return;
         }
         WriterStep::SweepFails => {
@@ -98,10 +101,10 @@ fn void(state: &mut State, setup: &Setup, at: usize) {
     let Writer { node, kind, .. } = state.writers[at];
     while let WriterAt::Void { stage, again } = state.writers[at].at {
         let next = state.void(node, kind.change(), stage, &setup.protocol);
-        let known = state.node(node).known;
+        let (known, ticket) = (state.node(node).known, state.note(node));
         let writer = &mut state.writers[at];
         if kind == Kind::Set && stage == VoidStage::Fence && !again {
-            writer.ticket = true;
+            writer.ticket = ticket;
         }
         writer.at = match next {
             Some(stage) => WriterAt::Void { stage, again },
@@ -129,7 +132,7 @@ fn carry(state: &mut State, setup: &Setup, at: usize) {
     state.writers[at].at = if setup.protocol.void_on_acknowledgement {
         WriterAt::VoidBefore(Voiding { record, stage: VoidStage::Learn })
     } else {
-        acknowledged(kind)
+        acknowledged(kind, record.position)
     };
 }
 
@@ -190,9 +193,9 @@ fn queue(state: &mut State, setup: &Setup, at: usize) {
     };
 }
 
-fn acknowledged(kind: Kind) -> WriterAt {
+fn acknowledged(kind: Kind, position: Position) -> WriterAt {
     match kind {
-        Kind::Clear => WriterAt::Sweep,
+        Kind::Clear | Kind::Pattern => WriterAt::Sweep(position),
         Kind::Set => WriterAt::Detach,
         Kind::Invalidate | Kind::Other => WriterAt::Return,
     }
@@ -201,10 +204,10 @@ fn acknowledged(kind: Kind) -> WriterAt {
 fn void_before(state: &mut State, setup: &Setup, at: usize) {
     let Writer { node, kind, .. } = state.writers[at];
     while let WriterAt::VoidBefore(voiding) = state.writers[at].at {
-        let next = state.void_before(node, voiding, setup.protocol.learn_on_acknowledgement, &setup.protocol);
+        let next = state.void_before(node, voiding, &setup.protocol);
         state.writers[at].at = match next {
             Some(stage) => WriterAt::VoidBefore(Voiding { stage, ..voiding }),
-            None => acknowledged(kind),
+            None => acknowledged(kind, voiding.record.position),
         };
         if setup.fine {
             return;
@@ -236,64 +239,6 @@ fn give_receipt(state: &mut State, at: usize) {
             state.returned[0] = state.returned[0].max(version);
         }
     }
-    state.writers[at] = Writer { node, kind, at: WriterAt::Done, version: 0, ticket: false, birth: 0, queued: false };
-}
-
-pub(crate) fn drain_steps(state: &State, node: u8, push: &mut dyn FnMut(DrainStep)) {
-    let node = state.node(node);
-    match node.drain {
-        Drain::Idle if node.queue.key.is_some() || node.queue.rule.is_some() => push(DrainStep::Take),
-        Drain::Idle => {}
-        Drain::Carry(..) => {
-            push(DrainStep::Carry);
-            push(DrainStep::CarryFails { ran: false });
-            push(DrainStep::CarryFails { ran: true });
-        }
-        Drain::Void(voiding) => push(DrainStep::VoidBefore(voiding.stage)),
-        Drain::Sweep(_) => push(DrainStep::Sweep),
-    }
-}
-
-pub(crate) fn drain_step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) -> Option<()> {
-    match (step, state.node(node).drain) {
-        (DrainStep::Take, _) => {
-            let queue = &mut state.node_mut(node).queue;
-            let (change, owed) =
-                if queue.key.is_some() { (Change::Key, queue.key.take()) } else { (Change::Rule, queue.rule.take()) };
-            state.node_mut(node).drain = Drain::Carry(change, owed?);
-        }
-        (DrainStep::Carry, Drain::Carry(change, version)) => {
-            let record = state.invalidate(change, version, &setup.protocol);
-            state.node_mut(node).drain = Drain::Void(Voiding { record, stage: VoidStage::Learn });
-        }
-        (DrainStep::CarryFails { ran }, Drain::Carry(change, version)) => {
-            state.faults.fail = state.faults.fail.checked_sub(1)?;
-            if ran {
-                state.invalidate(change, version, &setup.protocol);
-            }
-            state.node_mut(node).drain = Drain::Idle;
-            state.enqueue(node, change, version, &setup.protocol);
-        }
-        (DrainStep::VoidBefore(_), _) => drain_void(state, setup, node),
-        (DrainStep::Sweep, Drain::Sweep(version)) => {
-            state.sweep(version, &setup.protocol);
-            state.node_mut(node).drain = Drain::Idle;
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-fn drain_void(state: &mut State, setup: &Setup, node: u8) {
-    while let Drain::Void(voiding) = state.node(node).drain {
-        let next = state.void_before(node, voiding, setup.protocol.learn_on_acknowledgement, &setup.protocol);
-        state.node_mut(node).drain = match next {
-            Some(stage) => Drain::Void(Voiding { stage, ..voiding }),
-            None if voiding.record.change == Change::Rule => Drain::Sweep(voiding.record.version),
-            None => Drain::Idle,
-        };
-        if setup.fine {
-            return;
-        }
-    }
+    state.writers[at] =
+        Writer { node, kind, at: WriterAt::Done, version: 0, ticket: Ticket::default(), birth: 0, queued: false };
 }
