@@ -1,0 +1,300 @@
+//! What the steps of different actors have in common: the scripts of Redis, and the state that one node keeps.
+
+use crate::protocol::Protocol;
+use crate::setup::Setup;
+use crate::state::{
+    CallerAt, Change, Drain, Entry, Flight, Link, Message, Node, Position, Record, START, Slot, State, Ticket,
+    VoidStage, Voiding,
+};
+
+impl State {
+    pub(crate) fn node(&self, node: u8) -> &Node {
+        &self.nodes[usize::from(node)]
+    }
+
+    pub(crate) fn node_mut(&mut self, node: u8) -> &mut Node {
+        &mut self.nodes[usize::from(node)]
+    }
+
+    /// Specification: what a read that starts now on `node` must see at the least.
+    pub(crate) fn must(&self, node: u8) -> u8 {
+        self.node(node).must.max(self.returned.last().copied().unwrap_or(0))
+    }
+
+    /// What the near tier of `node` may serve now.
+    pub(crate) fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
+        let node = self.node(node);
+        let isolation = setup.timed() && setup.protocol.isolation;
+        node.near.filter(|entry| match node.confirmed {
+            Some(confirmed) if isolation => self.now < entry.as_of.max(confirmed) + setup.isolated_ttl,
+            _ => true,
+        })
+    }
+
+    /// Whether callers that come to `node` now join `flight`.
+    pub(crate) fn is_joined(&self, node: u8, flight: Flight, setup: &Setup) -> bool {
+        let Flight::Attached { began, .. } = flight else { return false };
+        let bounded = setup.timed() && setup.protocol.isolated_flights_age && self.node(node).confirmed.is_some();
+        !bounded || self.now < began + setup.isolated_ttl
+    }
+
+    /// Whether `node` may ask the far tier.
+    pub(crate) fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
+        let node = self.node(node);
+        let backlog = node.queue.key.is_some() || node.queue.rule.is_some() || node.drain != Drain::Idle;
+        !(backlog && protocol.backlog_blocks_reads)
+    }
+
+    /// Appends a record to the journal and publishes it.
+    pub(crate) fn append(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+        let redis = &mut self.redis;
+        let previous = redis.journal.last().map_or(START, |record| record.position);
+        let record = Record { position: redis.next, change, version };
+        redis.next += 1;
+        redis.journal.push(record);
+        match change {
+            Change::Clear => redis.cleared = record.position,
+            Change::Pattern => redis.pattern = record.position,
+            Change::Key | Change::Other => {}
+        }
+        if change != Change::Other {
+            redis.announced = redis.announced.max(version);
+        }
+        for node in &mut self.nodes {
+            let listener = &mut node.listener;
+            if listener.link == Link::Open && (protocol.subscribe_first || !listener.connecting) {
+                listener.messages.push(Message { previous, record, swept: false });
+            }
+        }
+        record
+    }
+
+    /// The script `invalidate`.
+    pub(crate) fn invalidate(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
+        if change == Change::Key {
+            self.redis.key = Slot::Absent;
+            self.redis.floor = self.redis.floor.max(version);
+        }
+        self.append(change, version, protocol)
+    }
+
+    pub(crate) fn sweep(&mut self, version: u8, protocol: &Protocol) {
+        if protocol.sweep {
+            self.redis.key = Slot::Absent;
+        }
+        self.redis.floor = self.redis.floor.max(version);
+    }
+
+    /// The script `put`.
+    pub(crate) fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> Record {
+        let record = self.append(Change::Key, version, protocol);
+        let birth = if protocol.birth_of_put { record.position } else { birth };
+        self.redis.key = Slot::Value(Entry { version, birth, as_of: 0 });
+        self.redis.floor = self.redis.floor.max(version);
+        record
+    }
+
+    /// Moves the epoch: whoever noted it cannot insert any more.
+    pub(crate) fn move_epoch(&mut self, node: u8) {
+        self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket.stands = false);
+        self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket.stands = false);
+    }
+
+    pub(crate) fn detach(&mut self, node: u8, position: Option<Position>) {
+        for caller in self.callers.iter_mut().filter(|caller| caller.node == node) {
+            if matches!(caller.flight, Flight::Attached { born, .. } if position.is_none_or(|position| born < position))
+            {
+                caller.flight = Flight::Detached;
+            }
+        }
+    }
+
+    /// Whether an entry born at `birth` and read with `ticket` may go into the near tier.
+    pub(crate) fn admits(&self, node: u8, ticket: Ticket, birth: Position, protocol: &Protocol) -> bool {
+        let stands = ticket.stands || !protocol.epoch_on_insert;
+        let voided_before = self.node(node).voided_before;
+        let unmoved = voided_before == ticket.voided_before || voided_before <= birth;
+        stands && (unmoved || !protocol.voided_before_on_insert) && !self.is_ruled_out(node, birth, protocol)
+    }
+
+    /// Whether a rule that is known voids what was born at `birth`.
+    pub(crate) fn is_ruled_out(&self, node: u8, birth: Position, protocol: &Protocol) -> bool {
+        let node = self.node(node);
+        protocol.rules_on_far_reads && (birth < node.cleared || birth < node.pattern)
+    }
+
+    /// What a reader notes before it asks.
+    pub(crate) fn note(&self, node: u8) -> Ticket {
+        Ticket { stands: true, voided_before: self.node(node).voided_before, rules_stand: true }
+    }
+
+    /// The script `swept`: everything that the pattern at `position` covered is gone.
+    pub(crate) fn swept(&mut self, position: Position) {
+        if self.redis.pattern != position {
+            return;
+        }
+        self.redis.pattern = START;
+        let record = Record { position, change: Change::Pattern, version: 0 };
+        for node in &mut self.nodes {
+            if node.listener.link == Link::Open {
+                node.listener.messages.push(Message { previous: START, record, swept: true });
+            }
+        }
+    }
+
+    /// Forgets a pattern, unless it was given again since.
+    pub(crate) fn forget_rule(&mut self, node: u8, position: Position) {
+        if self.node(node).pattern == START || self.node(node).pattern > position {
+            return;
+        }
+        self.node_mut(node).pattern = START;
+        let readers = self.callers.iter_mut().filter(|caller| caller.node == node);
+        readers.for_each(|caller| caller.ticket.rules_stand = false);
+    }
+
+    /// One stage of `void`, and the stage after it.
+    pub(crate) fn void(
+        &mut self,
+        node: u8,
+        change: Change,
+        stage: VoidStage,
+        protocol: &Protocol,
+    ) -> Option<VoidStage> {
+        let removes_at_once = change == Change::Key;
+        match stage {
+            VoidStage::Learn | VoidStage::Fence => {
+                self.move_epoch(node);
+                if removes_at_once {
+                    self.node_mut(node).near = None;
+                }
+            }
+            VoidStage::Remove => self.node_mut(node).near = None,
+            VoidStage::Detach => {
+                if protocol.detach_on_void {
+                    self.detach(node, None);
+                }
+            }
+        }
+        after(stage, removes_at_once, protocol)
+    }
+
+    /// One stage of `void_before`, and the stage after it.
+    pub(crate) fn void_before(&mut self, node: u8, voiding: Voiding, protocol: &Protocol) -> Option<VoidStage> {
+        let Record { position, change, .. } = voiding.record;
+        let removes_at_once = change == Change::Key;
+        let state = self.node_mut(node);
+        let remove = |state: &mut Node| {
+            if state.near.is_some_and(|entry| entry.birth < position) {
+                state.near = None;
+            }
+        };
+        match voiding.stage {
+            VoidStage::Learn => {
+                state.known = state.known.max(position);
+                return (change != Change::Other).then_some(VoidStage::Fence);
+            }
+            VoidStage::Fence => {
+                match change {
+                    Change::Clear => state.cleared = state.cleared.max(position),
+                    Change::Pattern => state.pattern = state.pattern.max(position),
+                    Change::Key | Change::Other => {}
+                }
+                state.voided_before = state.voided_before.max(position);
+                if removes_at_once {
+                    remove(state);
+                }
+            }
+            VoidStage::Remove => remove(state),
+            VoidStage::Detach => {
+                if protocol.detach_on_record {
+                    self.detach(node, Some(position));
+                }
+            }
+        }
+        after(voiding.stage, removes_at_once, protocol)
+    }
+
+    /// One stage of `begin`, and the stage after it.
+    pub(crate) fn begin(
+        &mut self,
+        node: u8,
+        last: Position,
+        stage: VoidStage,
+        protocol: &Protocol,
+    ) -> Option<VoidStage> {
+        let (cleared, pattern) = (self.redis.cleared, self.redis.pattern);
+        let state = self.node_mut(node);
+        match stage {
+            VoidStage::Learn => {
+                state.applied = Some(last);
+                state.known = last;
+                (state.cleared, state.pattern) =
+                    if protocol.rules_loaded_on_begin { (cleared, pattern) } else { (START, START) };
+                return Some(VoidStage::Fence);
+            }
+            VoidStage::Fence => {
+                if protocol.reset_voids_fills {
+                    state.voided_before = START;
+                    self.move_epoch(node);
+                }
+            }
+            VoidStage::Remove => {
+                if protocol.reset_removes {
+                    state.near = None;
+                }
+            }
+            VoidStage::Detach => self.detach(node, None),
+        }
+        after(stage, false, protocol)
+    }
+
+    /// Remembers a change that the far tier has yet to hear of.
+    pub(crate) fn enqueue(&mut self, node: u8, change: Change, version: u8, protocol: &Protocol) {
+        let state = self.node_mut(node);
+        let in_delivery = match state.drain {
+            Drain::Idle => None,
+            Drain::Carry(change, _) => Some(change),
+            Drain::Void(voiding) => Some(voiding.record.change),
+            Drain::Sweep(_) => Some(Change::Clear),
+        };
+        if !protocol.queue_when_failed || (!protocol.queue_during_delivery && in_delivery == Some(change)) {
+            return;
+        }
+        let owed = if change == Change::Key { &mut state.queue.key } else { &mut state.queue.rule };
+        *owed = Some(owed.map_or(version, |owed| owed.max(version)));
+    }
+
+    /// Ends the flight of `caller`: whoever waits for it has its value.
+    pub(crate) fn end_flight(&mut self, caller: usize) {
+        let Some(version) = self.callers[caller].held.map(|entry| entry.version) else { return };
+        let leader = u8::try_from(caller).unwrap_or(u8::MAX);
+        for waiting in 0..self.callers.len() {
+            if waiting == caller || self.callers[waiting].at == CallerAt::Follow(leader) {
+                self.give(waiting, version);
+            }
+        }
+    }
+
+    /// Answers a caller.
+    pub(crate) fn give(&mut self, caller: usize, version: u8) {
+        let caller = &mut self.callers[caller];
+        self.stale_read |= version < caller.must;
+        caller.at = CallerAt::Done;
+        caller.flight = Flight::None;
+        caller.ticket = Ticket::default();
+        caller.held = None;
+        caller.must = 0;
+    }
+}
+
+/// The stage after `stage`, where the fence may have removed already.
+fn after(stage: VoidStage, removes_at_once: bool, protocol: &Protocol) -> Option<VoidStage> {
+    match (stage, removes_at_once, protocol.detach_last) {
+        (VoidStage::Learn | VoidStage::Fence, true, _) => Some(VoidStage::Detach),
+        (VoidStage::Learn | VoidStage::Fence, false, true) => Some(VoidStage::Remove),
+        (VoidStage::Learn | VoidStage::Fence, false, false) => Some(VoidStage::Detach),
+        (VoidStage::Remove, false, true) => Some(VoidStage::Detach),
+        (VoidStage::Detach, false, false) => Some(VoidStage::Remove),
+        _ => None,
+    }
+}

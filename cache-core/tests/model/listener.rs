@@ -1,0 +1,248 @@
+//! How a node follows the journal over the bus.
+
+use crate::setup::Setup;
+use crate::state::{Asked, Beginning, Change, Link, Listener, Position, Record, START, State, VoidStage, Voiding};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListenerStep {
+    Connect,
+    LastPosition,
+    CatchUp,
+    ReadAfter,
+    Receive,
+    /// The next record of what was read.
+    Next,
+    Apply(VoidStage),
+    Begin(VoidStage),
+    Isolate,
+}
+
+/// The step that the listener takes next: it is one task. Beside it, a heartbeat or the end of a lost connection.
+pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut(ListenerStep)) {
+    let listener = &state.node(node).listener;
+    if let Some(applying) = listener.applying {
+        return push(ListenerStep::Apply(applying.stage));
+    }
+    if let Some(beginning) = listener.beginning {
+        return push(ListenerStep::Begin(beginning.stage));
+    }
+    match listener.link {
+        Link::Off if setup.deaf => return,
+        Link::Off => return push(ListenerStep::Connect),
+        Link::Cut => push(ListenerStep::Isolate),
+        Link::Open => {}
+    }
+    if !listener.page.is_empty() {
+        return push(ListenerStep::Next);
+    }
+    if listener.catching_up.is_some() {
+        if listener.link == Link::Open {
+            push(ListenerStep::ReadAfter);
+        }
+        return;
+    }
+    match listener.asked {
+        None if listener.connecting => {
+            if listener.link == Link::Open {
+                push(ListenerStep::LastPosition);
+            }
+        }
+        Some(_) if listener.connecting || listener.messages.is_empty() => push(ListenerStep::CatchUp),
+        Some(_) => push(ListenerStep::Receive),
+        None => {
+            if !listener.messages.is_empty() {
+                push(ListenerStep::Receive);
+            }
+            if listener.link == Link::Open && has_something_to_tell(state, node) {
+                push(ListenerStep::LastPosition);
+            }
+        }
+    }
+}
+
+/// A heartbeat that would change nothing is left out, so that the model comes to rest.
+fn has_something_to_tell(state: &State, node: u8) -> bool {
+    let listener = &state.node(node).listener;
+    state.node(node).applied != Some(last_position(state))
+        || state.redis.announced > state.node(node).must
+        || listener.confirmed < state.now
+}
+
+fn last_position(state: &State) -> Position {
+    state.redis.journal.last().map_or(START, |record| record.position)
+}
+
+pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerStep) -> Option<()> {
+    match step {
+        ListenerStep::Connect => connect(state, node),
+        ListenerStep::LastPosition => ask(state, setup, node),
+        ListenerStep::CatchUp => catch_up(state, setup, node)?,
+        ListenerStep::ReadAfter => read_after(state, setup, node)?,
+        ListenerStep::Receive => receive(state, setup, node),
+        ListenerStep::Next => {
+            let record = state.node_mut(node).listener.page.remove(0);
+            start_applying(state, setup, node, record);
+        }
+        ListenerStep::Apply(_) => apply(state, setup, node),
+        ListenerStep::Begin(_) => begin(state, setup, node),
+        ListenerStep::Isolate => isolate(state, node),
+    }
+    Some(())
+}
+
+fn connect(state: &mut State, node: u8) {
+    let listener = &mut state.node_mut(node).listener;
+    listener.link = Link::Open;
+    listener.connecting = true;
+}
+
+/// Asks for the last position, and opens a journal that has none.
+fn ask(state: &mut State, setup: &Setup, node: u8) {
+    if state.redis.journal.is_empty() && setup.protocol.journal_opened {
+        state.append(Change::Other, 0, &setup.protocol);
+    }
+    let (last, at, announced) = (last_position(state), state.now, state.redis.announced);
+    state.node_mut(node).listener.asked = Some(Asked { last, at, announced });
+}
+
+/// Compares the journal's end with what was applied.
+fn catch_up(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
+    let asked = state.node(node).listener.asked?;
+    let connecting = state.node(node).listener.connecting;
+    let Some(applied) = state.node(node).applied else {
+        start_beginning(state, setup, node, asked.last);
+        return Some(());
+    };
+    let looks = if connecting { setup.protocol.catch_up_on_connect } else { setup.protocol.gap_by_heartbeat };
+    if looks && asked.last < applied && setup.protocol.reset_on_backwards {
+        start_beginning(state, setup, node, asked.last);
+    } else if looks && asked.last > applied {
+        state.node_mut(node).listener.catching_up = Some(asked.last);
+    } else {
+        confirm(state, node, asked);
+    }
+    Some(())
+}
+
+/// Every invalidation up to the question has been heard.
+fn confirm(state: &mut State, node: u8, asked: Asked) {
+    let now = state.now;
+    let state = state.node_mut(node);
+    state.listener.confirmed = if state.listener.connecting { now } else { asked.at };
+    state.listener.connecting = false;
+    state.listener.asked = None;
+    state.confirmed = None;
+    state.must = state.must.max(asked.announced);
+}
+
+fn read_after(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
+    let last = state.node(node).listener.catching_up?;
+    let applied = state.node(node).applied.unwrap_or(START);
+    let records: Vec<Record> = state.redis.journal.iter().filter(|record| record.position > applied).copied().collect();
+    let reaches_back = state.redis.journal.first().is_some_and(|oldest| oldest.position <= applied);
+    if (reaches_back || !setup.protocol.reset_on_trim) && !records.is_empty() {
+        state.node_mut(node).listener.page = records;
+    } else if setup.protocol.reset_on_trim {
+        let newest = records.last().map_or(last, |record| record.position);
+        state.node_mut(node).listener.catching_up = None;
+        start_beginning(state, setup, node, newest);
+    } else {
+        finish_catching_up(state, node);
+    }
+    Some(())
+}
+
+fn finish_catching_up(state: &mut State, node: u8) {
+    state.node_mut(node).listener.catching_up = None;
+    if let Some(asked) = state.node(node).listener.asked.filter(|_| may_confirm(&state.node(node).listener)) {
+        confirm(state, node, asked);
+    }
+}
+
+/// A heartbeat takes the messages first, and then looks again.
+fn may_confirm(listener: &Listener) -> bool {
+    listener.connecting || listener.messages.is_empty()
+}
+
+fn receive(state: &mut State, setup: &Setup, node: u8) {
+    let message = state.node_mut(node).listener.messages.remove(0);
+    let applied = state.node(node).applied.unwrap_or(START);
+    let position = message.record.position;
+    if message.swept {
+        return state.forget_rule(node, position);
+    }
+    if message.previous == applied || (!setup.protocol.gap_by_previous && position > applied) {
+        start_applying(state, setup, node, message.record);
+    } else if position > applied {
+        state.node_mut(node).listener.catching_up = Some(position);
+    }
+}
+
+fn start_applying(state: &mut State, setup: &Setup, node: u8, record: Record) {
+    state.node_mut(node).listener.applying = Some(Voiding { record, stage: VoidStage::Learn });
+    if !setup.fine {
+        apply(state, setup, node);
+    }
+}
+
+fn apply(state: &mut State, setup: &Setup, node: u8) {
+    while let Some(voiding) = state.node(node).listener.applying {
+        let next = state.void_before(node, voiding, &setup.protocol);
+        state.node_mut(node).listener.applying = next.map(|stage| Voiding { stage, ..voiding });
+        if next.is_none() {
+            applied(state, node, voiding.record);
+        }
+        if setup.fine {
+            return;
+        }
+    }
+}
+
+fn applied(state: &mut State, node: u8, record: Record) {
+    let state_of_node = state.node_mut(node);
+    state_of_node.applied = Some(record.position);
+    if record.change != Change::Other {
+        state_of_node.must = state_of_node.must.max(record.version);
+    }
+    let listener = &state.node(node).listener;
+    if listener.page.is_empty() && listener.catching_up.is_some_and(|last| last <= record.position) {
+        finish_catching_up(state, node);
+    }
+}
+
+fn start_beginning(state: &mut State, setup: &Setup, node: u8, last: Position) {
+    state.node_mut(node).listener.beginning = Some(Beginning { last, stage: VoidStage::Learn });
+    if !setup.fine {
+        begin(state, setup, node);
+    }
+}
+
+fn begin(state: &mut State, setup: &Setup, node: u8) {
+    while let Some(beginning) = state.node(node).listener.beginning {
+        let next = state.begin(node, beginning.last, beginning.stage, &setup.protocol);
+        state.node_mut(node).listener.beginning = next.map(|stage| Beginning { stage, ..beginning });
+        if next.is_none() {
+            finish_catching_up(state, node);
+        }
+        if setup.fine {
+            return;
+        }
+    }
+}
+
+fn isolate(state: &mut State, node: u8) {
+    let state = state.node_mut(node);
+    state.confirmed = Some(state.confirmed.unwrap_or(state.listener.confirmed));
+    let confirmed = state.listener.confirmed;
+    state.listener = Listener {
+        link: Link::Off,
+        messages: Vec::new(),
+        connecting: false,
+        asked: None,
+        catching_up: None,
+        page: Vec::new(),
+        applying: None,
+        beginning: None,
+        confirmed,
+    };
+}

@@ -1,0 +1,17 @@
+//! The coherence protocol as a model, explored in every interleaving.
+
+mod assertions;
+mod callers;
+mod drain;
+mod effects;
+mod explore;
+mod faults;
+mod listener;
+mod model;
+mod mutants;
+mod properties;
+mod protocol;
+mod setup;
+mod state;
+mod whole;
+mod writers;

@@ -1,0 +1,106 @@
+//! The protocol with one fence taken out: the checker must find what the fence was there for.
+
+use crate::assertions::{assert_fence_is_needed, assert_serves_hits};
+use crate::setup::{Setup, setup};
+use crate::state::Faults;
+use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
+
+const NONE: Faults = Faults::NONE;
+const FAIL: Faults = Faults { fail: 1, ..NONE };
+const CUT: Faults = Faults { cut: 1, ..NONE };
+const DROP: Faults = Faults { drop: 1, ..NONE };
+const CUT_AND_TRIM: Faults = Faults { cut: 1, trim: 1, ..NONE };
+const CUT_AND_TRIM_TWO: Faults = Faults { cut: 1, trim: 2, ..NONE };
+const LONG: Faults = Faults { tick: 4, ..NONE };
+const CUT_FOR_LONG: Faults = Faults { cut: 1, tick: 4, ..NONE };
+
+/// A test for each mutant: its name, what is taken out, and where that shows.
+macro_rules! mutants {
+    ($assert:ident: $($name:ident, $fence:ident, $setup:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            let setup = Setup { title: stringify!($name), ..$setup };
+            $assert(setup, |protocol| protocol.$fence = false);
+        })*
+    };
+}
+
+mutants! { assert_fence_is_needed:
+    fill_without_its_lease, lease_in_fill,
+        setup(2, &[0], &[(1, Invalidate)]);
+    insertion_without_the_epoch, epoch_on_insert,
+        setup(1, &[0], &[(0, Invalidate)]).warm().faults(FAIL);
+    insertion_without_the_record, voided_before_on_insert,
+        setup(2, &[0], &[(1, Invalidate)]).far_warm();
+    epoch_noted_after_the_read, note_before_read,
+        setup(1, &[0], &[(0, Invalidate)]).warm().faults(FAIL);
+    birth_noted_after_the_load, birth_before_load,
+        setup(2, &[0], &[(1, Invalidate)]).faults(FAIL);
+    no_void_on_acknowledgement, void_on_acknowledgement,
+        setup(1, &[0], &[(0, Invalidate)]).far_warm();
+    no_second_void_when_queued, void_again_when_queued,
+        setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAIL);
+    flights_not_detached_by_invalidations, detach_on_void,
+        setup(1, &[0], &[(0, Invalidate)]).faults(FAIL);
+    flights_not_detached_by_records, detach_on_record,
+        setup(2, &[0], &[(1, Invalidate)]);
+    gap_not_seen_by_previous, gap_by_previous,
+        setup(2, &[], &[(1, Invalidate), (1, Other)]).warm().faults(DROP);
+    gap_not_seen_by_heartbeat, gap_by_heartbeat,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(DROP);
+    subscribed_after_catching_up, subscribe_first,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(CUT);
+    not_caught_up_on_connecting, catch_up_on_connect,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(CUT);
+    no_reset_when_trimmed, reset_on_trim,
+        setup(2, &[], &[(1, Invalidate), (1, Other)]).warm().faults(CUT_AND_TRIM_TWO);
+    no_reset_when_the_journal_went_back, reset_on_backwards,
+        setup(2, &[], &[(1, Invalidate)]).warm().clock_back().faults(Faults { restart_empty: 1, ..NONE });
+    reset_without_removal, reset_removes,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(CUT_AND_TRIM);
+    reset_without_voiding_fills, reset_voids_fills,
+        setup(2, &[0], &[(1, Invalidate)]).far_warm().faults(CUT_AND_TRIM);
+    no_isolation, isolation,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(CUT_FOR_LONG);
+    age_counted_from_the_end_of_the_read, as_of_before_read,
+        setup(2, &[0], &[(1, Invalidate)]).far_warm().deaf().faults(LONG);
+    far_tier_read_while_owed, backlog_blocks_reads,
+        setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAIL);
+    failed_invalidation_not_queued, queue_when_failed,
+        setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAIL);
+    change_during_its_delivery_not_queued, queue_during_delivery,
+        setup(2, &[1], &[(0, Invalidate), (0, Invalidate)]).deaf().faults(FAIL);
+    rules_not_checked_on_far_reads, rules_on_far_reads,
+        setup(2, &[0], &[(1, Clear)]).far_warm();
+    clear_without_its_sweep, sweep,
+        setup(1, &[], &[(0, Clear)]).far_warm();
+    refused_put_leaves_what_is_there, void_refused_put,
+        setup(1, &[], &[(0, Set), (0, Set)]).deaf().faults(FAIL);
+    journal_empty_while_followed, journal_opened,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { restart_empty: 1, ..NONE });
+    rules_forgotten_by_a_reset, rules_loaded_on_begin,
+        setup(2, &[0], &[(1, Clear)]).far_warm().faults(CUT_AND_TRIM);
+    lease_that_never_expires, lease_expires,
+        setup(1, &[0, 0], &[]).faults(Faults { die: 1, ..NONE });
+}
+
+mutants! { assert_serves_hits:
+    put_born_before_its_record, birth_of_put,
+        setup(1, &[], &[(0, Set)]);
+}
+
+// The code as it stands: each is a hole, until the code does what is taken out here.
+mutants! { assert_fence_is_needed:
+    flight_born_at_what_is_known, flight_born_at_applied,
+        setup(1, &[0, 0], &[(0, Invalidate)]).fine().far_warm();
+    flights_detached_before_the_removal, detach_last,
+        setup(1, &[0, 0], &[(0, Clear)]).fine().warm();
+    put_under_a_shared_epoch, put_moves_epoch,
+        setup(1, &[0], &[(0, Set)]).far_warm().faults(FAIL);
+    put_that_runs_late, late_put_refused,
+        setup(2, &[], &[(0, Set), (1, Invalidate)]).faults(Faults { late: 1, ..NONE });
+    rule_forgotten_under_a_read, forgotten_rules_void_reads,
+        setup(2, &[0], &[(1, Pattern)]).far_warm();
+    old_flight_joined_on_an_isolated_node, isolated_flights_age,
+        setup(2, &[0], &[(1, Invalidate)]).deaf().faults(LONG);
+}

@@ -1,0 +1,118 @@
+//! Which parts of the protocol are in force.
+
+/// Every fence of the protocol. A mutant has one of them taken out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protocol {
+    /// `fill` stores only over the lease of its caller.
+    pub(crate) lease_in_fill: bool,
+    /// An insertion into the near tier asks whether the epoch stands.
+    pub(crate) epoch_on_insert: bool,
+    /// An insertion into the near tier asks whether a record voids what it brings.
+    pub(crate) voided_before_on_insert: bool,
+    /// The epoch is noted before the far tier is asked.
+    pub(crate) note_before_read: bool,
+    /// The birth of a loaded value is noted before the load.
+    pub(crate) birth_before_load: bool,
+    /// An invalidation voids here once Redis has told its position.
+    pub(crate) void_on_acknowledgement: bool,
+    /// An invalidation that could not be told voids here again.
+    pub(crate) void_again_when_queued: bool,
+    /// Invalidations made here detach flights.
+    pub(crate) detach_on_void: bool,
+    /// Records detach flights.
+    pub(crate) detach_on_record: bool,
+    /// A record whose predecessor was not applied is a gap.
+    pub(crate) gap_by_previous: bool,
+    /// A heartbeat compares positions.
+    pub(crate) gap_by_heartbeat: bool,
+    /// A connection subscribes before it asks for the last position.
+    pub(crate) subscribe_first: bool,
+    /// A reconnected node reads what it missed.
+    pub(crate) catch_up_on_connect: bool,
+    /// A journal that does not reach back, or went backwards, voids the node.
+    pub(crate) reset_on_trim: bool,
+    pub(crate) reset_on_backwards: bool,
+    /// A reset removes what the near tier holds.
+    pub(crate) reset_removes: bool,
+    /// A reset voids the fills under way.
+    pub(crate) reset_voids_fills: bool,
+    /// A node that does not hear bounds the age of what it serves.
+    pub(crate) isolation: bool,
+    /// The bound counts from when the read began, not from when it ended.
+    pub(crate) as_of_before_read: bool,
+    /// The far tier is not asked while it is owed invalidations.
+    pub(crate) backlog_blocks_reads: bool,
+    /// A change that could not be told is owed.
+    pub(crate) queue_when_failed: bool,
+    /// A change that comes during its delivery is owed anew.
+    pub(crate) queue_during_delivery: bool,
+    /// Reads of the far tier, and insertions into the near one, check the rules.
+    pub(crate) rules_on_far_reads: bool,
+    /// A clear sweeps what it covers.
+    pub(crate) sweep: bool,
+    /// A set's entry is born at its own record.
+    pub(crate) birth_of_put: bool,
+    /// A set whose fence was moved leaves nothing in the near tier.
+    pub(crate) void_refused_put: bool,
+    /// The lease of a caller that is gone expires.
+    pub(crate) lease_expires: bool,
+    /// The journal is never empty while a node follows it: the first to see it empty appends a record.
+    pub(crate) journal_opened: bool,
+    /// A node that begins anew learns the rules in force.
+    pub(crate) rules_loaded_on_begin: bool,
+
+    // What follows the code does not do yet: each is a hole that the model has found in it.
+    /// A flight is born at what was applied, not at what is known.
+    pub(crate) flight_born_at_applied: bool,
+    /// Where all keys are voided, flights are detached after the removal, not before.
+    pub(crate) detach_last: bool,
+    /// The insertion of a set's value moves the epoch.
+    pub(crate) put_moves_epoch: bool,
+    /// A set that was given up never runs.
+    pub(crate) late_put_refused: bool,
+    /// A far read that was under way when a rule was forgotten is not believed.
+    pub(crate) forgotten_rules_void_reads: bool,
+    /// An isolated node's callers join no flight that is older than what it may serve.
+    pub(crate) isolated_flights_age: bool,
+}
+
+impl Protocol {
+    /// With every fence.
+    pub(crate) const WHOLE: Self = Self {
+        lease_in_fill: true,
+        epoch_on_insert: true,
+        voided_before_on_insert: true,
+        note_before_read: true,
+        birth_before_load: true,
+        void_on_acknowledgement: true,
+        void_again_when_queued: true,
+        detach_on_void: true,
+        detach_on_record: true,
+        gap_by_previous: true,
+        gap_by_heartbeat: true,
+        subscribe_first: true,
+        catch_up_on_connect: true,
+        reset_on_trim: true,
+        reset_on_backwards: true,
+        reset_removes: true,
+        reset_voids_fills: true,
+        isolation: true,
+        as_of_before_read: true,
+        backlog_blocks_reads: true,
+        queue_when_failed: true,
+        queue_during_delivery: true,
+        rules_on_far_reads: true,
+        sweep: true,
+        birth_of_put: true,
+        void_refused_put: true,
+        lease_expires: true,
+        flight_born_at_applied: true,
+        detach_last: true,
+        journal_opened: true,
+        put_moves_epoch: true,
+        late_put_refused: true,
+        isolated_flights_age: true,
+        forgotten_rules_void_reads: true,
+        rules_loaded_on_begin: true,
+    };
+}

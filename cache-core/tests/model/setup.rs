@@ -1,0 +1,164 @@
+//! What is explored: who does what, which faults may happen, and which fences stand.
+
+use crate::protocol::Protocol;
+use crate::state::{
+    Caller, CallerAt, Change, Drain, Faults, Flight, Kind, Link, Listener, Node, Position, Queue, Record, Redis, START,
+    Slot, State, Ticket, VoidStage, Writer, WriterAt,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) title: &'static str,
+    pub(crate) nodes: u8,
+    /// The node of each caller.
+    pub(crate) callers: Vec<u8>,
+    pub(crate) writers: Vec<(u8, Kind)>,
+    pub(crate) faults: Faults,
+    pub(crate) protocol: Protocol,
+    /// Every lock that is taken alone is a step of its own, instead of one step for a whole `void`, `apply` or `begin`.
+    pub(crate) fine: bool,
+    /// The key is in Redis from the start.
+    pub(crate) far_warm: bool,
+    /// The key is in the near tier of every node from the start.
+    pub(crate) near_warm: bool,
+    /// Nodes start without a connection to the bus, and without having read the journal.
+    pub(crate) joining: bool,
+    /// No node ever has a connection to the bus.
+    pub(crate) deaf: bool,
+    /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
+    /// back. Far enough back, and with enough records since, the protocol cannot tell the two journals apart.
+    pub(crate) clock_back: bool,
+    /// After how many ticks without an answer a node is isolated.
+    pub(crate) heartbeat: u8,
+    /// For how many ticks an isolated node serves what it was last sure of.
+    pub(crate) isolated_ttl: u8,
+}
+
+/// What is explored, without faults and from an empty cache.
+pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup {
+    Setup {
+        title: "",
+        nodes,
+        callers: callers.to_vec(),
+        writers: writers.to_vec(),
+        faults: Faults::NONE,
+        protocol: Protocol::WHOLE,
+        fine: false,
+        far_warm: false,
+        near_warm: false,
+        joining: false,
+        deaf: false,
+        clock_back: false,
+        heartbeat: 1,
+        isolated_ttl: 1,
+    }
+}
+
+impl Setup {
+    pub(crate) fn faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    pub(crate) fn fine(self) -> Self {
+        Self { fine: true, ..self }
+    }
+
+    pub(crate) fn far_warm(self) -> Self {
+        Self { far_warm: true, ..self }
+    }
+
+    pub(crate) fn warm(self) -> Self {
+        Self { far_warm: true, near_warm: true, ..self }
+    }
+
+    pub(crate) fn joining(self) -> Self {
+        Self { joining: true, ..self }
+    }
+
+    pub(crate) fn deaf(self) -> Self {
+        Self { deaf: true, ..self }
+    }
+
+    pub(crate) fn clock_back(self) -> Self {
+        Self { clock_back: true, ..self }
+    }
+
+    pub(crate) fn timed(&self) -> bool {
+        self.faults.tick > 0
+    }
+
+    /// The promised bound on staleness, in ticks.
+    fn bound(&self) -> usize {
+        usize::from(self.heartbeat + self.isolated_ttl)
+    }
+
+    pub(crate) fn initial(&self) -> State {
+        // Where the clock can go back, there must be room below.
+        let first = if self.clock_back { 3 } else { 1 };
+        let opening = Record { position: first, change: Change::Other, version: 0 };
+        let journal = if self.protocol.journal_opened { vec![opening] } else { Vec::new() };
+        let last = journal.last().map_or(START, |record| record.position);
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+        State {
+            source: 0,
+            redis: Redis {
+                key: if self.far_warm { Slot::Value(entry) } else { Slot::Absent },
+                next: last + 1,
+                cleared: START,
+                pattern: START,
+                journal,
+                late: Vec::new(),
+                floor: 0,
+                announced: 0,
+            },
+            nodes: (0..self.nodes).map(|_| self.node(last)).collect(),
+            callers: self.callers.iter().map(|node| caller(*node)).collect(),
+            writers: self.writers.iter().map(|(node, kind)| writer(*node, *kind)).collect(),
+            faults: self.faults,
+            now: 0,
+            returned: vec![0; self.bound() + 2],
+            stale_read: false,
+        }
+    }
+
+    fn node(&self, last: Position) -> Node {
+        let link = if self.joining || self.deaf { Link::Off } else { Link::Open };
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+        Node {
+            near: (self.near_warm && !self.joining).then_some(entry),
+            voided_before: START,
+            known: if self.joining { START } else { last },
+            applied: (!self.joining).then_some(last),
+            cleared: START,
+            pattern: START,
+            confirmed: (self.joining || self.deaf).then_some(0),
+            listener: Listener {
+                link,
+                messages: Vec::new(),
+                connecting: false,
+                asked: None,
+                catching_up: None,
+                page: Vec::new(),
+                applying: None,
+                beginning: None,
+                confirmed: 0,
+            },
+            queue: Queue::default(),
+            drain: Drain::Idle,
+            must: 0,
+        }
+    }
+}
+
+fn caller(node: u8) -> Caller {
+    Caller { node, at: CallerAt::Start, flight: Flight::None, ticket: Ticket::default(), held: None, must: 0 }
+}
+
+fn writer(node: u8, kind: Kind) -> Writer {
+    let at = match kind {
+        Kind::Invalidate | Kind::Clear | Kind::Pattern => WriterAt::Start,
+        Kind::Set => WriterAt::Void { stage: VoidStage::Fence, again: false },
+        Kind::Other => WriterAt::Carry,
+    };
+    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: START, queued: false }
+}

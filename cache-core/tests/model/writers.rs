@@ -1,0 +1,244 @@
+//! Writes and invalidations.
+
+use crate::setup::Setup;
+use crate::state::{Change, Entry, Kind, Position, Record, State, Ticket, VoidStage, Voiding, Writer, WriterAt};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriterStep {
+    WriteSource,
+    Void(VoidStage),
+    Carry,
+    CarryFails { ran: bool, late: bool },
+    VoidBefore(VoidStage),
+    Sweep,
+    SweepFails,
+    Swept,
+    Detach,
+    InsertNear,
+    Return,
+}
+
+impl Kind {
+    fn change(self) -> Change {
+        match self {
+            Self::Invalidate | Self::Set => Change::Key,
+            Self::Clear => Change::Clear,
+            Self::Pattern => Change::Pattern,
+            Self::Other => Change::Other,
+        }
+    }
+}
+
+pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
+    match writer.at {
+        WriterAt::Start => push(WriterStep::WriteSource),
+        WriterAt::Void { stage, .. } => push(WriterStep::Void(stage)),
+        WriterAt::Carry => {
+            push(WriterStep::Carry);
+            push(WriterStep::CarryFails { ran: false, late: false });
+            push(WriterStep::CarryFails { ran: true, late: false });
+            if writer.kind == Kind::Set {
+                push(WriterStep::CarryFails { ran: false, late: true });
+            }
+        }
+        WriterAt::VoidBefore(voiding) => push(WriterStep::VoidBefore(voiding.stage)),
+        WriterAt::Swept(_) => push(WriterStep::Swept),
+        WriterAt::Sweep(_) => {
+            push(WriterStep::Sweep);
+            push(WriterStep::SweepFails);
+        }
+        WriterAt::Detach => push(WriterStep::Detach),
+        WriterAt::InsertNear => push(WriterStep::InsertNear),
+        WriterAt::Return => push(WriterStep::Return),
+        WriterAt::Done => {}
+    }
+}
+
+pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep) -> Option<()> {
+    let node = state.writers[at].node;
+    match step {
+        WriterStep::WriteSource => {
+            state.source += 1;
+            state.writers[at].version = state.source;
+            let next = WriterAt::Void { stage: VoidStage::Fence, again: false };
+            state.writers[at].at = next;
+        }
+        WriterStep::Void(_) => void(state, setup, at),
+        WriterStep::Carry => carry(state, setup, at),
+        WriterStep::CarryFails { ran, late } => carry_fails(state, setup, at, ran, late)?,
+        WriterStep::VoidBefore(_) => void_before(state, setup, at),
+        WriterStep::Sweep => {
+            let version = state.writers[at].version;
+            state.sweep(version, &setup.protocol);
+            state.writers[at].at = match state.writers[at] {
+                Writer { kind: Kind::Pattern, at: WriterAt::Sweep(position), .. } => WriterAt::Swept(position),
+                _ => WriterAt::Return,
+            };
+        }
+        WriterStep::Swept => {
+            let WriterAt::Swept(position) = state.writers[at].at else { return None };
+            state.swept(position);
+            state.forget_rule(node, position);
+            state.writers[at].at = WriterAt::Return;
+        }
+        WriterStep::SweepFails => {
+            state.faults.fail = state.faults.fail.checked_sub(1)?;
+            queue(state, setup, at);
+        }
+        WriterStep::Detach => {
+            if setup.protocol.detach_on_void {
+                state.detach(node, None);
+            }
+            state.writers[at].at = WriterAt::InsertNear;
+        }
+        WriterStep::InsertNear => insert_near(state, setup, at),
+        WriterStep::Return => give_receipt(state, at),
+    }
+    Some(())
+}
+
+fn void(state: &mut State, setup: &Setup, at: usize) {
+    let Writer { node, kind, .. } = state.writers[at];
+    while let WriterAt::Void { stage, again } = state.writers[at].at {
+        let next = state.void(node, kind.change(), stage, &setup.protocol);
+        let (known, ticket) = (state.node(node).known, state.note(node));
+        let writer = &mut state.writers[at];
+        if kind == Kind::Set && stage == VoidStage::Fence && !again {
+            writer.ticket = ticket;
+        }
+        writer.at = match next {
+            Some(stage) => WriterAt::Void { stage, again },
+            None if again => WriterAt::Return,
+            None => {
+                writer.birth = if kind == Kind::Set { known } else { 0 };
+                WriterAt::Carry
+            }
+        };
+        if setup.fine {
+            return;
+        }
+    }
+}
+
+fn carry(state: &mut State, setup: &Setup, at: usize) {
+    let Writer { node, kind, .. } = state.writers[at];
+    if !state.is_ready(node, &setup.protocol) {
+        if kind == Kind::Set {
+            write_unheard(state, at);
+        }
+        return queue(state, setup, at);
+    }
+    let record = run_script(state, setup, at);
+    state.writers[at].at = if setup.protocol.void_on_acknowledgement {
+        WriterAt::VoidBefore(Voiding { record, stage: VoidStage::Learn })
+    } else {
+        acknowledged(kind, record.position)
+    };
+}
+
+fn run_script(state: &mut State, setup: &Setup, at: usize) -> Record {
+    let Writer { kind, birth, .. } = state.writers[at];
+    if kind != Kind::Set {
+        return state.invalidate(kind.change(), state.writers[at].version, &setup.protocol);
+    }
+    state.source += 1;
+    let version = state.source;
+    state.writers[at].version = version;
+    let record = state.put(version, birth, &setup.protocol);
+    if setup.protocol.birth_of_put {
+        state.writers[at].birth = record.position;
+    }
+    record
+}
+
+/// What a set that Redis did not run has written is in the source all the same.
+fn write_unheard(state: &mut State, at: usize) {
+    state.source += 1;
+    state.writers[at].version = state.source;
+}
+
+fn carry_fails(state: &mut State, setup: &Setup, at: usize, ran: bool, late: bool) -> Option<()> {
+    let Writer { node, kind, birth, .. } = state.writers[at];
+    if !state.is_ready(node, &setup.protocol) {
+        return None;
+    }
+    let budget = if late { &mut state.faults.late } else { &mut state.faults.fail };
+    *budget = budget.checked_sub(1)?;
+    if ran {
+        run_script(state, setup, at);
+        // Its position was never heard.
+        state.writers[at].birth = birth;
+    } else if kind == Kind::Set {
+        write_unheard(state, at);
+    }
+    if late {
+        state.redis.late.push(state.writers[at].version);
+    }
+    queue(state, setup, at);
+    Some(())
+}
+
+fn queue(state: &mut State, setup: &Setup, at: usize) {
+    let Writer { node, kind, version, .. } = state.writers[at];
+    if kind == Kind::Other {
+        state.writers[at].at = WriterAt::Return;
+        return;
+    }
+    state.enqueue(node, kind.change(), version, &setup.protocol);
+    state.writers[at].queued = true;
+    state.writers[at].at = match kind {
+        Kind::Set => WriterAt::Detach,
+        _ if setup.protocol.void_again_when_queued => WriterAt::Void { stage: VoidStage::Fence, again: true },
+        _ => WriterAt::Return,
+    };
+}
+
+fn acknowledged(kind: Kind, position: Position) -> WriterAt {
+    match kind {
+        Kind::Clear | Kind::Pattern => WriterAt::Sweep(position),
+        Kind::Set => WriterAt::Detach,
+        Kind::Invalidate | Kind::Other => WriterAt::Return,
+    }
+}
+
+fn void_before(state: &mut State, setup: &Setup, at: usize) {
+    let Writer { node, kind, .. } = state.writers[at];
+    while let WriterAt::VoidBefore(voiding) = state.writers[at].at {
+        let next = state.void_before(node, voiding, &setup.protocol);
+        state.writers[at].at = match next {
+            Some(stage) => WriterAt::VoidBefore(Voiding { stage, ..voiding }),
+            None => acknowledged(kind, voiding.record.position),
+        };
+        if setup.fine {
+            return;
+        }
+    }
+}
+
+/// Puts the value of a set into the near tier; where something else was under way, nothing stays there.
+fn insert_near(state: &mut State, setup: &Setup, at: usize) {
+    let Writer { node, version, birth, ticket, .. } = state.writers[at];
+    state.writers[at].at = WriterAt::Return;
+    if state.admits(node, ticket, birth, &setup.protocol) {
+        let as_of = state.now;
+        state.node_mut(node).near = Some(Entry { version, birth, as_of });
+        if setup.protocol.put_moves_epoch {
+            state.move_epoch(node);
+        }
+    } else if setup.protocol.void_refused_put {
+        state.writers[at].at = WriterAt::Void { stage: VoidStage::Fence, again: true };
+    }
+}
+
+fn give_receipt(state: &mut State, at: usize) {
+    let Writer { node, kind, version, queued, .. } = state.writers[at];
+    if kind != Kind::Other {
+        let must = &mut state.node_mut(node).must;
+        *must = (*must).max(version);
+        if !queued {
+            state.returned[0] = state.returned[0].max(version);
+        }
+    }
+    state.writers[at] =
+        Writer { node, kind, at: WriterAt::Done, version: 0, ticket: Ticket::default(), birth: 0, queued: false };
+}
