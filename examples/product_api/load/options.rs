@@ -13,7 +13,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) requests: u32,
     /// Requests from the cold start to the measured replay, whose first part is measured as well.
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = 2_000_000)]
     pub(crate) warm_up: u32,
     /// Offered rate of the measured replays, in requests per second [default: 70 % of what the API serves uncached].
     #[arg(long)]
