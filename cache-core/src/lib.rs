@@ -28,6 +28,7 @@ mod policy;
 mod service;
 mod stats;
 mod status;
+mod striped;
 mod tags;
 mod tasks;
 mod throttle;

@@ -23,7 +23,6 @@ impl TagSlot {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         // The casts keep 16 bits each.
-        #[allow(clippy::cast_possible_truncation)]
         Self((hash >> 48) as u16 ^ (hash >> 32) as u16 ^ (hash >> 16) as u16 ^ hash as u16)
     }
 

@@ -9,18 +9,17 @@
 //! record that was applied before the reader began had run on the shared tier by then, so nothing that it voided is left
 //! there to read.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::coherence::Position;
+use crate::striped::Striped;
 
 /// Keys that share a stripe void each other's fills now and then, which costs a far read: at 1,000 invalidations a second
 /// and loads of 50 ms, 1,024 stripes void one fill in twenty for no reason.
 const STRIPES: usize = 1_024;
 
 pub(crate) struct Epochs {
-    stripes: Box<[Mutex<Stripe>]>,
-    hasher: RandomState,
+    stripes: Striped<Mutex<Stripe>>,
 }
 
 #[derive(Default)]
@@ -51,12 +50,12 @@ pub(crate) enum Insertion {
 
 impl Epochs {
     pub(crate) fn new() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { stripes: Striped::new(STRIPES) }
     }
 
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
     pub(crate) fn note(&self, key: &str, tag_sequence: u64) -> Ticket {
-        let stripe = self.stripe_of(key);
+        let stripe = self.stripes.index_of(key);
         let Stripe { epoch, voided_before } = *self.lock(stripe);
         Ticket { stripe, epoch, voided_before, tag_sequence }
     }
@@ -88,7 +87,7 @@ impl Epochs {
     /// Voids every fill of `key` that is under way, then runs `remove` under the lock. The new ticket is good for a value
     /// that is made from now on.
     pub(crate) fn void<R>(&self, key: &str, tag_sequence: u64, remove: impl FnOnce() -> R) -> (Ticket, R) {
-        let index = self.stripe_of(key);
+        let index = self.stripes.index_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
         let ticket = Ticket { stripe: index, epoch: stripe.epoch, voided_before: stripe.voided_before, tag_sequence };
@@ -97,7 +96,7 @@ impl Epochs {
 
     /// Voids every fill of `key` born before `position`, then runs `remove` under the lock.
     pub(crate) fn void_before<R>(&self, key: &str, position: Position, remove: impl FnOnce() -> R) -> R {
-        let mut stripe = self.lock(self.stripe_of(key));
+        let mut stripe = self.lock(self.stripes.index_of(key));
         stripe.voided_before = stripe.voided_before.max(position);
         remove()
     }
@@ -118,20 +117,17 @@ impl Epochs {
     }
 
     fn for_each(&self, mut change: impl FnMut(&mut Stripe)) {
-        (0..self.stripes.len()).for_each(|index| change(&mut self.lock(index)));
-    }
-
-    fn stripe_of(&self, key: &str) -> usize {
-        // The cast keeps the low bits, which is all that the remainder needs.
-        #[allow(clippy::cast_possible_truncation)]
-        let hash = self.hasher.hash_one(key) as usize;
-        hash % STRIPES
+        self.stripes.iter().for_each(|stripe| change(&mut lock(stripe)));
     }
 
     fn lock(&self, stripe: usize) -> MutexGuard<'_, Stripe> {
-        // A panic under the lock leaves the counters whole: each is written at once.
-        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(self.stripes.at(stripe))
     }
+}
+
+fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    // A panic under the lock leaves the counters whole: each is written at once.
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stripe {

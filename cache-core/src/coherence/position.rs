@@ -34,7 +34,6 @@ impl Position {
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         let both = u128::from_be_bytes(bytes);
         // The casts split the number into its halves.
-        #[allow(clippy::cast_possible_truncation)]
         Self { millis: (both >> 64) as u64, sequence: both as u64 }
     }
 }

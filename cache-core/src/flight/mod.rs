@@ -7,7 +7,6 @@ mod guard;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -16,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::error::LoadError;
 use crate::key::Key;
+use crate::striped::Striped;
 
 pub(crate) use guard::Leader;
 
@@ -27,8 +27,7 @@ const SHARDS: usize = 64;
 
 /// The flights of one service. There are never more than there are callers waiting.
 pub(crate) struct Flights {
-    shards: Box<[Mutex<Shard>]>,
-    hasher: RandomState,
+    shards: Striped<Mutex<Shard>>,
 }
 
 type Shard = HashMap<Key, Vec<Slot>>;
@@ -80,7 +79,7 @@ impl<T, E> Follower<T, E> {
 
 impl Flights {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { shards: Striped::new(SHARDS) }
     }
 
     /// Joins the flight of `key`, or starts one, born now. A flight that began before `oldest` is not joined.
@@ -116,7 +115,7 @@ impl Flights {
 
     /// Detaches the flights of all keys that `covers` names and that began before `position`.
     pub(crate) fn detach_matching(&self, covers: impl Fn(&str) -> bool, position: Option<Position>) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             lock(shard).retain(|key, slots| {
                 if covers(key.as_str()) {
                     slots.retain(|slot| !slot.began_before(position));
@@ -137,10 +136,7 @@ impl Flights {
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
-        // The cast keeps the low bits, which is all that the remainder needs.
-        #[allow(clippy::cast_possible_truncation)]
-        let hash = self.hasher.hash_one(key) as usize;
-        lock(&self.shards[hash % SHARDS])
+        lock(self.shards.of(key))
     }
 }
 
