@@ -61,7 +61,6 @@ pub(crate) struct Protocol {
     /// A node that begins anew learns the rules in force.
     pub(crate) rules_loaded_on_begin: bool,
 
-    // What follows the code does not do yet: each is a hole that the model has found in it.
     /// A flight is born at what was applied, not at what is known.
     pub(crate) flight_born_at_applied: bool,
     /// Where all keys are voided, flights are detached after the removal, not before.
@@ -70,10 +69,12 @@ pub(crate) struct Protocol {
     pub(crate) put_moves_epoch: bool,
     /// A set that was given up never runs.
     pub(crate) late_put_refused: bool,
-    /// A far read that was under way when a rule was forgotten is not believed.
-    pub(crate) forgotten_rules_void_reads: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
     pub(crate) isolated_flights_age: bool,
+
+    // The code does not do this yet: a hole that the model has found in it.
+    /// A far read that was under way when a rule was forgotten is not believed.
+    pub(crate) forgotten_rules_void_reads: bool,
 }
 
 impl Protocol {
