@@ -12,6 +12,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::coherence::Position;
+use crate::coherence::rules::RuleMark;
 use crate::striped::Striped;
 
 /// Keys that share a stripe void each other's fills now and then, which costs a far read: at 1,000 invalidations a second
@@ -35,8 +36,7 @@ pub(crate) struct Ticket {
     epoch: u64,
     /// What was void already when the reader began cannot be what it brings back.
     voided_before: Position,
-    /// How far the node's count of tag invalidations had come.
-    pub(crate) tag_sequence: u64,
+    pub(crate) rules: RuleMark,
 }
 
 /// Why a value is inserted.
@@ -54,10 +54,10 @@ impl Epochs {
     }
 
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
-    pub(crate) fn note(&self, key: &str, tag_sequence: u64) -> Ticket {
+    pub(crate) fn note(&self, key: &str, rules: RuleMark) -> Ticket {
         let stripe = self.stripes.index_of(key);
         let Stripe { epoch, voided_before } = *self.lock(stripe);
-        Ticket { stripe, epoch, voided_before, tag_sequence }
+        Ticket { stripe, epoch, voided_before, rules }
     }
 
     /// Whether a value born at `birth` and read with `ticket` is still good.
@@ -86,11 +86,11 @@ impl Epochs {
 
     /// Voids every fill of `key` that is under way, then runs `remove` under the lock. The new ticket is good for a value
     /// that is made from now on.
-    pub(crate) fn void<R>(&self, key: &str, tag_sequence: u64, remove: impl FnOnce() -> R) -> (Ticket, R) {
+    pub(crate) fn void<R>(&self, key: &str, rules: RuleMark, remove: impl FnOnce() -> R) -> (Ticket, R) {
         let index = self.stripes.index_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
-        let ticket = Ticket { stripe: index, epoch: stripe.epoch, voided_before: stripe.voided_before, tag_sequence };
+        let ticket = Ticket { stripe: index, epoch: stripe.epoch, voided_before: stripe.voided_before, rules };
         (ticket, remove())
     }
 
@@ -140,15 +140,16 @@ impl Stripe {
 mod tests {
     use super::*;
 
+    const RULES: RuleMark = RuleMark::NONE;
     const EARLY: Position = Position::new(1, 0);
     const LATE: Position = Position::new(2, 0);
 
     #[test]
     fn a_fill_is_good_until_its_key_is_voided() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k", 0);
+        let ticket = epochs.note("k", RULES);
         assert!(epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || {}));
-        let (fresh, ()) = epochs.void("k", 0, || {});
+        let (fresh, ()) = epochs.void("k", RULES, || {});
         assert!(!epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || panic!("a voided fill was inserted")));
         assert!(epochs.insert_if_good(fresh, EARLY, Insertion::Fill, || {}));
     }
@@ -156,8 +157,8 @@ mod tests {
     #[test]
     fn what_was_read_before_a_set_does_not_go_over_it() {
         let epochs = Epochs::new();
-        let (set, ()) = epochs.void("k", 0, || {});
-        let reader = epochs.note("k", 0);
+        let (set, ()) = epochs.void("k", RULES, || {});
+        let reader = epochs.note("k", RULES);
         assert!(epochs.insert_if_good(set, EARLY, Insertion::Set, || {}));
         assert!(!epochs.insert_if_good(reader, EARLY, Insertion::Fill, || panic!("an older value went over a set")));
     }
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn a_record_voids_only_what_was_born_before_it() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k", 0);
+        let ticket = epochs.note("k", RULES);
         epochs.void_before("k", LATE, || {});
         assert!(!epochs.holds(ticket, EARLY));
         assert!(epochs.holds(ticket, LATE));
@@ -177,13 +178,16 @@ mod tests {
     fn a_record_applied_before_the_reader_began_voids_nothing_that_it_brings() {
         let epochs = Epochs::new();
         epochs.void_before("k", LATE, || {});
-        assert!(epochs.holds(epochs.note("k", 0), EARLY), "an entry older than another key's record, read after it");
+        assert!(
+            epochs.holds(epochs.note("k", RULES), EARLY),
+            "an entry older than another key's record, read after it"
+        );
     }
 
     #[test]
     fn voiding_all_reaches_every_key() {
         let epochs = Epochs::new();
-        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), 0)).collect();
+        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), RULES)).collect();
         epochs.void_all_before(LATE);
         assert!(tickets.iter().all(|ticket| !epochs.holds(*ticket, EARLY) && epochs.holds(*ticket, LATE)));
         epochs.void_all();
@@ -194,9 +198,9 @@ mod tests {
     fn a_restart_voids_what_is_under_way_and_accepts_lower_positions() {
         let epochs = Epochs::new();
         epochs.void_all_before(LATE);
-        let before = epochs.note("k", 0);
+        let before = epochs.note("k", RULES);
         epochs.restart();
         assert!(!epochs.holds(before, LATE), "it was under way");
-        assert!(epochs.holds(epochs.note("k", 0), EARLY));
+        assert!(epochs.holds(epochs.note("k", RULES), EARLY));
     }
 }

@@ -33,8 +33,22 @@ pub(crate) struct Rules {
     list: Mutex<List>,
     /// Counts the changes of tag slots in this process.
     sequence: AtomicU64,
+    /// Counts the patterns that were forgotten once everything had been scanned for them.
+    forgotten: AtomicU64,
     /// For each slot, the count at its last change. Made when the first tag is invalidated.
     changed: OnceLock<Box<[AtomicU64]>>,
+}
+
+/// How far the changes of the rules had come when a reader began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuleMark {
+    pub(crate) tag_sequence: u64,
+    forgotten: u64,
+}
+
+#[cfg(test)]
+impl RuleMark {
+    pub(crate) const NONE: Self = Self { tag_sequence: 0, forgotten: 0 };
 }
 
 #[derive(Default)]
@@ -57,9 +71,16 @@ impl Rules {
             || tags.slots().iter().any(tagged)
     }
 
-    /// To be noted before a value is read, and shown to [`Rules::tags_moved`].
-    pub(crate) fn sequence(&self) -> u64 {
-        self.sequence.load(Ordering::Acquire)
+    /// To be noted before a value is read.
+    pub(crate) fn mark(&self) -> RuleMark {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        RuleMark { tag_sequence: self.sequence.load(Ordering::Acquire), forgotten }
+    }
+
+    /// Whether a pattern was forgotten since `mark`. What was read in between may be of before its scan, and is not known
+    /// to be void any more. To be asked after [`Rules::void`].
+    pub(crate) fn forgot(&self, mark: RuleMark) -> bool {
+        self.forgotten.load(Ordering::Acquire) != mark.forgotten
     }
 
     /// Whether a tag was invalidated since `sequence`. This is on the hit path: it takes no lock.
@@ -111,7 +132,13 @@ impl Rules {
 
     /// Forgets a pattern that everything has been scanned for, unless it was given again since.
     pub(crate) fn swept(&self, position: Position, pattern: &Pattern) {
-        self.lock().patterns.retain(|(at, known)| *at > position || known != pattern);
+        let mut list = self.lock();
+        let before = list.patterns.len();
+        list.patterns.retain(|(at, known)| *at > position || known != pattern);
+        if list.patterns.len() != before {
+            // Under the lock, so that whoever does not find the rule any more finds this.
+            self.forgotten.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// Takes the rules of a journal in place of those of another that is gone. The caller voids what this node holds.
@@ -158,9 +185,12 @@ mod tests {
         assert!(rules.void("user:1", &Tags::NONE, at(4)));
         assert!(!rules.void("user:1", &Tags::NONE, at(5)));
         assert!(!rules.void("order:1", &Tags::NONE, at(4)));
+        let mark = rules.mark();
         rules.swept(at(4), &pattern("user:*"));
+        assert!(!rules.forgot(mark));
         assert!(rules.void("user:1", &Tags::NONE, at(4)), "an older scan says nothing of it");
         rules.swept(at(5), &pattern("user:*"));
+        assert!(rules.forgot(mark) && !rules.forgot(rules.mark()));
         assert!(!rules.void("user:1", &Tags::NONE, at(4)));
     }
 
@@ -175,11 +205,11 @@ mod tests {
     fn a_tag_voids_what_has_it_and_was_born_before_it() {
         let rules = Rules::default();
         let (tagged, other) = (Tags::new(["a", "b"]), Tags::new(["c"]));
-        let before = rules.sequence();
+        let before = rules.mark().tag_sequence;
         rules.add_tags(at(5), &Tags::new(["a"]));
         assert!(rules.void("k", &tagged, at(4)) && !rules.void("k", &tagged, at(5)) && !rules.void("k", &other, at(4)));
         assert!(rules.tags_moved(&tagged, before) && !rules.tags_moved(&other, before));
-        let after = rules.sequence();
+        let after = rules.mark().tag_sequence;
         rules.add_tags(at(5), &Tags::new(["a"]));
         rules.add_tags(at(4), &Tags::new(["a"]));
         assert!(!rules.tags_moved(&tagged, after), "what is known already changes nothing");

@@ -108,7 +108,7 @@ impl Coherence {
     /// Voids `key` in this node. The ticket is good for a value that is made from now on.
     pub(crate) fn void_key(&self, key: &str) -> (Ticket, bool) {
         let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
-        let voided = self.epochs.void(key, self.rules.sequence(), remove);
+        let voided = self.epochs.void(key, self.rules.mark(), remove);
         self.flights.detach(key, None);
         voided
     }
@@ -228,7 +228,12 @@ impl Coherence {
 
     /// To be noted before the value of `key` is read anywhere.
     pub(crate) fn note(&self, key: &str) -> Ticket {
-        self.epochs.note(key, self.rules.sequence())
+        self.epochs.note(key, self.rules.mark())
+    }
+
+    /// Whether `entry`, which was read from a far tier with `ticket`, may be used as far as rules go.
+    pub(crate) fn may_read(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
+        !self.rules.void(key, &entry.tags, entry.birth) && !self.rules.forgot(ticket.rules)
     }
 
     /// Whether `entry`, which was read with `ticket`, may still be stored.
@@ -250,7 +255,7 @@ impl Coherence {
     }
 
     fn is_ruled_out(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        self.rules.tags_moved(&entry.tags, ticket.tag_sequence) || self.rules.void(key, &entry.tags, entry.birth)
+        self.rules.tags_moved(&entry.tags, ticket.rules.tag_sequence) || self.rules.void(key, &entry.tags, entry.birth)
     }
 
     /// Whether an entry of the near tier may be served at `now`.
@@ -314,6 +319,21 @@ mod tests {
         let _old = lead(&coherence, &key);
         coherence.void_before(&Change::Keys([key.clone()].into()), Position::new(6, 0));
         let _new = lead(&coherence, &key);
+    }
+
+    #[test]
+    fn what_was_read_before_a_scan_ended_is_not_used_after_its_rule_is_forgotten() {
+        let coherence = coherence(&ManualClock::new());
+        coherence.begin(Position::new(1, 0), RuleSet::default());
+        let pattern = crate::pattern::Pattern::new("k*").unwrap();
+        let old = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+        let old = Entry { birth: Position::new(1, 0), ..old };
+        coherence.void_before(&Change::Pattern(pattern.clone()), Position::new(2, 0));
+        let ticket = coherence.note("k");
+        assert!(!coherence.may_read("k", &old, ticket));
+        coherence.rules.swept(Position::new(2, 0), &pattern);
+        assert!(!coherence.may_read("k", &old, ticket), "it may have been read before the scan came to it");
+        assert!(coherence.may_read("k", &old, coherence.note("k")), "what is still there is not void");
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Inner {
                 continue;
             };
             let entry = Entry { as_of, ..entry };
-            let Some(value) = self.accept(key, &entry, plan) else {
+            let Some(value) = self.accept(key, &entry, ticket, plan) else {
                 far.counters.misses.increment();
                 missing.over = Some(entry.token);
                 continue;
@@ -124,7 +124,7 @@ impl Inner {
                     far.counters.misses.increment();
                     continue;
                 };
-                if let Some(value) = self.accept(&keys[at], &entry, plan) {
+                if let Some(value) = self.accept(&keys[at], &entry, tickets[at], plan) {
                     far.counters.hits.increment();
                     self.promote(&keys[at], &entry, value.clone(), tickets[at], plan, depth).await;
                     reads[at] = FarRead::Found(value);
@@ -166,17 +166,17 @@ impl Inner {
         if !self.consult_journal(far).await {
             return None;
         }
-        let value = self.accept(key, entry, plan)?;
+        let value = self.accept(key, entry, ticket, plan)?;
         far.counters.hits.increment();
         self.promote(key, entry, value.clone(), ticket, plan, 0).await;
         Some(value)
     }
 
     /// The value of a far entry, if it may be used: alive, of the right schema, not void, and decodable.
-    fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, plan: &Plan) -> Option<Option<Arc<T>>> {
+    fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, ticket: Ticket, plan: &Plan) -> Option<Option<Arc<T>>> {
         let usable = entry.expires > self.clock.now()
             && entry.schema == plan.policy.schema_version()
-            && !self.coherence.rules.void(key.as_str(), &entry.tags, entry.birth);
+            && self.coherence.may_read(key.as_str(), entry, ticket);
         match &entry.value {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
@@ -228,7 +228,7 @@ impl Inner {
         let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return true };
         let value = value.map_or(Value::Absent, |value| Value::Typed(value));
         let expires = entry.expires.min(self.clock.now() + ttl);
-        let entry = Arc::new(Entry { expires, tag_sequence: ticket.tag_sequence, ..entry.with_value(value) });
+        let entry = Arc::new(Entry { expires, tag_sequence: ticket.rules.tag_sequence, ..entry.with_value(value) });
         let insert = || near.insert(key, Arc::clone(&entry), ttl);
         let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insertion, insert);
         if !inserted {

@@ -103,7 +103,7 @@ mutants! { assert_fence_is_needed:
         setup(2, &[0], &[(1, Invalidate)]).deaf().faults(LONG);
 }
 
-// The code as it stands: a hole, until it does what is taken out here.
+// The scan of a pattern ends while a read is under way.
 mutants! { assert_fence_is_needed:
     rule_forgotten_under_a_read, forgotten_rules_void_reads,
         setup(2, &[0], &[(1, Pattern)]).far_warm();

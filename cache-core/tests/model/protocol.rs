@@ -71,8 +71,6 @@ pub(crate) struct Protocol {
     pub(crate) late_put_refused: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
     pub(crate) isolated_flights_age: bool,
-
-    // The code does not do this yet: a hole that the model has found in it.
     /// A far read that was under way when a rule was forgotten is not believed.
     pub(crate) forgotten_rules_void_reads: bool,
 }
