@@ -32,6 +32,8 @@ pub(crate) struct Far {
     /// Whether `queue` holds anything: read on every call.
     backlog: AtomicBool,
     work: Notify,
+    /// Nothing owed is delivered before this: until then a write that was given up may still run.
+    hold_until: Mutex<Option<tokio::time::Instant>>,
     health: Mutex<Health>,
 }
 
@@ -63,6 +65,7 @@ impl Far {
             queue: Mutex::new(Queue::new(limits.queue_capacity)),
             backlog: AtomicBool::new(false),
             work: Notify::new(),
+            hold_until: Mutex::new(None),
             health: Mutex::new(health),
         }
     }
@@ -156,6 +159,23 @@ impl Far {
         drop(queue);
         self.update_state();
         self.work.notify_one();
+    }
+
+    /// Delivers nothing owed until a write that was given up now cannot run any more: a write carries its own bound, which
+    /// is not beyond the timeout of a call.
+    fn hold_off(&self) {
+        let until = tokio::time::Instant::now() + self.timeout;
+        *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    async fn held_off(&self) {
+        loop {
+            let until = *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.filter(|until| *until > tokio::time::Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
     }
 
     async fn carry(&self, change: &Change, coherence: &Coherence) -> Result<u64, TierError> {

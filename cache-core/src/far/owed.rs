@@ -9,11 +9,20 @@ pub(crate) struct Owed<'a> {
     coherence: &'a Coherence,
     change: &'a Change,
     delivered: bool,
+    /// A write of the key is on its way to the tier.
+    written: bool,
 }
 
 impl<'a> Owed<'a> {
     pub(crate) const fn new(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
-        Self { far, coherence, change, delivered: false }
+        Self { far, coherence, change, delivered: false, written: false }
+    }
+
+    /// As [`Owed::new`], where the change is owed in place of a write that is about to be sent. The write may still run after
+    /// it was given up, and the change must come after it.
+    pub(crate) fn in_place_of_write(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
+        // A tier that is not ready is sent nothing.
+        Self { written: far.is_ready(), ..Self::new(far, coherence, change) }
     }
 
     pub(crate) fn delivered(mut self) {
@@ -24,6 +33,9 @@ impl<'a> Owed<'a> {
 impl Drop for Owed<'_> {
     fn drop(&mut self) {
         if !self.delivered {
+            if self.written {
+                self.far.hold_off();
+            }
             self.far.enqueue(self.change, self.coherence);
         }
     }

@@ -59,6 +59,7 @@ impl Far {
     }
 
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
+        self.held_off().await;
         loop {
             let Some(change) = self.take_queued() else { return Ok(()) };
             let owed = Owed::new(self, coherence, &change);
@@ -74,5 +75,76 @@ impl Far {
             self.backlog.store(false, Ordering::Release);
         }
         change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::coherence::Change;
+    use crate::entry::Entry;
+    use crate::far::FarLimits;
+    use crate::key::Key;
+    use crate::pattern::Pattern;
+    use crate::stats::Counters;
+    use crate::tier::CacheTier;
+
+    /// A tier that notes when it was told to delete.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<Instant>>>);
+
+    #[async_trait]
+    impl CacheTier for Told {
+        fn name(&self) -> &'static str {
+            "told"
+        }
+
+        async fn get(&self, _: &Key) -> Result<Option<Entry>, TierError> {
+            Ok(None)
+        }
+
+        async fn set(&self, _: &Key, _: Entry, _: Duration) -> Result<(), TierError> {
+            Ok(())
+        }
+
+        async fn delete(&self, _: &[Key]) -> Result<u64, TierError> {
+            self.0.lock().unwrap().push(Instant::now());
+            Ok(0)
+        }
+
+        async fn invalidate_pattern(&self, _: &Pattern) -> Result<u64, TierError> {
+            Ok(0)
+        }
+
+        async fn ping(&self) -> Result<(), TierError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_owed_for_a_write_comes_after_the_write_can_run() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (told, limits) =
+            (Told::default(), FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10 });
+        let far = Far::new(Arc::new(told.clone()), Arc::clone(&clock), limits);
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Duration::from_secs(10), false);
+        let change = Change::Keys([Key::new("k").unwrap()].into());
+
+        let given_up = Instant::now();
+        drop(Owed::in_place_of_write(&far, &coherence, &change));
+        assert!(!far.is_ready());
+        far.mend(&coherence).await.unwrap();
+        assert!(far.is_ready());
+        assert_eq!(*told.0.lock().unwrap(), [given_up + limits.timeout]);
+
+        drop(Owed::new(&far, &coherence, &change));
+        far.mend(&coherence).await.unwrap();
+        assert_eq!(told.0.lock().unwrap()[1], given_up + limits.timeout, "an invalidation is delivered at once");
     }
 }

@@ -120,7 +120,7 @@ impl Inner {
         if matches!(entry.value, Value::Typed(_)) {
             return far.invalidate(change, &self.coherence).await.ok().map(|_| None);
         }
-        let owed = Owed::new(far, &self.coherence, change);
+        let owed = Owed::in_place_of_write(far, &self.coherence, change);
         let ttl = entry.expires.since(self.clock.now());
         let written = match far.shared() {
             Some(shared) => far.ask(put(shared, &self.coherence, key, entry, change, ttl)).await?,
