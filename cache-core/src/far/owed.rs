@@ -22,7 +22,7 @@ impl<'a> Owed<'a> {
     /// it was given up, and the change must come after it.
     pub(crate) fn in_place_of_write(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
         // A tier that is not ready is sent nothing.
-        Self { written: far.is_ready(), ..Self::new(far, coherence, change) }
+        Self { far, coherence, change, delivered: false, written: far.is_ready() }
     }
 
     pub(crate) fn delivered(mut self) {
