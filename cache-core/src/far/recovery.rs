@@ -136,6 +136,8 @@ mod tests {
         let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Duration::from_secs(10), false);
         let change = Change::Keys([Key::new("k").unwrap()].into());
 
+        Owed::in_place_of_write(&far, &coherence, &change).delivered();
+        assert!(far.is_ready(), "what is delivered is not owed");
         let given_up = Instant::now();
         drop(Owed::in_place_of_write(&far, &coherence, &change));
         assert!(!far.is_ready());
