@@ -150,6 +150,29 @@ async fn while_isolated_a_node_serves_near_entries_no_longer_than_the_isolated_t
 }
 
 #[tokio::test]
+async fn a_node_that_stood_still_serves_nothing_that_it_cannot_vouch_for() {
+    let redis = RedisServer::start();
+    let clock = ManualClock::new();
+    let builder = CachingService::builder().local(LocalTier::new(100)).remote(RedisTier::new(redis.url()).unwrap());
+    let cache = builder.clock(clock.clone()).build().await.unwrap();
+    hears_invalidations(&cache).await;
+    cache.set("k", 1_u32).await;
+    let served = || async { cache.entry("k").local_only().get::<u32>().await.is_some() };
+    assert_eq!(cache.staleness_bound(), Duration::from_secs(10));
+    clock.advance(Duration::from_millis(9_999));
+    assert!(served().await);
+    // The heartbeat that is due gives it another such time.
+    eventually("the heartbeat", || async {
+        clock.advance(Duration::from_millis(1));
+        served().await
+    })
+    .await;
+    // As for a process that was stopped: the clock has moved on, and no task of the node has run since.
+    clock.advance(cache.staleness_bound());
+    assert!(!served().await);
+}
+
+#[tokio::test]
 async fn a_silent_link_is_found_by_the_heartbeat() {
     let redis = RedisServer::start();
     let proxy = FaultProxy::start(redis.address());

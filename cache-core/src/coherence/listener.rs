@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 
-use crate::clock::Timestamp;
 use crate::coherence::state::Coherence;
 use crate::coherence::{Bus, BusConnection, BusMessage, Position};
 use crate::error::TierError;
@@ -21,34 +20,26 @@ pub(crate) const PAGE: usize = 500;
 /// The shortest and the longest wait between two attempts to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Heartbeat {
-    pub(crate) interval: Duration,
-    pub(crate) timeout: Duration,
-}
-
 pub(crate) struct Listener {
     pub(crate) coherence: Arc<Coherence>,
-    pub(crate) heartbeat: Heartbeat,
 }
 
 impl Listener {
     /// Listens until dropped. `first_attempt` is told when the first attempt to connect has ended, however it did.
     pub(crate) async fn run(self, bus: &dyn Bus, mut first_attempt: Option<tokio::sync::oneshot::Sender<()>>) {
         let clock = Arc::clone(&self.coherence.clock);
-        let mut confirmed = clock.now();
         let mut waits = reconnect_waits();
         loop {
             match self.connect(bus).await {
                 Ok(mut connection) => {
                     waits = reconnect_waits();
                     drop(first_attempt.take());
-                    let lost = self.follow(&mut *connection, &mut confirmed).await;
-                    self.coherence.isolate(confirmed, &lost.to_string());
+                    let lost = self.follow(&mut *connection).await;
+                    self.coherence.isolate(&lost.to_string());
                 }
                 Err(error) => {
                     drop(first_attempt.take());
-                    self.coherence.isolate(confirmed, &error.to_string());
+                    self.coherence.isolate(&error.to_string());
                 }
             }
             clock.sleep(waits.next().unwrap_or(RECONNECT.1)).await;
@@ -58,21 +49,21 @@ impl Listener {
     /// Opens a connection and brings this node up to the journal's end.
     async fn connect(&self, bus: &dyn Bus) -> Result<Box<dyn BusConnection>, TierError> {
         let mut connection = self.bounded(bus.connect()).await?;
+        let asked = self.coherence.clock.now();
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
             None => self.begin(&mut *connection, last).await?,
             Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
         }
-        self.coherence.confirm();
+        self.coherence.confirm(asked);
         Ok(connection)
     }
 
-    /// Applies what comes until the connection is lost, and says why it was. `confirmed` is kept at the latest time at
-    /// which nothing had been missed.
-    async fn follow(&self, connection: &mut dyn BusConnection, confirmed: &mut Timestamp) -> TierError {
+    /// Applies what comes until the connection is lost, and says why it was.
+    async fn follow(&self, connection: &mut dyn BusConnection) -> TierError {
         let clock = Arc::clone(&self.coherence.clock);
-        *confirmed = clock.now();
-        let mut beat = clock.sleep(self.heartbeat.interval);
+        let interval = self.coherence.trust.timings().heartbeat_interval;
+        let mut beat = clock.sleep(interval);
         loop {
             let step = tokio::select! {
                 message = connection.next() => match message {
@@ -81,8 +72,8 @@ impl Listener {
                 },
                 () = &mut beat => {
                     let asked = clock.now();
-                    beat = clock.sleep(self.heartbeat.interval);
-                    self.compare(connection).await.map(|()| *confirmed = asked)
+                    beat = clock.sleep(interval);
+                    self.compare(connection).await.map(|()| self.coherence.confirm(asked))
                 }
             };
             if let Err(error) = step {
@@ -164,10 +155,10 @@ impl Listener {
     }
 
     async fn bounded<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Result<R, TierError> {
-        tokio::time::timeout(self.heartbeat.timeout, call).await.unwrap_or_else(|_| {
-            let timeout = self.heartbeat.timeout;
-            Err(TierError::timed_out(format!("the bus did not answer within {timeout:?}")))
-        })
+        let timeout = self.coherence.trust.timings().heartbeat_timeout;
+        tokio::time::timeout(timeout, call)
+            .await
+            .unwrap_or_else(|_| Err(TierError::timed_out(format!("the bus did not answer within {timeout:?}"))))
     }
 }
 
@@ -189,7 +180,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::coherence::{Change, JournalPage, NodeId, Record, RuleSet};
+    use crate::coherence::{Change, JournalPage, NodeId, Record, RuleSet, Timings};
     use crate::stats::Counters;
 
     /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
@@ -239,10 +230,9 @@ mod tests {
     fn listener() -> Listener {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
         let counters = Arc::new(Counters::default());
-        let coherence = Coherence::new(None, clock, counters, Duration::from_secs(10), true);
+        let coherence = Coherence::new(None, clock, counters, Timings::TEST, true);
         coherence.begin(at(5), RuleSet::default());
-        let heartbeat = Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(3) };
-        Listener { coherence: Arc::new(coherence), heartbeat }
+        Listener { coherence: Arc::new(coherence) }
     }
 
     fn resets(listener: &Listener) -> u64 {

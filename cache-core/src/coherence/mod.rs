@@ -7,6 +7,7 @@ mod position;
 mod record;
 mod rules;
 mod state;
+mod trust;
 mod waiters;
 
 pub use bus::{Bus, BusConnection, BusMessage, JournalPage};
@@ -16,5 +17,6 @@ pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS 
 pub use rules::RuleSet;
 
 pub(crate) use epochs::{Insertion, Ticket};
-pub(crate) use listener::{Heartbeat, Listener, PAGE};
+pub(crate) use listener::{Listener, PAGE};
 pub(crate) use state::Coherence;
+pub(crate) use trust::Timings;

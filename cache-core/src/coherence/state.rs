@@ -1,23 +1,18 @@
 //! What one node does about a change, made here or heard of.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
 use crate::coherence::rules::Rules;
+use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
 use crate::coherence::{Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
 use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
 use crate::stats::Counters;
-use crate::status::BusStatus;
 use crate::tier::NearTier;
-
-/// Stands in [`Coherence::confirmed`] for a bus that is healthy, or not there at all.
-const HEALTHY: u64 = u64::MAX;
 
 /// The state of the coherence protocol in one node.
 pub(crate) struct Coherence {
@@ -29,11 +24,8 @@ pub(crate) struct Coherence {
     pub(crate) near: Option<Arc<dyn NearTier>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
-    isolated_ttl: Duration,
-    has_bus: bool,
+    pub(crate) trust: Trust,
     journal: Mutex<JournalState>,
-    /// [`HEALTHY`], or until when (in milliseconds) every invalidation is known to have been heard.
-    confirmed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -49,10 +41,9 @@ impl Coherence {
         near: Option<Arc<dyn NearTier>>,
         clock: Arc<dyn Clock>,
         counters: Arc<Counters>,
-        isolated_ttl: Duration,
+        timings: Timings,
         has_bus: bool,
     ) -> Self {
-        let confirmed = if has_bus { clock.now().as_millis() } else { HEALTHY };
         Self {
             node: NodeId::random(),
             epochs: Epochs::new(),
@@ -60,12 +51,10 @@ impl Coherence {
             rules: Rules::default(),
             waiters: Waiters::new(),
             near,
+            trust: Trust::new(timings, has_bus, clock.now()),
             clock,
             counters,
-            isolated_ttl,
-            has_bus,
             journal: Mutex::default(),
-            confirmed: AtomicU64::new(confirmed),
         }
     }
 
@@ -193,18 +182,16 @@ impl Coherence {
         self.flights.detach_matching(|_| true, None);
     }
 
-    /// Every invalidation reaches this node again.
-    pub(crate) fn confirm(&self) {
-        if self.has_bus && self.confirmed.swap(HEALTHY, Ordering::AcqRel) != HEALTHY {
+    /// Everything up to `at` has been heard, and the bus is well.
+    pub(crate) fn confirm(&self, at: Timestamp) {
+        if self.trust.confirm(at) {
             tracing::info!(target: "cache_aside", node = %self.node, "hearing of invalidations");
         }
     }
 
-    /// This node may have missed invalidations since `since`.
-    pub(crate) fn isolate(&self, since: Timestamp, reason: &str) {
-        let healthy =
-            self.confirmed.compare_exchange(HEALTHY, since.as_millis(), Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if healthy {
+    /// This node may miss invalidations from now on.
+    pub(crate) fn isolate(&self, reason: &str) {
+        if self.trust.isolate() {
             tracing::warn!(target: "cache_aside", node = %self.node, reason, "isolated: invalidations do not reach this node");
         }
     }
@@ -218,12 +205,7 @@ impl Coherence {
         let at = self.clock.now();
         let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
         // A flight gives what was current when it began, so the bound on near entries holds for it as well.
-        let oldest = match self.confirmed.load(Ordering::Acquire) {
-            HEALTHY => Timestamp::ZERO,
-            confirmed if at < Timestamp::from_millis(confirmed) + self.isolated_ttl => Timestamp::ZERO,
-            _ => at.before(self.isolated_ttl),
-        };
-        self.flights.join(key, optional, birth, oldest)
+        self.flights.join(key, optional, birth, self.trust.oldest(at))
     }
 
     /// To be noted before the value of `key` is read anywhere.
@@ -260,25 +242,9 @@ impl Coherence {
 
     /// Whether an entry of the near tier may be served at `now`.
     pub(crate) fn may_serve(&self, entry: &Entry, now: Timestamp) -> bool {
-        if entry.expires <= now || self.rules.tags_moved(&entry.tags, entry.tag_sequence) {
-            return false;
-        }
-        match self.confirmed.load(Ordering::Acquire) {
-            HEALTHY => true,
-            confirmed => now < entry.as_of.max(Timestamp::from_millis(confirmed)) + self.isolated_ttl,
-        }
-    }
-
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.confirmed.load(Ordering::Acquire) != HEALTHY
-    }
-
-    pub(crate) fn bus_status(&self) -> BusStatus {
-        match (self.has_bus, self.confirmed.load(Ordering::Acquire)) {
-            (false, _) => BusStatus::Absent,
-            (true, HEALTHY) => BusStatus::Healthy,
-            (true, since) => BusStatus::Isolated { since: Timestamp::from_millis(since) },
-        }
+        entry.expires > now
+            && self.trust.covers(entry.as_of, now)
+            && !self.rules.tags_moved(&entry.tags, entry.tag_sequence)
     }
 
     fn lock(&self) -> MutexGuard<'_, JournalState> {
@@ -288,6 +254,8 @@ impl Coherence {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::flight::{Follower, Leader};
@@ -296,7 +264,7 @@ mod tests {
 
     fn coherence(clock: &ManualClock) -> Coherence {
         let counters = Arc::new(Counters::default());
-        Coherence::new(None, Arc::new(clock.clone()), counters, Duration::from_secs(10), true)
+        Coherence::new(None, Arc::new(clock.clone()), counters, Timings::TEST, true)
     }
 
     fn lead(coherence: &Coherence, key: &Key) -> Leader<u32, std::io::Error> {
@@ -340,12 +308,13 @@ mod tests {
     fn an_isolated_nodes_callers_join_no_flight_older_than_what_it_may_serve() {
         let clock = ManualClock::new();
         let coherence = coherence(&clock);
-        coherence.confirm();
+        coherence.confirm(clock.now());
         let key = Key::new("k").unwrap();
         let _old = lead(&coherence, &key);
         clock.advance(Duration::from_secs(60));
+        coherence.confirm(clock.now());
         drop(follow(&coherence, &key));
-        coherence.isolate(clock.now(), "test");
+        coherence.isolate("test");
         clock.advance(Duration::from_millis(9_999));
         drop(follow(&coherence, &key));
         clock.advance(Duration::from_millis(1));

@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, SystemClock};
-    use crate::coherence::Change;
+    use crate::coherence::{Change, Timings};
     use crate::entry::Entry;
     use crate::far::FarLimits;
     use crate::key::Key;
@@ -133,7 +133,7 @@ mod tests {
         let (told, limits) =
             (Told::default(), FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10 });
         let far = Far::new(Arc::new(told.clone()), Arc::clone(&clock), limits);
-        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Duration::from_secs(10), false);
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, false);
         let change = Change::Keys([Key::new("k").unwrap()].into());
 
         Owed::in_place_of_write(&far, &coherence, &change).delivered();

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Backends, CachingService, Inner};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
-use crate::coherence::{Coherence, Heartbeat};
+use crate::coherence::{Coherence, Timings};
 use crate::error::Error;
 use crate::far::{Far, FarLimits};
 use crate::key::Namespace;
@@ -28,8 +28,7 @@ pub struct CachingServiceBuilder<B = ()> {
     policy: Policy,
     codec: Option<Arc<dyn Codec>>,
     clock: Arc<dyn Clock>,
-    isolated_ttl: Duration,
-    heartbeat: Heartbeat,
+    timings: Timings,
     lease_ttl: Duration,
     limits: FarLimits,
     backends: PhantomData<fn() -> B>,
@@ -44,8 +43,11 @@ impl<B: Backends> CachingServiceBuilder<B> {
             policy: Policy::default(),
             codec: default_codec(),
             clock: Arc::new(SystemClock::new()),
-            isolated_ttl: Duration::from_secs(10),
-            heartbeat: Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(3) },
+            timings: Timings {
+                heartbeat_interval: Duration::from_secs(1),
+                heartbeat_timeout: Duration::from_secs(3),
+                isolated_ttl: Duration::from_secs(10),
+            },
             lease_ttl: Duration::from_secs(3),
             limits: FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10_000 },
             backends: PhantomData,
@@ -89,19 +91,19 @@ impl<B: Backends> CachingServiceBuilder<B> {
 
     /// For how long the near tier serves an entry that it cannot hear the invalidation of. Default: 10 s.
     pub const fn isolated_ttl(mut self, ttl: Duration) -> Self {
-        self.isolated_ttl = ttl;
+        self.timings.isolated_ttl = ttl;
         self
     }
 
     /// How often the node makes sure that it hears of invalidations. Default: 1 s.
     pub const fn heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.heartbeat.interval = interval;
+        self.timings.heartbeat_interval = interval;
         self
     }
 
     /// How long the bus may take to answer a heartbeat before the node counts as isolated. Default: 3 s.
     pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
-        self.heartbeat.timeout = timeout;
+        self.timings.heartbeat_timeout = timeout;
         self
     }
 
@@ -176,13 +178,8 @@ impl<B: Backends> CachingServiceBuilder<B> {
         let far: Vec<Arc<Far>> = far.collect();
         let has_bus = far.iter().any(|far| far.shared().is_some());
         let counters = Arc::new(Counters::default());
-        let coherence = Coherence::new(
-            self.near.clone(),
-            Arc::clone(&self.clock),
-            Arc::clone(&counters),
-            self.isolated_ttl,
-            has_bus,
-        );
+        let coherence =
+            Coherence::new(self.near.clone(), Arc::clone(&self.clock), Arc::clone(&counters), self.timings, has_bus);
         CachingService::from_inner(Arc::new(Inner {
             namespace,
             near: self.near,
@@ -195,7 +192,6 @@ impl<B: Backends> CachingServiceBuilder<B> {
             coherence: Arc::new(coherence),
             counters,
             lease_ttl: self.lease_ttl,
-            heartbeat: self.heartbeat,
             tasks: Tasks::default(),
             invalid_key_trace: Throttle::default(),
         }))
@@ -219,15 +215,15 @@ impl<B: Backends> CachingServiceBuilder<B> {
             )));
         }
         let positive = [
-            ("heartbeat_interval", self.heartbeat.interval),
-            ("heartbeat_timeout", self.heartbeat.timeout),
+            ("heartbeat_interval", self.timings.heartbeat_interval),
+            ("heartbeat_timeout", self.timings.heartbeat_timeout),
             ("lease_ttl", self.lease_ttl),
             ("tier_timeout", self.limits.timeout),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {
             return Err(Error::configuration(format!("{name} is less than 1 ms; give it at least that")));
         }
-        let (interval, timeout) = (self.heartbeat.interval, self.heartbeat.timeout);
+        let (interval, timeout) = (self.timings.heartbeat_interval, self.timings.heartbeat_timeout);
         if timeout < interval {
             return Err(Error::configuration(format!(
                 "heartbeat_timeout ({timeout:?}) is shorter than heartbeat_interval ({interval:?}); raise one or lower the other"

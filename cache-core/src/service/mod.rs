@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Timestamp};
 use crate::codec::Codec;
-use crate::coherence::{Coherence, Heartbeat, Listener};
+use crate::coherence::{Coherence, Listener};
 use crate::error::{Error, LoadError};
 use crate::far::Far;
 use crate::key::{Key, Namespace};
@@ -76,7 +76,6 @@ pub(crate) struct Inner {
     coherence: Arc<Coherence>,
     counters: Arc<Counters>,
     lease_ttl: Duration,
-    heartbeat: Heartbeat,
     tasks: Tasks,
     invalid_key_trace: Throttle,
 }
@@ -225,6 +224,19 @@ impl<B: Backends> CachingService<B> {
         self.inner.stats()
     }
 
+    /// The bound D on staleness: on no node does a read that starts more than this after an invalidation returned
+    /// ([`Done`](crate::Delivery::Done)) see an older value, whatever happens to the network and to Redis.
+    ///
+    /// It is the longer of `heartbeat_interval + heartbeat_timeout` and `isolated_ttl`: 10 s with the defaults. It is used
+    /// up only by nodes that cannot hear of the invalidation; the others have it within one message of Redis. Zero without
+    /// a shared tier. Nodes measure it by their own monotonic clocks, so a machine that was suspended as a whole may serve
+    /// for the rest of it when it wakes up.
+    #[must_use]
+    pub fn staleness_bound(&self) -> Duration {
+        let shared = self.inner.shared().is_some();
+        if shared { self.inner.coherence.trust.timings().staleness_bound() } else { Duration::ZERO }
+    }
+
     /// The namespace of the service's keys.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -284,7 +296,7 @@ impl Inner {
             });
         }
         if let Some(far) = self.shared() {
-            let listener = Listener { coherence: Arc::clone(&self.coherence), heartbeat: self.heartbeat };
+            let listener = Listener { coherence: Arc::clone(&self.coherence) };
             let (far, running) = (Arc::clone(far), running);
             self.tasks.spawn("bus", async move {
                 if let Some(shared) = far.shared() {
@@ -318,7 +330,7 @@ impl Inner {
         }
         tiers.extend(futures_util::future::join_all(self.far.iter().map(|far| far.status())).await);
         let queued_invalidations = self.far.iter().map(|far| far.queued()).sum();
-        Status { tiers, bus: self.coherence.bus_status(), queued_invalidations }
+        Status { tiers, bus: self.coherence.trust.status(self.clock.now()), queued_invalidations }
     }
 
     fn stats(&self) -> Stats {

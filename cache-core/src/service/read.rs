@@ -140,7 +140,9 @@ impl Inner {
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
     /// held against every rule. False when the journal cannot say.
     async fn consult_journal(&self, far: &Far) -> bool {
-        let Some(shared) = far.shared().filter(|_| self.coherence.is_isolated()) else { return true };
+        let Some(shared) = far.shared().filter(|_| self.coherence.trust.is_isolated(self.clock.now())) else {
+            return true;
+        };
         let Some(mut applied) = self.coherence.applied() else { return false };
         loop {
             let Some(page) = far.ask(shared.read_after(applied, PAGE)).await else { return false };

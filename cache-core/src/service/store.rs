@@ -69,6 +69,7 @@ impl Inner {
         if ttl.is_zero() || matches!(store, Store::Nowhere) {
             return;
         }
+        let near_ttl = plan.policy.near_ttl(ttl).min(self.unleased_limit(plan, &store, origin));
         let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
         let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
         let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
@@ -86,7 +87,15 @@ impl Inner {
                 return;
             }
         }
-        self.insert_near(key, &entry, value, origin.ticket, plan.policy.near_ttl(ttl), Insertion::Fill);
+        self.insert_near(key, &entry, value, origin.ticket, near_ttl, Insertion::Fill);
+    }
+
+    /// For how long a value that was loaded without a lease may be kept: the shared tier, which could not be asked for
+    /// one, may have refused it.
+    fn unleased_limit(&self, plan: &Plan, store: &Store, origin: Origin) -> Duration {
+        let refused = matches!(store, Store::Unshared) && self.shared().is_some() && !plan.local_only;
+        let until = origin.began + self.coherence.trust.timings().isolated_ttl;
+        if refused { until.since(self.clock.now()) } else { Duration::MAX }
     }
 
     /// Stores an encoded entry in the far tiers. False when the shared one refused it.
