@@ -33,11 +33,6 @@ impl Bus for RedisTier {
         let forward = move |push| forward(push, &sender, &counts);
         let mut connection = self.inner.topology.open_bus(forward).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
-        let record = Record { node: NOBODY, change: Change::Begin }.to_string();
-        let mut begin = scripts::BEGIN.key(&names.journal);
-        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
-        let begun: Result<i64, _> = begin.invoke_async(&mut connection).await;
-        begun.map_err(|error| tier_error("beginning the journal", &error))?;
         Ok(Box::new(Subscription { connection, messages, inner: Arc::clone(&self.inner) }))
     }
 }
@@ -76,6 +71,23 @@ impl BusConnection for Subscription {
 
     fn try_next(&mut self) -> Option<BusMessage> {
         self.messages.try_recv().ok().map(|payload| message::parse(&payload))
+    }
+
+    async fn begin(&mut self, known: Position) -> Result<(), TierError> {
+        let names = self.inner.names();
+        let record = Record { node: NOBODY, change: Change::Begin }.to_string();
+        let mut begin = scripts::BEGIN.key(&names.journal);
+        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
+        begin.arg(known.millis()).arg(known.sequence());
+        let begun: Result<i64, _> = begin.invoke_async(&mut self.connection).await;
+        begun.map(drop).map_err(|error| tier_error("beginning the journal", &error))
+    }
+
+    async fn last_until(&mut self, position: Position) -> Result<Option<Position>, TierError> {
+        let query = journal::last_until(&self.inner.names().journal, position);
+        let reply = query.query_async(&mut self.connection).await;
+        let last: Vec<JournalEntry> = reply.map_err(|error| tier_error("XREVRANGE", &error))?;
+        last.first().map(JournalEntry::position).transpose()
     }
 
     async fn rules(&mut self) -> Result<RuleSet, TierError> {

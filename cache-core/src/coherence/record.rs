@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::key::Key;
 use crate::pattern::Pattern;
@@ -60,6 +61,9 @@ impl fmt::Debug for NodeId {
 pub enum Change {
     /// The values of these keys are void: at most [`MAX_KEYS`].
     Keys(Arc<[Key]>),
+    /// The values of these keys are void, and what is loaded in this time from now on may be as well: the source is about
+    /// to change. At most [`MAX_KEYS`].
+    Fence(Arc<[Key]>, Duration),
     /// The values of all keys that match are void.
     Pattern(Pattern),
     /// The values that have one of these tags are void.
@@ -75,7 +79,7 @@ impl Change {
     #[must_use]
     pub fn may_cover(&self, key: &str) -> bool {
         match self {
-            Self::Keys(keys) => keys.iter().any(|void| void.as_str() == key),
+            Self::Keys(keys) | Self::Fence(keys, _) => keys.iter().any(|void| void.as_str() == key),
             Self::Pattern(pattern) => pattern.matches(key),
             Self::Tags(_) | Self::Clear => true,
             Self::Begin => false,
@@ -92,13 +96,25 @@ pub struct Record {
     pub change: Change,
 }
 
+impl Record {
+    /// Whether it voids everything.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.change == Change::Clear
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{VERSION} {} ", self.node)?;
         match &self.change {
             Change::Keys(keys) => {
-                write!(f, "keys {}", keys.len())?;
-                keys.iter().try_for_each(|key| write!(f, " {}:{key}", key.as_str().len()))
+                f.write_str("keys ")?;
+                write_keys(f, keys)
+            }
+            Change::Fence(keys, hold) => {
+                write!(f, "fence {} ", hold.as_millis())?;
+                write_keys(f, keys)
             }
             Change::Pattern(pattern) => write!(f, "pattern {}:{pattern}", pattern.as_str().len()),
             Change::Tags(tags) => {
@@ -109,6 +125,11 @@ impl fmt::Display for Record {
             Change::Begin => f.write_str("begin"),
         }
     }
+}
+
+fn write_keys(f: &mut fmt::Formatter<'_>, keys: &[Key]) -> fmt::Result {
+    write!(f, "{}", keys.len())?;
+    keys.iter().try_for_each(|key| write!(f, " {}:{key}", key.as_str().len()))
 }
 
 impl FromStr for Record {
@@ -126,6 +147,11 @@ impl FromStr for Record {
         let node = u64::from_str_radix(word()?, 16).map_err(|_| InvalidRecord("its node is no hexadecimal number"))?;
         let change = match word()? {
             "keys" => Change::Keys(parse_keys(word()?)?),
+            "fence" => {
+                let (hold, keys) = word()?.split_once(' ').ok_or(InvalidRecord("it ends too early"))?;
+                let hold = hold.parse().map_err(|_| InvalidRecord("its hold is no number"))?;
+                Change::Fence(parse_keys(keys)?, Duration::from_millis(hold))
+            }
             "pattern" => {
                 let (pattern, rest) = take_string(word()?)?;
                 end(rest)?;
@@ -202,7 +228,9 @@ mod tests {
         assert_eq!(record(pattern).to_string(), "1 00000000000000ab pattern 6:user:*");
         let tags = Change::Tags(Tags::from_slots(vec![TagSlot::new(7), TagSlot::new(65_535)]));
         assert_eq!(record(tags.clone()).to_string(), "1 00000000000000ab tags 2 7 65535");
-        for change in [tags, Change::Tags(Tags::NONE), Change::Clear, Change::Begin] {
+        let fence = Change::Fence([Key::new("k").unwrap()].into(), Duration::from_secs(3));
+        assert_eq!(record(fence.clone()).to_string(), "1 00000000000000ab fence 3000 1 1:k");
+        for change in [tags, fence, Change::Tags(Tags::NONE), Change::Clear, Change::Begin] {
             assert_eq!(record(change.clone()).to_string().parse(), Ok(record(change)));
         }
     }
@@ -226,6 +254,9 @@ mod tests {
             "1 ab keys 1001 1:a",
             "1 ab keys 1 99999999999999999999:a",
             "1 ab keys 1 1:é",
+            "1 ab fence",
+            "1 ab fence 3",
+            "1 ab fence x 1 1:k",
             "1 ab tags",
             "1 ab tags 1",
             "1 ab tags 1 65536",

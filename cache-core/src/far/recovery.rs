@@ -63,7 +63,7 @@ impl Far {
         loop {
             let Some(change) = self.take_queued() else { return Ok(()) };
             let owed = Owed::new(self, coherence, &change);
-            self.carry(&change, coherence).await?;
+            self.carry(&change, None, coherence).await?;
             owed.delivered();
         }
     }

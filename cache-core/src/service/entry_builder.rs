@@ -19,11 +19,13 @@ pub struct EntryBuilder<'a> {
     key: &'a str,
     policy: Option<Policy>,
     local_only: bool,
+    version: Option<u64>,
+    replicate: bool,
 }
 
 impl<'a> EntryBuilder<'a> {
     pub(super) const fn new(inner: &'a Arc<Inner>, key: &'a str) -> Self {
-        Self { inner, key, policy: None, local_only: false }
+        Self { inner, key, policy: None, local_only: false, version: None, replicate: false }
     }
 
     /// Uses `policy` in place of the service's default.
@@ -67,6 +69,27 @@ impl<'a> EntryBuilder<'a> {
         self.change(|policy| policy.tags(tags))
     }
 
+    /// A `set` of this entry does not replace a value that was set with a higher version, in any tier of any node, and
+    /// replaces any other. Use a number that grows with each change in the source, such as a row's version.
+    ///
+    /// It holds against what is stored: once the newer value has expired or was invalidated, any version is taken.
+    /// Tiers that are not shared and cannot compare drop the value instead.
+    pub const fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// A `set` of this entry sends the value to the near tiers of all nodes, for data that every node is about to read. A
+    /// node that does not get it (it is cut off, or has a change of its own under way) is told of the change as usual and
+    /// reads the value from the shared tier.
+    ///
+    /// The value goes to every node through the bus, so this is for small values:
+    /// [`replica_max_bytes`](super::CachingServiceBuilder::replica_max_bytes).
+    pub const fn replicate(mut self) -> Self {
+        self.replicate = true;
+        self
+    }
+
     /// Leaves the far tiers out: they are neither read nor written, and other nodes do not hear of a `set`.
     pub const fn local_only(mut self) -> Self {
         self.local_only = true;
@@ -85,7 +108,8 @@ impl<'a> EntryBuilder<'a> {
 
     fn plan(self, optional: bool) -> Plan {
         let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
-        Plan { policy, local_only: self.local_only, optional }
+        let Self { local_only, version, replicate, .. } = self;
+        Plan { policy, local_only, optional, version, replicate }
     }
 
     /// As [`CachingService::get`](super::CachingService::get).
