@@ -92,6 +92,7 @@ fn a_writer_that_dies_inside_write_around_leaves_nothing_old_behind() {
     });
     survivor.block_on(async {
         fenced.reached().await;
+        eventually("b has heard of the fence", || async { b.get::<u32>("k").await.is_none() }).await;
         // A load that reads before the source changes, and ends after the writer's death.
         let (slow, load) = (Gate::default(), b.clone());
         let (held, old) = (slow.clone(), source.clone());
