@@ -248,3 +248,104 @@ async fn a_replica_is_of_the_type_that_is_asked_for_or_a_miss() {
     assert_eq!(b.stats().undecodable, 1);
     assert_eq!(*b.get::<String>("k").await.unwrap(), "text");
 }
+
+#[tokio::test]
+async fn a_strict_invalidation_waits_for_every_node() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address());
+    let (a, b) = (node(&redis.url()).await, node(&redis.url_at(proxy.port())).await);
+    let near = || async { b.entry("k").local_only().get::<u32>().await };
+    b.set("k", 1_u32).await;
+    let receipt = a.entry("k").invalidate_strict().await;
+    assert_eq!((receipt.removed, receipt.delivery), (1, Delivery::Done));
+    assert!(near().await.is_none(), "no wait is needed");
+
+    b.set("k", 2_u32).await;
+    let replies = proxy.hold_replies();
+    let strict = tokio::spawn({
+        let a = a.clone();
+        async move { a.entry("k").invalidate_strict().await }
+    });
+    eventually("it is written", || async { redis.cli(&["EXISTS", "cache:k"]) == "0" }).await;
+    assert_eq!(*near().await.unwrap(), 2, "b has not heard of it");
+    assert!(!strict.is_finished());
+    drop(replies);
+    proxy.pass().await;
+    assert_eq!(strict.await.unwrap().delivery, Delivery::Done);
+    assert!(near().await.is_none());
+}
+
+#[tokio::test]
+async fn a_strict_invalidation_waits_for_a_dead_node_no_longer_than_that_may_serve() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address());
+    let impatient = |url: &str| {
+        let builder = node_builder(url).heartbeat_interval(Duration::from_millis(50));
+        builder.heartbeat_timeout(Duration::from_millis(250)).isolated_ttl(Duration::ZERO)
+    };
+    let a = impatient(&redis.url()).build().await.unwrap();
+    let b = impatient(&redis.url_at(proxy.port())).build().await.unwrap();
+    hears_invalidations(&a).await;
+    hears_invalidations(&b).await;
+    b.set("k", 1_u32).await;
+    let held = (proxy.hold_replies(), proxy.hold_requests());
+    assert_eq!(a.entry("k").invalidate_strict().await.delivery, Delivery::Done);
+    assert!(b.entry("k").local_only().get::<u32>().await.is_none(), "its right to serve has lapsed");
+    drop(held);
+    proxy.pass().await;
+    // A node that ends is not waited for.
+    b.shutdown().await;
+    assert_eq!(redis.cli(&["HLEN", "{cache}!nodes"]), "1");
+    redis.kill();
+    assert_eq!(a.entry("k").invalidate_strict().await.delivery, Delivery::Queued);
+}
+
+#[tokio::test]
+async fn a_node_that_joins_preloads_its_near_tier() {
+    let redis = RedisServer::start();
+    let a = node(&redis.url()).await;
+    for n in 0..250_u32 {
+        a.set(format!("user:{n}"), n).await;
+    }
+    a.set("other", 1_u32).await;
+    let b = node(&redis.url()).await;
+    let mut reports = Vec::new();
+    let preload = b.preload::<u32>("user:*").unwrap();
+    let done = preload.on_progress(|progress| reports.push(*progress)).run().await;
+    assert!(done.complete && done.read >= 250 && done.loaded == done.read, "{done:?}");
+    assert!(reports.len() >= 3 && reports.windows(2).all(|pair| pair[0].read <= pair[1].read), "{reports:?}");
+    let far_hits = b.stats().tiers[1].hits;
+    for n in 0..250_u32 {
+        assert_eq!(*b.get::<u32>(format!("user:{n}")).await.unwrap(), n);
+    }
+    assert_eq!(b.stats().tiers[1].hits, far_hits, "none was read from Redis");
+    assert!(b.preload::<u32>("[").is_err());
+    let few = node(&redis.url()).await.preload::<u32>("user:*").unwrap().max_keys(10).run().await;
+    assert_eq!((few.read, few.complete), (10, true));
+    redis.kill();
+    assert!(!b.preload::<u32>("user:*").unwrap().run().await.complete);
+}
+
+#[tokio::test]
+async fn a_preload_keeps_to_its_rate() {
+    let redis = RedisServer::start();
+    let a = node(&redis.url()).await;
+    for n in 0..200_u32 {
+        a.set(format!("user:{n}"), n).await;
+    }
+    let clock = ManualClock::new();
+    let b = node_builder(&redis.url()).clock(clock.clone()).build().await.unwrap();
+    let preload = b.preload::<u32>("user:*").unwrap().keys_per_second(50);
+    let (mut run, mut passed) = (Box::pin(preload.run()), Duration::ZERO);
+    let done = loop {
+        tokio::select! {
+            biased;
+            done = &mut run => break done,
+            () = tokio::task::yield_now() => {
+                clock.advance(Duration::from_millis(100));
+                passed += Duration::from_millis(100);
+            }
+        }
+    };
+    assert!(done.read >= 200 && passed >= Duration::from_secs(4), "{done:?} in {passed:?}");
+}

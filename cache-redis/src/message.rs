@@ -93,7 +93,7 @@ mod tests {
             panic!("an appended record")
         };
         assert_eq!((previous, position), (Position::new(1, 2), Position::new(3, 4)));
-        assert_eq!(record, Record { node: NodeId::new(0xab), change: Change::Clear });
+        assert_eq!(record, Record::new(NodeId::new(0xab), Change::Clear));
     }
 
     fn value(frame: &[u8]) -> Vec<u8> {

@@ -23,6 +23,8 @@ script!(INVALIDATE, "scripts/invalidate.lua");
 script!(FENCE, "scripts/fence.lua");
 script!(SWEEP, "scripts/sweep.lua");
 script!(BEGIN, "scripts/begin.lua");
+script!(BEAT, "scripts/beat.lua");
+script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
 
 // The scripts name these offsets as numbers.

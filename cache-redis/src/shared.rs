@@ -1,15 +1,17 @@
 //! The tier as one that nodes share: leases, and the journal.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::coherence::{Bus, JournalPage, Position, Record};
+use cache_core::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
-use cache_core::{Acquire, Appended, Entry, Key, Pattern, Put, PutOutcome, SharedTier, TierError, Token};
+use cache_core::{Acquire, Appended, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token};
 use redis::Value;
 
 use crate::message::{self, lease_ended};
+use crate::scan::DataScan;
 use crate::tier::{RedisTier, encode, millis};
 use crate::{journal, rules, scan, scripts};
 
@@ -122,6 +124,23 @@ impl SharedTier for RedisTier {
         script.arg(rules::pattern_field(pattern)).arg(position.to_string());
         script.arg(&names.channel).arg(message::swept(pattern, position));
         self.inner.lane.invoke("forgetting a rule", &script).await
+    }
+
+    async fn unheard(&self, position: Position) -> Result<Duration, TierError> {
+        let mut script = scripts::UNHEARD.key(&self.inner.names().nodes);
+        script.arg(position.millis()).arg(position.sequence());
+        self.inner.lane.invoke("asking who has heard", &script).await.map(Duration::from_millis)
+    }
+
+    async fn leave(&self, node: NodeId) -> Result<(), TierError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(&self.inner.names().nodes).arg(node.to_string());
+        self.inner.lane.query("HDEL", &command).await
+    }
+
+    async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError> {
+        let connection = self.inner.lane.check_out().await?;
+        Ok(Box::new(DataScan::new(connection, Arc::clone(&self.inner), pattern)))
     }
 
     fn bus(&self) -> &dyn Bus {

@@ -145,7 +145,7 @@ async fn every_kind_of_record_comes_back() {
         Change::Tags(Tags::new(["a", "b"])),
         Change::Clear,
     ]
-    .map(|change| Record { node, change });
+    .map(|change| Record::new(node, change));
     for record in &written {
         tier.invalidate(&[], record, None).await.unwrap();
     }
@@ -223,7 +223,7 @@ async fn rules_are_kept_with_their_positions_until_they_are_swept() {
     let (server, tier) = start();
     let mut bus = subscribe(&tier).await;
     let give = async |change: Change| {
-        let record = Record { node: NodeId::new(1), change };
+        let record = Record::new(NodeId::new(1), change);
         tier.invalidate(&[], &record, None).await.unwrap().position
     };
     let pattern = Pattern::new("user:*").unwrap();

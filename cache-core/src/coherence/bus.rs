@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::coherence::{Position, Record, RuleSet};
+use crate::coherence::{NodeId, Position, Record, RuleSet};
 use crate::entry::Entry;
 use crate::error::TierError;
 use crate::key::Key;
@@ -55,6 +55,13 @@ pub trait BusConnection: Send {
     /// The connection is lost, or did not answer in time.
     async fn rules(&mut self) -> Result<RuleSet, TierError>;
 
+    /// Says that this node lives, what it has applied, and for how long it may serve what it holds; tells the position of
+    /// the journal's last record.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn beat(&mut self, beat: Beat) -> Result<Position, TierError>;
+
     /// The position of the journal's last record; [`Position::START`] when it has none.
     ///
     /// # Errors
@@ -75,6 +82,19 @@ pub struct JournalPage {
     pub oldest: Option<Position>,
     /// The records, oldest first; `None` for one that could not be read.
     pub records: Vec<(Position, Option<Record>)>,
+}
+
+/// What a node says of itself with each heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The node.
+    pub node: NodeId,
+    /// The last record that it has applied.
+    pub applied: Position,
+    /// For how long from this heartbeat on it may serve what it holds, whatever its age.
+    pub trusted: Duration,
+    /// For how long it may serve what it has read or loaded itself, also when it hears nothing.
+    pub alone: Duration,
 }
 
 /// The longest value that is sent over the bus, in bytes, as a tier stores it.

@@ -65,7 +65,6 @@ impl Listener {
         let mut connection = self.bounded(bus.connect()).await?;
         let known = self.coherence.known();
         self.bounded(connection.begin(known)).await?;
-        let asked = self.coherence.clock.now();
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
             None => self.begin(&mut *connection, last).await?,
@@ -74,7 +73,8 @@ impl Listener {
             }
             Some(_) => self.reset(&mut *connection).await?,
         }
-        self.coherence.confirm(asked);
+        // Only a node that is registered, with what it has applied, is waited for by those who ask for acknowledgements.
+        self.compare(&mut *connection).await?;
         Ok(connection)
     }
 
@@ -90,10 +90,13 @@ impl Listener {
                     None => Err(TierError::unavailable("the bus connection was closed")),
                 },
                 () = &mut beat => {
-                    let asked = clock.now();
                     beat = clock.sleep(interval);
-                    self.compare(connection).await.map(|()| self.coherence.confirm(asked))
+                    self.compare(connection).await
                 }
+            };
+            let step = match step {
+                Ok(()) if self.coherence.take_asked() => self.compare(connection).await,
+                step => step,
             };
             if let Err(error) = step {
                 return error;
@@ -134,14 +137,23 @@ impl Listener {
         }
     }
 
-    /// Compares the journal's end with what was applied.
+    /// Says that this node lives, and compares the journal's end with what was applied.
     async fn compare(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
         // Noted before the question: what this node knows of by then, the answer must know as well.
         let known = self.coherence.known();
-        let last = self.bounded(connection.last_position()).await?;
+        let asked = self.coherence.clock.now();
+        let last = self.bounded(connection.beat(self.coherence.beat())).await?;
         if last < known {
-            return self.reset(connection).await;
+            self.reset(connection).await?;
+        } else {
+            self.apply_until(connection, last).await?;
         }
+        self.coherence.confirm(asked);
+        Ok(())
+    }
+
+    /// Applies what has arrived, and what has not, up to `last`.
+    async fn apply_until(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
         while let Some(message) = connection.try_next() {
             self.receive(connection, message).await?;
         }
@@ -247,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::coherence::{JournalPage, NodeId, RuleSet, Timings};
+    use crate::coherence::{Beat, JournalPage, NodeId, RuleSet, Timings};
     use crate::stats::Counters;
 
     /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
@@ -258,6 +270,7 @@ mod tests {
         last_until: VecDeque<Option<Position>>,
         pages: VecDeque<JournalPage>,
         begun: Vec<Position>,
+        beats: Vec<Beat>,
     }
 
     #[async_trait]
@@ -268,6 +281,11 @@ mod tests {
 
         fn try_next(&mut self) -> Option<BusMessage> {
             self.messages.pop_front()
+        }
+
+        async fn beat(&mut self, beat: Beat) -> Result<Position, TierError> {
+            self.beats.push(beat);
+            self.last_position().await
         }
 
         async fn begin(&mut self, known: Position) -> Result<(), TierError> {
@@ -297,7 +315,7 @@ mod tests {
     }
 
     fn record() -> Record {
-        Record { node: NodeId::new(9), change: Change::Keys([crate::key::Key::new("k").unwrap()].into()) }
+        Record::new(NodeId::new(9), Change::Keys([crate::key::Key::new("k").unwrap()].into()))
     }
 
     fn appended(previous: u64, position: u64) -> BusMessage {
@@ -372,7 +390,7 @@ mod tests {
     async fn a_clear_that_another_node_has_delivered_is_not_delivered_again() {
         let owed = Arc::new(Owed::default());
         let listener = Listener { debts: Arc::clone(&owed) as Arc<dyn Debts>, ..listener() };
-        let cleared = Record { node: NodeId::new(8), change: Change::Clear };
+        let cleared = Record::new(NodeId::new(8), Change::Clear);
         let page = JournalPage { oldest: Some(at(2)), records: vec![(at(6), Some(cleared))] };
         let mut connection = Script {
             last: [at(3), at(6)].into(),

@@ -11,7 +11,7 @@ mod state;
 mod trust;
 mod waiters;
 
-pub use bus::{Bus, BusConnection, BusMessage, JournalPage, REPLICA_MAX_BYTES, Replica};
+pub use bus::{Beat, Bus, BusConnection, BusMessage, JournalPage, REPLICA_MAX_BYTES, Replica};
 pub use position::{InvalidPosition, Position};
 pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS as RECORD_MAX_KEYS, NodeId, Record};
 

@@ -1,7 +1,8 @@
 //! The journal record: what one node tells all others.
 //!
 //! Written as text, so that `XRANGE` and `MONITOR` show it plainly, with every string length-prefixed, so that no key can
-//! be mistaken for syntax: `1 <node> keys 2 6:user:1 6:user:2`. The position is not part of it: the journal gives it.
+//! be mistaken for syntax: `1 <node> keys 2 6:user:1 6:user:2`. A node followed by `!` asks for acknowledgements. The
+//! position is not part of it: the journal gives it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -94,9 +95,17 @@ pub struct Record {
     pub node: NodeId,
     /// What changed.
     pub change: Change,
+    /// Whether every node is to say at once that it has applied it.
+    pub acknowledge: bool,
 }
 
 impl Record {
+    /// A record that no node need acknowledge.
+    #[must_use]
+    pub const fn new(node: NodeId, change: Change) -> Self {
+        Self { node, change, acknowledge: false }
+    }
+
     /// Whether it voids everything.
     #[must_use]
     pub fn is_clear(&self) -> bool {
@@ -106,7 +115,8 @@ impl Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION} {} ", self.node)?;
+        let mark = if self.acknowledge { "!" } else { "" };
+        write!(f, "{VERSION} {}{mark} ", self.node)?;
         match &self.change {
             Change::Keys(keys) => {
                 f.write_str("keys ")?;
@@ -144,7 +154,9 @@ impl FromStr for Record {
         if word()? != VERSION {
             return Err(InvalidRecord("its version is unknown"));
         }
-        let node = u64::from_str_radix(word()?, 16).map_err(|_| InvalidRecord("its node is no hexadecimal number"))?;
+        let node = word()?;
+        let (node, acknowledge) = node.strip_suffix('!').map_or((node, false), |node| (node, true));
+        let node = u64::from_str_radix(node, 16).map_err(|_| InvalidRecord("its node is no hexadecimal number"))?;
         let change = match word()? {
             "keys" => Change::Keys(parse_keys(word()?)?),
             "fence" => {
@@ -162,7 +174,7 @@ impl FromStr for Record {
             "begin" if words.next().is_none() => Change::Begin,
             _ => return Err(InvalidRecord("its kind is unknown")),
         };
-        Ok(Self { node: NodeId(node), change })
+        Ok(Self { node: NodeId(node), change, acknowledge })
     }
 }
 
@@ -213,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(change: Change) -> Record {
-        Record { node: NodeId(0xab), change }
+        Record::new(NodeId(0xab), change)
     }
 
     fn keys(keys: &[&str]) -> Change {
@@ -224,6 +236,9 @@ mod tests {
     fn records_read_as_plain_text() {
         assert_eq!(record(keys(&["user:1", "b c"])).to_string(), "1 00000000000000ab keys 2 6:user:1 3:b c");
         assert_eq!(record(Change::Clear).to_string(), "1 00000000000000ab clear");
+        let strict = Record { acknowledge: true, ..record(Change::Clear) };
+        assert_eq!(strict.to_string(), "1 00000000000000ab! clear");
+        assert_eq!(strict.to_string().parse(), Ok(strict));
         let pattern = Change::Pattern(Pattern::new("user:*").unwrap());
         assert_eq!(record(pattern).to_string(), "1 00000000000000ab pattern 6:user:*");
         let tags = Change::Tags(Tags::from_slots(vec![TagSlot::new(7), TagSlot::new(65_535)]));
@@ -242,6 +257,8 @@ mod tests {
             "1",
             "2 ab clear",
             "1 xyz clear",
+            "1 ! clear",
+            "1 ab!! clear",
             "1 ab",
             "1 ab nothing",
             "1 ab clear more",

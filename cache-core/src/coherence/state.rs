@@ -1,6 +1,7 @@
 //! What one node does about a change, made here or heard of.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::coherence::recent::Recent;
 use crate::coherence::rules::Rules;
 use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
-use crate::coherence::{Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
+use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
 use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
@@ -29,6 +30,8 @@ pub(crate) struct Coherence {
     pub(crate) counters: Arc<Counters>,
     pub(crate) trust: Trust,
     recent: Recent,
+    /// Whether a record was applied that is to be acknowledged.
+    asked: AtomicBool,
     journal: Mutex<JournalState>,
 }
 
@@ -59,6 +62,7 @@ impl Coherence {
             clock,
             counters,
             recent: Recent::default(),
+            asked: AtomicBool::new(false),
             journal: Mutex::default(),
         }
     }
@@ -72,6 +76,20 @@ impl Coherence {
     pub(crate) fn learn(&self, position: Position) {
         let mut journal = self.lock();
         journal.known = journal.known.max(position);
+    }
+
+    /// Whether a record was applied since the last call that is to be acknowledged.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire) && self.asked.swap(false, Ordering::AcqRel)
+    }
+
+    /// What this node says of itself.
+    pub(crate) fn beat(&self) -> Beat {
+        let Timings { isolated_ttl, .. } = *self.trust.timings();
+        let trusted = self.trust.timings().staleness_bound();
+        // A hundredth more than this node counts itself, for clocks that do not run at the same speed.
+        let (trusted, alone) = (trusted + trusted / 100, isolated_ttl + isolated_ttl / 100);
+        Beat { node: self.node, applied: self.applied().unwrap_or(Position::START), trusted, alone }
     }
 
     pub(crate) fn applied(&self) -> Option<Position> {
@@ -170,6 +188,9 @@ impl Coherence {
     pub(crate) fn apply(&self, position: Position, record: Option<&Record>) {
         match record {
             Some(record) => {
+                if record.acknowledge {
+                    self.asked.store(true, Ordering::Release);
+                }
                 if record.node != self.node {
                     self.counters.invalidations_received.increment();
                 }

@@ -20,7 +20,7 @@ use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::stats::TierCounters;
 use crate::status::{TierState, TierStatus};
-use crate::tier::{CacheTier, SharedTier};
+use crate::tier::{Appended, CacheTier, SharedTier};
 
 pub(crate) use owed::Owed;
 use queue::Queue;
@@ -145,17 +145,17 @@ impl Far {
     pub(crate) async fn invalidate(
         &self,
         change: &Change,
-        lift: Option<Token>,
+        manner: Manner,
         coherence: &Coherence,
-    ) -> Result<u64, Queued> {
+    ) -> Result<Carried, Queued> {
         let owed = Owed::new(self, coherence, change);
         if !self.is_ready() {
             return Err(Queued);
         }
-        match self.carry(change, lift, coherence).await {
-            Ok(removed) => {
+        match self.carry(change, manner, coherence).await {
+            Ok(carried) => {
                 owed.delivered();
-                Ok(removed)
+                Ok(carried)
             }
             Err(error) => {
                 tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "invalidation queued");
@@ -168,7 +168,7 @@ impl Far {
     pub(crate) async fn fence(&self, keys: &[Key], token: Token, hold: Duration, coherence: &Coherence) -> bool {
         let Some(shared) = self.shared() else { return true };
         for keys in keys.chunks(RECORD_MAX_KEYS) {
-            let record = Record { node: coherence.node, change: Change::Fence(keys.into(), hold) };
+            let record = Record::new(coherence.node, Change::Fence(keys.into(), hold));
             let Some(appended) = self.ask(shared.fence(keys, &record, token, hold)).await else { return false };
             coherence.void_before(&Change::Keys(keys.into()), appended.position);
         }
@@ -205,35 +205,37 @@ impl Far {
         }
     }
 
-    async fn carry(&self, change: &Change, lift: Option<Token>, coherence: &Coherence) -> Result<u64, TierError> {
-        match (self.shared(), change) {
-            (Some(shared), Change::Keys(keys)) => {
-                let mut removed = 0;
-                for keys in keys.chunks(RECORD_MAX_KEYS) {
-                    let change = Change::Keys(keys.into());
-                    let record = Record { node: coherence.node, change };
-                    let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
-                    coherence.void_before(&record.change, appended.position);
-                    removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
-                }
-                Ok(removed)
+    async fn carry(&self, change: &Change, manner: Manner, coherence: &Coherence) -> Result<Carried, TierError> {
+        let Some(shared) = self.shared() else {
+            let removed = match change {
+                Change::Keys(keys) => self.attempt(self.tier.delete(keys)).await?,
+                // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
+                Change::Tags(_) => self.sweep(&Change::Clear, Position::MAX).await?,
+                _ => self.sweep(change, Position::MAX).await?,
+            };
+            return Ok(Carried { removed, position: None });
+        };
+        let Manner { lift, acknowledge } = manner;
+        let mut carried = Carried { removed: 0, position: None };
+        if let Change::Keys(keys) = change {
+            for keys in keys.chunks(RECORD_MAX_KEYS) {
+                let record = Record { node: coherence.node, change: Change::Keys(keys.into()), acknowledge };
+                let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
+                coherence.void_before(&record.change, appended.position);
+                carried.removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
+                carried.position = Some(appended.position);
             }
-            (Some(shared), _) => {
-                let record = Record { node: coherence.node, change: change.clone() };
-                let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
-                coherence.void_before(change, appended.position);
-                let removed = self.sweep(change, appended.position).await?;
-                if let Change::Pattern(pattern) = change {
-                    self.attempt(shared.swept(pattern, appended.position)).await?;
-                    coherence.rules.swept(appended.position, pattern);
-                }
-                Ok(removed)
-            }
-            (None, Change::Keys(keys)) => self.attempt(self.tier.delete(keys)).await,
-            // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
-            (None, Change::Tags(_)) => self.sweep(&Change::Clear, Position::MAX).await,
-            (None, _) => self.sweep(change, Position::MAX).await,
+            return Ok(carried);
         }
+        let record = Record { node: coherence.node, change: change.clone(), acknowledge };
+        let Appended { position, .. } = self.attempt(shared.invalidate(&[], &record, None)).await?;
+        coherence.void_before(change, position);
+        carried = Carried { removed: self.sweep(change, position).await?, position: Some(position) };
+        if let Change::Pattern(pattern) = change {
+            self.attempt(shared.swept(pattern, position)).await?;
+            coherence.rules.swept(position, pattern);
+        }
+        Ok(carried)
     }
 
     /// Frees what a pattern or a clear covers. It takes as long as the tier is large, so the tier bounds its own steps.
@@ -287,6 +289,24 @@ impl Far {
     fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a change is carried to the shared tier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Fences with this token are lifted.
+    pub(crate) lift: Option<Token>,
+    /// Every node is asked to acknowledge it.
+    pub(crate) acknowledge: bool,
+}
+
+/// A change that the tier has been told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    /// How many entries and leases are gone.
+    pub(crate) removed: u64,
+    /// Where it stands in the journal, if the tier keeps one: its last record, where it needed several.
+    pub(crate) position: Option<Position>,
 }
 
 impl Debts for Far {

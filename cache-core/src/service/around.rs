@@ -8,6 +8,7 @@ use super::Inner;
 use crate::clock::Timestamp;
 use crate::coherence::Change;
 use crate::entry::Token;
+use crate::far::Manner;
 use crate::key::Key;
 
 /// A fence around a write, which is made good when dropped.
@@ -49,7 +50,7 @@ impl Around {
         inner.coherence.void(&change);
         for far in inner.far.iter().rev().filter(|far| far.shared().is_none()) {
             // What could not be removed is queued, and the tier is not read until it is.
-            let _ = far.invalidate(&change, None, &inner.coherence).await;
+            let _ = far.invalidate(&change, Manner::default(), &inner.coherence).await;
         }
         if !around.fence().await {
             inner.counters.unfenced_writes.increment();
@@ -75,7 +76,7 @@ impl Around {
     }
 
     async fn end(mut self) {
-        self.inner.invalidate(self.change(), Some(self.token)).await;
+        self.inner.invalidate(self.change(), Manner { lift: Some(self.token), acknowledge: false }).await;
         self.ended = true;
     }
 

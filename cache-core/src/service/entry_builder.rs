@@ -136,6 +136,24 @@ impl<'a> EntryBuilder<'a> {
         self.inner.invalidate_keys(&[self.key]).await
     }
 
+    /// As [`CachingService::invalidate`](super::CachingService::invalidate), and waits until every node has said that it has
+    /// applied it, or may not serve what it holds any more. So from its return on no node serves an older value: the bound on
+    /// staleness is zero.
+    ///
+    /// It costs one round trip for the invalidation, one for each node to acknowledge it, and two or more to see that all
+    /// have: about a millisecond where all are well. For a node that has died or was cut off it waits until the node's
+    /// registration, which each heartbeat renews, has lapsed; never longer than
+    /// [`staleness_bound`](super::CachingService::staleness_bound). With [`Delivery::Queued`](crate::Delivery::Queued) nobody
+    /// could be told, and it does not wait.
+    ///
+    /// A node that has never reached the shared tier, or not for a minute, is not known to anyone, and may serve what it has
+    /// loaded itself for `isolated_ttl`. Where even that must not be, set
+    /// [`isolated_ttl`](super::CachingServiceBuilder::isolated_ttl) to zero on all nodes: then a node that is cut off serves
+    /// nothing from its near tier. Dropping the future ends the wait only.
+    pub async fn invalidate_strict(self) -> Receipt {
+        self.inner.invalidate_strict(self.key).await
+    }
+
     /// As [`CachingService::get_or_load`](super::CachingService::get_or_load).
     ///
     /// # Errors

@@ -12,8 +12,10 @@ mod global;
 mod lease;
 mod load;
 mod near;
+mod preload;
 mod read;
 mod store;
+mod strict;
 mod write;
 
 use std::fmt;
@@ -42,6 +44,7 @@ use crate::tier::NearTier;
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
+pub use preload::{Preload, PreloadProgress};
 
 /// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.
 #[diagnostic::on_unimplemented(
@@ -220,6 +223,15 @@ impl<B: Backends> CachingService<B> {
         self.inner.clear().await
     }
 
+    /// Fills the near tier with the values of all keys that match `pattern` and that the shared tier has, so that a node that
+    /// starts need not meet its first callers empty-handed.
+    ///
+    /// # Errors
+    /// The pattern is malformed.
+    pub fn preload<T: Cacheable>(&self, pattern: impl AsRef<str>) -> Result<Preload<'_, T>, Error> {
+        self.inner.preload(pattern.as_ref())
+    }
+
     /// Writes to the source by `write`, and invalidates `keys`, so that not even the death of this process leaves an old
     /// value behind.
     ///
@@ -381,8 +393,12 @@ impl Inner {
     async fn shutdown(&self) {
         // First, so that nobody else delivers at the same time.
         self.tasks.close().await;
+        self.coherence.trust.end();
         for far in &self.far {
             far.settle(&self.coherence).await;
+            if let Some(shared) = far.shared() {
+                far.ask(shared.leave(self.coherence.node)).await;
+            }
             far.tier.close().await;
         }
     }

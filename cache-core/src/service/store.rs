@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::codec;
 use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
-use crate::far::Far;
+use crate::far::{Far, Manner};
 use crate::key::Key;
 
 /// What was known when a load began.
@@ -124,7 +124,7 @@ impl Inner {
         far.ask(far.tier.set(key, entry.clone(), ttl)).await;
         if !self.coherence.may_store(key.as_str(), &entry, ticket) {
             // What could not be removed now is queued, and the tier is not read until it is gone.
-            let _ = far.invalidate(&Change::Keys([key.clone()].into()), None, &self.coherence).await;
+            let _ = far.invalidate(&Change::Keys([key.clone()].into()), Manner::default(), &self.coherence).await;
         }
     }
 }

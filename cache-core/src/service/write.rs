@@ -6,7 +6,7 @@ use super::{Cacheable, Inner, Plan};
 use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
 use crate::error::TierError;
-use crate::far::{Far, Owed};
+use crate::far::{Far, Manner, Owed};
 use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::status::{Delivery, Receipt};
@@ -21,7 +21,7 @@ impl Inner {
         if valid.is_empty() {
             return Receipt::new(self.delivery(false));
         }
-        self.invalidate(Change::Keys(valid.into()), None).await
+        self.invalidate(Change::Keys(valid.into()), Manner::default()).await.0
     }
 
     /// The valid ones of `keys`, each once.
@@ -39,30 +39,33 @@ impl Inner {
     }
 
     pub(super) async fn invalidate_pattern(&self, pattern: Pattern) -> Receipt {
-        self.invalidate(Change::Pattern(pattern), None).await
+        self.invalidate(Change::Pattern(pattern), Manner::default()).await.0
     }
 
     pub(super) async fn invalidate_tags(&self, tags: Tags) -> Receipt {
         if tags == Tags::NONE {
             return Receipt::new(self.delivery(false));
         }
-        self.invalidate(Change::Tags(tags), None).await
+        self.invalidate(Change::Tags(tags), Manner::default()).await.0
     }
 
     pub(super) async fn clear(&self) -> Receipt {
-        self.invalidate(Change::Clear, None).await
+        self.invalidate(Change::Clear, Manner::default()).await.0
     }
 
     /// Voids what `change` covers: here at once, then in the far tiers, deepest first, so that nothing old is left below
-    /// for a nearer tier to copy. Fences with the token `lift` are lifted.
-    pub(super) async fn invalidate(&self, change: Change, lift: Option<Token>) -> Receipt {
+    /// for a nearer tier to copy. Also tells where it stands in the journal.
+    pub(super) async fn invalidate(&self, change: Change, manner: Manner) -> (Receipt, Option<Position>) {
         self.start(None);
         self.counters.invalidations_sent.increment();
         let mut removed = self.coherence.void(&change);
-        let mut queued = false;
+        let (mut queued, mut position) = (false, None);
         for far in self.far.iter().rev() {
-            match far.invalidate(&change, lift, &self.coherence).await {
-                Ok(count) => removed = removed.max(count),
+            match far.invalidate(&change, manner, &self.coherence).await {
+                Ok(carried) => {
+                    removed = removed.max(carried.removed);
+                    position = position.max(carried.position);
+                }
                 Err(_) => queued = true,
             }
         }
@@ -70,10 +73,10 @@ impl Inner {
             // A reader of this node may have put back what a tier still held.
             self.coherence.void(&change);
         }
-        Receipt { removed, ..Receipt::new(self.delivery(queued)) }
+        (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
 
-    fn delivery(&self, queued: bool) -> Delivery {
+    pub(super) fn delivery(&self, queued: bool) -> Delivery {
         match (queued, self.shared()) {
             (true, _) => Delivery::Queued,
             (false, Some(_)) => Delivery::Done,
@@ -137,7 +140,7 @@ impl Inner {
     async fn set_far(&self, far: &Far, key: &Key, entry: &Entry, change: &Change, plan: &Plan) -> Written {
         let comparable = entry.version.is_none() || far.shared().is_some();
         if matches!(entry.value, Value::Typed(_)) || !comparable {
-            return match far.invalidate(change, None, &self.coherence).await {
+            return match far.invalidate(change, Manner::default(), &self.coherence).await {
                 Ok(_) => Written::Stored(Position::START),
                 Err(_) => Written::Queued,
             };
@@ -176,7 +179,7 @@ async fn put_with_record(
     put: Put,
     change: &Change,
 ) -> Result<Written, TierError> {
-    let record = Record { node: coherence.node, change: change.clone() };
+    let record = Record::new(coherence.node, change.clone());
     let (appended, stored) = match shared.put(key, put, &record).await? {
         PutOutcome::Stored(appended) => (appended, true),
         PutOutcome::Fenced(appended) => (appended, false),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::coherence::{Bus, JournalPage, Position, Record};
+use crate::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use crate::entry::{Entry, Token};
 use crate::error::TierError;
 use crate::key::Key;
@@ -66,6 +66,16 @@ pub enum PutOutcome {
     Fenced(Appended),
     /// An entry of a newer version is there: nothing was done.
     Superseded,
+}
+
+/// Keys, as a scan comes upon them.
+#[async_trait]
+pub trait KeyScan: Send {
+    /// The next keys; `None` at the end. A batch may be empty.
+    ///
+    /// # Errors
+    /// The tier could not go on.
+    async fn next(&mut self) -> Result<Option<Vec<Key>>, TierError>;
 }
 
 /// The operations of a tier that several nodes share: leases, fences, and the journal.
@@ -142,6 +152,25 @@ pub trait SharedTier: Send + Sync {
     /// # Errors
     /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
     async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError>;
+
+    /// In what time every node that is registered by [`BusConnection::beat`](crate::coherence::BusConnection::beat) either has
+    /// applied the record at `position`, or may not serve any more what is older. Zero when that is so already.
+    ///
+    /// # Errors
+    /// The tier could not answer.
+    async fn unheard(&self, position: Position) -> Result<Duration, TierError>;
+
+    /// Takes back the registration of `node`, which serves nothing any more.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the registration then lapses.
+    async fn leave(&self, node: NodeId) -> Result<(), TierError>;
+
+    /// The keys that match and hold something, in batches; a key may be told more than once.
+    ///
+    /// # Errors
+    /// The tier could not begin.
+    async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError>;
 
     /// The delivery of journal records to this node.
     fn bus(&self) -> &dyn Bus;

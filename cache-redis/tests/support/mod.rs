@@ -58,7 +58,7 @@ pub fn payload(entry: Option<&Entry>) -> Option<&str> {
 }
 
 pub fn record(keys: &[Key]) -> Record {
-    Record { node: NodeId::new(0xab), change: Change::Keys(keys.into()) }
+    Record::new(NodeId::new(0xab), Change::Keys(keys.into()))
 }
 
 pub fn put(entry: Entry, ttl: Duration) -> Put {

@@ -12,7 +12,7 @@ use super::support::{
 };
 
 async fn fence(tier: &dyn CacheTier, keys: &[Key], holder: u8, hold: Duration) -> Appended {
-    let record = Record { node: NodeId::new(7), change: Change::Fence(keys.into(), hold) };
+    let record = Record::new(NodeId::new(7), Change::Fence(keys.into(), hold));
     shared(tier).fence(keys, &record, token(holder), hold).await.expect("fence")
 }
 

@@ -115,7 +115,7 @@ pub async fn a_fill_after_a_set_is_refused(tier: Arc<dyn CacheTier>) {
 /// What was put while the load ran is newer.
 pub async fn a_fill_after_a_put_is_refused(tier: Arc<dyn CacheTier>) {
     assert_acquired(&*tier, &key("k"), token(1)).await;
-    let record = Record { node: NodeId::new(7), change: Change::Keys([key("k")].into()) };
+    let record = Record::new(NodeId::new(7), Change::Keys([key("k")].into()));
     shared(&*tier).put(&key("k"), put(entry("newer"), HOUR), &record).await.expect("put");
     assert!(!fill(&*tier, 1, "stale").await);
     assert_holds(&*tier, &key("k"), "newer").await;

@@ -12,7 +12,7 @@ use super::support::{
 };
 
 fn record(change: Change) -> Record {
-    Record { node: NodeId::new(u64::MAX), change }
+    Record::new(NodeId::new(u64::MAX), change)
 }
 
 async fn append(tier: &dyn CacheTier, record: &Record) -> Appended {

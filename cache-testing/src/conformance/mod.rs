@@ -41,6 +41,7 @@ pub mod fence;
 pub mod fill;
 pub mod journal;
 pub mod lease;
+pub mod nodes;
 pub mod pattern;
 pub mod put;
 pub mod rules;
@@ -220,6 +221,10 @@ macro_rules! conformance_tests {
             put::an_older_version_does_not_replace_a_newer_one,
             put::without_a_version_the_last_one_stays,
             put::a_value_is_sent_with_its_record,
+            nodes::a_beat_tells_the_last_position,
+            nodes::nodes_are_waited_for_until_they_have_applied,
+            nodes::a_node_is_waited_for_no_longer_than_it_may_serve,
+            nodes::a_scan_tells_every_key_that_matches,
             journal::a_journal_goes_on_behind_what_is_known,
             journal::the_last_record_until_a_position_is_found,
             rules::rules_begin_with_a_record,
@@ -261,6 +266,7 @@ mod tests {
             ("fill", include_str!("fill.rs")),
             ("journal", include_str!("journal.rs")),
             ("lease", include_str!("lease.rs")),
+            ("nodes", include_str!("nodes.rs")),
             ("pattern", include_str!("pattern.rs")),
             ("put", include_str!("put.rs")),
             ("rules", include_str!("rules.rs")),

@@ -8,7 +8,7 @@ use cache_core::{CacheTier, Pattern, TagSlot, Tags};
 use super::support::{connect, next, shared};
 
 async fn append(tier: &dyn CacheTier, change: Change) -> Position {
-    let record = Record { node: NodeId::new(7), change };
+    let record = Record::new(NodeId::new(7), change);
     shared(tier).invalidate(&[], &record, None).await.expect("invalidate").position
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn assert_held(tier: &dyn CacheTier, key: &Key) {
 }
 
 pub(super) fn record_of_keys(keys: &[Key]) -> Record {
-    Record { node: NodeId::new(7), change: Change::Keys(keys.into()) }
+    Record::new(NodeId::new(7), Change::Keys(keys.into()))
 }
 
 /// A connection to a journal that has begun, and that has nothing more to tell of its beginning.
