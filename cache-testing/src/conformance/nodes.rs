@@ -7,7 +7,9 @@ use std::time::Duration;
 use cache_core::coherence::{Beat, BusConnection, NodeId, Position};
 use cache_core::{CacheTier, Key, Pattern};
 
-use super::support::{HOUR, SHORT, assert_acquired, connect, eventually, key, keys, record_of_keys, set, shared, token};
+use super::support::{
+    HOUR, SHORT, assert_acquired, connect, eventually, key, keys, record_of_keys, set, shared, token,
+};
 
 async fn beat(connection: &mut dyn BusConnection, node: u64, applied: Position, trusted: Duration, alone: Duration) {
     let beat = Beat { node: NodeId::new(node), applied, trusted, alone };
