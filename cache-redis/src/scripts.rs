@@ -26,6 +26,7 @@ script!(BEGIN, "scripts/begin.lua");
 script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
+script!(FORGET, "scripts/forget.lua");
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 1);

@@ -55,7 +55,7 @@ impl Coherence {
             node: NodeId::random(),
             epochs: Epochs::new(),
             flights: Arc::new(Flights::new()),
-            rules: Rules::default(),
+            rules: Rules::new(timings.lifetime),
             waiters: Waiters::new(),
             near,
             trust: Trust::new(timings, has_bus, clock.now()),

@@ -232,6 +232,7 @@ macro_rules! conformance_tests {
             rules::a_clear_takes_the_place_of_the_rules_before,
             rules::rules_outlive_a_clear_of_the_entries,
             rules::a_swept_pattern_is_forgotten,
+            rules::a_tags_rule_is_forgotten_unless_it_was_given_again,
             rules::a_pattern_that_was_given_again_is_not_forgotten,
             bus::records_arrive_in_order,
             bus::every_connection_hears_every_record,
