@@ -2,6 +2,8 @@
 
 mod bus;
 mod epochs;
+#[cfg(all(test, cache_aside_shuttle))]
+mod interleavings;
 mod listener;
 mod position;
 mod record;

@@ -1,7 +1,6 @@
 //! What one node does about a change, made here or heard of.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
@@ -14,6 +13,7 @@ use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
 use crate::stats::Counters;
 use crate::status::BusStatus;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::tier::NearTier;
 
 /// Stands in [`Coherence::confirmed`] for a bus that is healthy, or not there at all.
