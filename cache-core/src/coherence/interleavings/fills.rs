@@ -59,6 +59,27 @@ fn a_fill_begun_before_a_record_was_applied_is_not_served_after_it() {
     }
 }
 
+/// An invalidation of this node may hear of its position after the listener has applied later records.
+#[test]
+fn a_record_that_comes_late_takes_nothing_back() {
+    for change in [Change::Keys([key()].into()), Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let node = Node::new();
+            node.coherence.learn(at(1));
+            thread::scope(|scope| {
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.coherence.void_before(&change, at(1)));
+                scope.spawn(|| {
+                    let version = node.write();
+                    node.coherence.void_before(&change, at(2));
+                    node.returned(version);
+                });
+            });
+            node.look();
+        });
+    }
+}
+
 /// A set as the service does it with a far tier that keeps no journal, which here is the source.
 fn set(node: &Node, version: u64) {
     let (ticket, _) = node.coherence.void_key(KEY);
@@ -106,6 +127,7 @@ fn a_record_removes_and_voids_nothing_born_at_or_after_it() {
         explore(move || {
             let node = Node::new();
             let position = at(1);
+            node.load();
             thread::scope(|scope| {
                 scope.spawn(|| node.coherence.void_before(&change, position));
                 scope.spawn(|| node.coherence.void_before(&change, position));

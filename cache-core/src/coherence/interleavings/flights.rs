@@ -12,8 +12,8 @@ fn a_caller_that_comes_after_an_invalidation_is_not_given_what_was_loaded_before
             let node = Node::new();
             node.load();
             thread::scope(|scope| {
-                scope.spawn(|| node.read());
-                scope.spawn(|| node.read());
+                scope.spawn(|| node.read_after_miss());
+                scope.spawn(|| node.read_after_miss());
                 scope.spawn(|| {
                     node.invalidate_alone(&change);
                     node.read();
@@ -29,9 +29,10 @@ fn a_caller_that_comes_after_an_invalidation_with_a_record_is_not_given_what_was
     for change in changes() {
         explore(move || {
             let node = Node::new();
+            node.load();
             thread::scope(|scope| {
-                scope.spawn(|| node.read());
-                scope.spawn(|| node.read());
+                scope.spawn(|| node.read_after_miss());
+                scope.spawn(|| node.read_after_miss());
                 scope.spawn(|| {
                     node.invalidate(&change);
                     node.read();
@@ -53,8 +54,8 @@ fn a_caller_that_comes_after_a_record_was_applied_is_not_given_what_was_loaded_b
             let node = Node::new();
             node.load();
             thread::scope(|scope| {
-                scope.spawn(|| node.read());
-                scope.spawn(|| node.read());
+                scope.spawn(|| node.read_after_miss());
+                scope.spawn(|| node.read_after_miss());
                 scope.spawn(|| {
                     node.change_elsewhere(&change);
                     node.listen(0);
@@ -73,7 +74,7 @@ fn a_record_detaches_flights_that_began_when_a_later_one_was_known() {
         let node = Node::new();
         node.load();
         thread::scope(|scope| {
-            scope.spawn(|| node.read());
+            scope.spawn(|| node.read_after_miss());
             scope.spawn(|| node.coherence.learn(at(9)));
             scope.spawn(|| {
                 node.change_elsewhere(&Change::Keys([key()].into()));

@@ -100,8 +100,17 @@ impl Node {
 
     /// A read: from the near tier, or by the flight that is under way, or by a load.
     fn read(&self) {
+        self.held_against_floor(|| self.look().unwrap_or_else(|| self.fly()));
+    }
+
+    /// The rest of a read that has found nothing in the near tier, where there may be something by now.
+    fn read_after_miss(&self) {
+        self.held_against_floor(|| self.fly());
+    }
+
+    fn held_against_floor(&self, read: impl FnOnce() -> u64) {
         let floor = self.floor.load(SeqCst);
-        let version = self.look().unwrap_or_else(|| self.fly());
+        let version = read();
         assert!(version >= floor, "a caller that came after {floor} had been invalidated was given {version}");
     }
 

@@ -19,9 +19,8 @@ impl Far {
 
     /// A read as the service does it.
     fn read(&self) {
-        let floor = self.node.floor.load(SeqCst);
-        let version = self.node.look().or_else(|| self.ask()).unwrap_or_else(|| self.node.load());
-        assert!(version >= floor, "{version} was read after {floor} had been invalidated");
+        let far = || self.ask().unwrap_or_else(|| self.node.load());
+        self.node.held_against_floor(|| self.node.look().unwrap_or_else(far));
     }
 
     fn ask(&self) -> Option<u64> {
