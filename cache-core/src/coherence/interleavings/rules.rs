@@ -62,11 +62,11 @@ fn what_a_rule_voided_is_not_read_from_a_far_tier_that_still_has_it() {
 fn what_a_pattern_voided_is_not_read_while_its_scan_ends_and_its_rule_is_forgotten() {
     explore(|| {
         let far = Far::new();
+        far.node.invalidate(&Change::Pattern(pattern()));
         thread::scope(|scope| {
             scope.spawn(|| far.read());
             scope.spawn(|| far.read());
             scope.spawn(|| {
-                far.node.invalidate(&Change::Pattern(pattern()));
                 far.scan(at(1));
                 far.node.coherence.rules.swept(at(1), &pattern());
                 far.read();
