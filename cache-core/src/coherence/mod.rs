@@ -2,7 +2,8 @@
 
 mod bus;
 mod epochs;
-#[cfg(all(test, cache_aside_shuttle))]
+#[cfg(cache_aside_shuttle)]
+#[cfg(test)]
 mod interleavings;
 mod listener;
 mod position;

@@ -152,7 +152,8 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, cache_aside_shuttle))]
+#[cfg(cache_aside_shuttle)]
+#[cfg(test)]
 mod interleavings;
 #[cfg(test)]
 mod tests;
