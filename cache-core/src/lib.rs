@@ -29,6 +29,7 @@ mod service;
 mod stats;
 mod status;
 mod striped;
+mod sync;
 mod tags;
 mod tasks;
 mod throttle;

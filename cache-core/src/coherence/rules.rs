@@ -7,12 +7,11 @@
 //! of a tag when every entry that is older has run out, since none may live longer than the service's longest time to live.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::coherence::Position;
 use crate::pattern::Pattern;
+use crate::sync::{self, AtomicBool, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, PoisonError};
 use crate::tags::{TagSlot, Tags};
 
 /// More patterns than this at once, still being scanned for, are rare; the oldest then counts as a clear, which is safe and
@@ -91,7 +90,7 @@ impl Rules {
             list: Mutex::default(),
             sequence: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
-            changed: OnceLock::new(),
+            changed: OnceLock::default(),
         }
     }
 
@@ -131,7 +130,8 @@ impl Rules {
 
     /// Voids what has one of `tags` in this node, whatever its birth.
     pub(crate) fn move_tags(&self, tags: &Tags) {
-        let changed = self.changed.get_or_init(|| (0..TagSlot::COUNT).map(|_| AtomicU64::new(0)).collect());
+        let changed =
+            self.changed.get_or_init(|| (0..sync::slots(TagSlot::COUNT)).map(|_| AtomicU64::new(0)).collect());
         for slot in tags.slots() {
             let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
             changed[usize::from(slot.number())].fetch_max(sequence, Ordering::AcqRel);

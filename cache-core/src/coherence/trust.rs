@@ -4,11 +4,11 @@
 //! the answer. Every answer moves that moment on; without one, time runs out by itself. So it needs nobody to notice that
 //! answers stay away: also a process that was stopped for an hour finds, at its first look, that its time is up.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::status::BusStatus;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// The intervals that bound how old a value a node may serve.
 #[derive(Clone, Copy, Debug)]
