@@ -99,13 +99,6 @@ impl BusConnection for Subscription {
         begun.map(drop).map_err(|error| tier_error("beginning the journal", &error))
     }
 
-    async fn last_until(&mut self, position: Position) -> Result<Option<Position>, TierError> {
-        let query = journal::last_until(&self.inner.names().journal, position);
-        let reply = query.query_async(&mut self.connection).await;
-        let last: Vec<JournalEntry> = reply.map_err(|error| tier_error("XREVRANGE", &error))?;
-        last.first().map(JournalEntry::position).transpose()
-    }
-
     async fn rules(&mut self) -> Result<RuleSet, TierError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(&self.inner.names().rules);

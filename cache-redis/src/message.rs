@@ -69,7 +69,7 @@ fn parse_value(payload: &[u8]) -> Option<BusMessage> {
     let (record, value) = rest[colon + 1..].split_at_checked(length)?;
     let record: Record = std::str::from_utf8(record).ok()?.parse().ok()?;
     let replica = match frame::decode(Bytes::copy_from_slice(value)) {
-        Ok(Frame::Entry(entry)) if entry.size <= REPLICA_MAX_BYTES as u64 => Some(Replica { entry, ttl }),
+        Ok(Frame::Entry(entry)) if entry.size <= REPLICA_MAX_BYTES as u64 => Some(Box::new(Replica { entry, ttl })),
         _ => None,
     };
     (previous < position).then_some(BusMessage::Appended { previous, position, record, replica })

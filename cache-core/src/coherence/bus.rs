@@ -44,12 +44,6 @@ pub trait BusConnection: Send {
     /// The connection is lost, or did not answer in time.
     async fn begin(&mut self, known: Position) -> Result<(), TierError>;
 
-    /// The position of the last record at `position` or before it; `None` when the journal reaches back to none.
-    ///
-    /// # Errors
-    /// The connection is lost, or did not answer in time.
-    async fn last_until(&mut self, position: Position) -> Result<Option<Position>, TierError>;
-
     /// The rules that the journal's records have made.
     ///
     /// # Errors
@@ -129,7 +123,7 @@ pub enum BusMessage {
         /// The record.
         record: Record,
         /// The value that was set with it, where the node that did so sent it along.
-        replica: Option<Replica>,
+        replica: Option<Box<Replica>>,
     },
     /// A lease that some node waited for has ended.
     LeaseEnded(Key),

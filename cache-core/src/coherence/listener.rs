@@ -8,12 +8,13 @@
 //! When records are missing from the journal that this node knows to have been there, a server without them has taken
 //! over. What they removed may be back, so they are delivered again.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
 
+use crate::coherence::recent::remembered;
 use crate::coherence::state::Coherence;
 use crate::coherence::{Bus, BusConnection, BusMessage, Change, Position, Record, Replica};
 use crate::error::TierError;
@@ -68,10 +69,8 @@ impl Listener {
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
             None => self.begin(&mut *connection, last).await?,
-            Some(applied) if self.is_there(&mut *connection, known).await? => {
-                self.catch_up(&mut *connection, applied, last).await?;
-            }
-            Some(_) => self.reset(&mut *connection).await?,
+            // Also where it ends as it did: another may stand in its place.
+            Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
         }
         // Only a node that is registered, with what it has applied, is waited for by those who ask for acknowledgements.
         self.compare(&mut *connection).await?;
@@ -95,6 +94,7 @@ impl Listener {
                 }
             };
             let step = match step {
+                Ok(()) if self.coherence.has_lost() => self.reset(connection).await,
                 Ok(()) if self.coherence.take_asked() => self.compare(connection).await,
                 step => step,
             };
@@ -108,7 +108,10 @@ impl Listener {
         match message {
             BusMessage::Appended { previous, position, record, replica } => {
                 let applied = self.coherence.applied().unwrap_or(Position::START);
-                if previous == applied {
+                let recent = &self.coherence.recent;
+                if !recent.allows(previous, position) || !recent.agrees(position, Some(&record)) {
+                    self.reset(connection).await?;
+                } else if previous == applied {
                     self.coherence.apply(position, Some(&record));
                     self.take(&record, position, replica);
                 } else if position > applied {
@@ -126,7 +129,7 @@ impl Listener {
 
     /// Takes a value that came with its record, unless this node has a change of its own under way, of which nobody knows
     /// whether it comes before or after.
-    fn take(&self, record: &Record, position: Position, replica: Option<Replica>) {
+    fn take(&self, record: &Record, position: Position, replica: Option<Box<Replica>>) {
         let own = record.node == self.coherence.node;
         if let (Some(replica), Change::Keys(keys)) = (replica, &record.change)
             && let [key] = &keys[..]
@@ -143,7 +146,7 @@ impl Listener {
         let known = self.coherence.known();
         let asked = self.coherence.clock.now();
         let last = self.bounded(connection.beat(self.coherence.beat())).await?;
-        if last < known {
+        if last < known || self.coherence.has_lost() {
             self.reset(connection).await?;
         } else {
             self.apply_until(connection, last).await?;
@@ -159,7 +162,7 @@ impl Listener {
         }
         let applied = self.coherence.applied().unwrap_or(Position::START);
         // Records that came after the answer may have been applied already.
-        self.catch_up(connection, applied, last.max(applied)).await
+        if last > applied { self.catch_up(connection, applied, last).await } else { Ok(()) }
     }
 
     /// Applies the records after `applied` up to at least `last`, or starts anew where the journal does not tell them.
@@ -172,21 +175,17 @@ impl Listener {
         if last > applied {
             self.coherence.counters.replays.increment();
         }
-        while applied < last {
-            let page = self.bounded(connection.read_after(applied, PAGE)).await?;
-            let newest = page.records.last().map(|(newest, _)| *newest);
-            match newest.filter(|_| self.coherence.replay(applied, &page)) {
-                Some(newest) => applied = newest,
-                None => return self.reset(connection).await,
+        loop {
+            let page = self.bounded(connection.read_after(applied.previous(), PAGE)).await?;
+            let newest = page.records.last().map_or(applied, |(newest, _)| *newest);
+            if !self.coherence.replay(applied, &page) || newest < last && newest <= applied {
+                return self.reset(connection).await;
+            }
+            applied = newest;
+            if applied >= last {
+                return Ok(());
             }
         }
-        Ok(())
-    }
-
-    /// Whether the journal still has the record at `position`.
-    async fn is_there(&self, connection: &mut dyn BusConnection, position: Position) -> Result<bool, TierError> {
-        let found = self.bounded(connection.last_until(position)).await?;
-        Ok(position == Position::START || found == Some(position))
     }
 
     /// Goes on from the journal's end without knowing all that it said before, or after it has lost what it said.
@@ -195,7 +194,7 @@ impl Listener {
         tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: near tier emptied");
         let known = self.coherence.known();
         self.bounded(connection.begin(known)).await?;
-        let lost = self.lost(connection, known).await?;
+        let lost = self.lost(connection).await?;
         let last = self.bounded(connection.last_position()).await?;
         self.begin(connection, last).await?;
         if !lost.is_empty() {
@@ -207,23 +206,24 @@ impl Listener {
         Ok(())
     }
 
-    /// The changes up to `known` that the journal has lost. A journal that reaches back to none of them was lost as a whole,
-    /// and the values with it; or it has moved on so far that they are old.
-    async fn lost(&self, connection: &mut dyn BusConnection, known: Position) -> Result<Vec<Change>, TierError> {
-        let Some(last) = self.bounded(connection.last_until(known)).await? else { return Ok(Vec::new()) };
-        let mut present = HashSet::new();
-        let mut from = last;
+    /// The changes that the journal has lost. A journal that reaches back to none of them was lost as a whole, and the
+    /// values with it; or it has moved on so far that they are old.
+    async fn lost(&self, connection: &mut dyn BusConnection) -> Result<Vec<Change>, TierError> {
+        let recent = &self.coherence.recent;
+        let mut journal = BTreeMap::new();
+        let mut after = recent.from().previous();
         loop {
-            let page = self.bounded(connection.read_after(from, PAGE)).await?;
-            let Some((newest, _)) = page.records.last() else { break };
-            // Another node may have noticed first.
-            if page.records.iter().any(|(_, record)| record.as_ref().is_some_and(Record::is_clear)) {
-                return Ok(Vec::new());
+            let page = self.bounded(connection.read_after(after, PAGE)).await?;
+            let Some(oldest) = page.oldest else { return Ok(Vec::new()) };
+            for (position, record) in &page.records {
+                let change = record.as_ref().map_or(Change::Clear, |record| remembered(&record.change));
+                journal.insert(*position, change);
             }
-            present.extend(page.records.iter().map(|(position, _)| *position));
-            from = *newest;
+            match page.records.last() {
+                Some((newest, _)) if page.records.len() >= PAGE => after = *newest,
+                _ => return Ok(recent.missing_from(oldest, &journal)),
+            }
         }
-        Ok(self.coherence.lost_after(last, &present))
     }
 
     /// Takes up the journal at `last`. The rules are read after it, so none of those that hold there is missing.
@@ -266,13 +266,13 @@ mod tests {
     use crate::coherence::{Beat, JournalPage, NodeId, RuleSet, Timings};
     use crate::stats::Counters;
     use crate::tags::TagSlot;
+    use crate::tier::Appended;
 
     /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
     #[derive(Default)]
     struct Script {
         messages: VecDeque<BusMessage>,
         last: VecDeque<Position>,
-        last_until: VecDeque<Option<Position>>,
         pages: VecDeque<JournalPage>,
         begun: Vec<Position>,
         beats: Vec<Beat>,
@@ -296,10 +296,6 @@ mod tests {
         async fn begin(&mut self, known: Position) -> Result<(), TierError> {
             self.begun.push(known);
             Ok(())
-        }
-
-        async fn last_until(&mut self, _: Position) -> Result<Option<Position>, TierError> {
-            Ok(self.last_until.pop_front().unwrap())
         }
 
         async fn rules(&mut self) -> Result<RuleSet, TierError> {
@@ -369,53 +365,101 @@ mod tests {
     #[tokio::test]
     async fn a_journal_that_ends_before_what_was_applied_is_another_one() {
         let listener = listener();
-        let mut connection = Script { last: [at(3), at(6)].into(), last_until: [None].into(), ..Script::default() };
+        let mut connection =
+            Script { last: [at(3), at(6)].into(), pages: [JournalPage::default()].into(), ..Script::default() };
         listener.compare(&mut connection).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(6)), 1));
         assert_eq!(connection.begun, [at(5)], "it goes on behind what this node knows of");
     }
 
-    #[tokio::test]
-    async fn records_that_the_journal_has_lost_are_delivered_again() {
+    fn other() -> Record {
+        Record::new(NodeId::new(9), Change::Keys([crate::key::Key::new("other").unwrap()].into()))
+    }
+
+    fn page(oldest: u64, records: &[(u64, &Record)]) -> JournalPage {
+        let records = records.iter().map(|(n, record)| (at(*n), Some((*record).clone()))).collect();
+        JournalPage { oldest: Some(at(oldest)), records }
+    }
+
+    /// A listener that has applied 6 and 7 as well, and what it owes.
+    fn ahead() -> (Listener, Arc<Owed>) {
         let owed = Arc::new(Owed::default());
         let listener = Listener { debts: Arc::clone(&owed) as Arc<dyn Debts>, ..listener() };
-        for position in [6, 7, 8] {
+        for position in [6, 7] {
             listener.coherence.apply(at(position), Some(&record()));
         }
-        // The server that took over has the record at 6; another node has noticed that already.
-        let page = JournalPage { oldest: Some(at(2)), records: vec![(at(9), None)] };
+        (listener, owed)
+    }
+
+    fn owed(owed: &Owed) -> Vec<Change> {
+        owed.0.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn records_that_the_journal_has_lost_are_delivered_again() {
+        let (listener, debts) = ahead();
+        // The server that took over has the record at 6.
         let mut connection = Script {
             last: [at(6), at(9)].into(),
-            last_until: [Some(at(6))].into(),
-            pages: [page, JournalPage::default()].into(),
+            pages: [page(2, &[(5, &other()), (6, &record()), (9, &other())])].into(),
             ..Script::default()
         };
         listener.compare(&mut connection).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(9)), 1));
-        assert_eq!(*owed.0.lock().unwrap(), [record().change, record().change]);
+        assert_eq!(owed(&debts), [record().change]);
     }
 
     #[tokio::test]
-    async fn a_clear_that_another_node_has_delivered_is_not_delivered_again() {
-        let owed = Arc::new(Owed::default());
-        let listener = Listener { debts: Arc::clone(&owed) as Arc<dyn Debts>, ..listener() };
-        let cleared = Record::new(NodeId::new(8), Change::Clear);
-        let page = JournalPage { oldest: Some(at(2)), records: vec![(at(6), Some(cleared))] };
+    async fn a_loss_is_noticed_although_this_node_has_written_since() {
+        let (listener, debts) = ahead();
+        // The server that took over ends at 5. Before the bus is back, it has acknowledged a record of this node at 8.
+        let appended = Appended { previous: at(5), position: at(8), removed: Vec::new() };
+        assert!(listener.coherence.acknowledged(&other().change, &appended));
+        assert!(listener.coherence.has_lost() && listener.coherence.trust.is_isolated(listener.coherence.clock.now()));
         let mut connection = Script {
-            last: [at(3), at(6)].into(),
-            last_until: [Some(at(3))].into(),
-            pages: [page].into(),
+            last: [at(8), at(8)].into(),
+            pages: [page(2, &[(5, &other()), (8, &other())])].into(),
             ..Script::default()
         };
         listener.compare(&mut connection).await.unwrap();
-        assert!(owed.0.lock().unwrap().is_empty());
+        assert_eq!((resets(&listener), listener.coherence.has_lost()), (1, false));
+        assert_eq!(owed(&debts), [record().change, record().change]);
+        assert!(!listener.coherence.acknowledged(&other().change, &appended), "it was appended before the reset");
+    }
+
+    #[tokio::test]
+    async fn an_own_record_that_was_lost_is_noticed_by_the_next_one() {
+        let (listener, debts) = ahead();
+        let own = Appended { previous: at(7), position: at(8), removed: Vec::new() };
+        assert!(listener.coherence.acknowledged(&other().change, &own));
+        let mut connection = Script {
+            last: [at(9)].into(),
+            pages: [page(2, &[(5, &other()), (6, &record()), (7, &record()), (9, &record())])].into(),
+            ..Script::default()
+        };
+        listener.receive(&mut connection, appended(7, 9)).await.unwrap();
+        assert_eq!((resets(&listener), owed(&debts)), (1, vec![other().change]));
+    }
+
+    #[tokio::test]
+    async fn another_record_in_the_place_of_one_that_was_applied_is_noticed() {
+        let (listener, debts) = ahead();
+        let journal = page(2, &[(5, &other()), (6, &record()), (7, &other()), (8, &record())]);
+        let mut connection = Script {
+            last: [at(8)].into(),
+            pages: [page(2, &[(7, &other()), (8, &record())]), journal].into(),
+            ..Script::default()
+        };
+        listener.receive(&mut connection, appended(7, 9)).await.unwrap();
+        assert_eq!(resets(&listener), 0, "nothing speaks against it");
+        listener.receive(&mut connection, appended(11, 12)).await.unwrap();
+        assert_eq!((resets(&listener), owed(&debts).len()), (1, 2), "the records at 7 and 9");
     }
 
     #[tokio::test]
     async fn a_gap_is_read_from_the_journal() {
         let listener = listener();
-        let records = vec![(at(6), Some(record())), (at(7), Some(record())), (at(8), Some(record()))];
-        let page = JournalPage { oldest: Some(at(2)), records };
+        let page = page(2, &[(5, &other()), (6, &record()), (7, &record()), (8, &record())]);
         let mut connection = Script { pages: [page].into(), ..Script::default() };
         listener.receive(&mut connection, appended(7, 8)).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(8)), 0));
@@ -426,9 +470,8 @@ mod tests {
     #[tokio::test]
     async fn a_gap_that_the_journal_does_not_tell_empties_the_near_tier() {
         let listener = listener();
-        let page = JournalPage { oldest: Some(at(7)), records: vec![(at(7), Some(record())), (at(8), Some(record()))] };
-        let mut connection =
-            Script { pages: [page].into(), last: [at(8)].into(), last_until: [None].into(), ..Script::default() };
+        let page = page(7, &[(7, &record()), (8, &record())]);
+        let mut connection = Script { pages: [page.clone(), page].into(), last: [at(8)].into(), ..Script::default() };
         listener.receive(&mut connection, appended(7, 8)).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(8)), 1));
     }
@@ -436,7 +479,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_not_peace() {
         let listener = listener();
-        let page = JournalPage { oldest: Some(at(5)), records: vec![(at(6), Some(record()))] };
+        let page = page(5, &[(5, &other()), (6, &record())]);
         let mut connection = Script { last: [at(6)].into(), pages: [page].into(), ..Script::default() };
         listener.compare(&mut connection).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(6)), 0));

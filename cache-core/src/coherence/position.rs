@@ -26,6 +26,16 @@ impl Position {
         Self { millis, sequence }
     }
 
+    /// The last position that could stand before this one; itself at the start.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        match (self.millis, self.sequence) {
+            (0, 0) => self,
+            (millis, 0) => Self { millis: millis - 1, sequence: u64::MAX },
+            (millis, sequence) => Self { millis, sequence: sequence - 1 },
+        }
+    }
+
     /// The first number: when the record was appended, in milliseconds of the tier's clock.
     #[must_use]
     pub const fn millis(self) -> u64 {
@@ -87,6 +97,13 @@ mod tests {
         assert!(Position::new(1, 9) < Position::new(2, 0));
         assert!(Position::new(2, 0) < Position::new(2, 1));
         assert!(Position::START < Position::new(0, 1));
+    }
+
+    #[test]
+    fn nothing_stands_between_a_position_and_the_previous_one() {
+        assert_eq!(Position::new(5, 3).previous(), Position::new(5, 2));
+        assert_eq!(Position::new(5, 0).previous(), Position::new(4, u64::MAX));
+        assert_eq!(Position::START.previous(), Position::START);
     }
 
     #[test]

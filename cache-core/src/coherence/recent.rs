@@ -3,9 +3,10 @@
 //! A server that takes over from another may lack the other's last records, and with them the removals that they stand
 //! for: values that were invalidated rise again. Every node then has done again what it remembers and the journal lacks.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use crate::coherence::{Change, Position};
+use crate::coherence::{Change, Position, Record};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many keys, patterns and tag slots are remembered, over all records.
@@ -27,7 +28,7 @@ impl Recent {
     /// Remembers the record at `position`.
     pub(crate) fn add(&self, position: Position, change: &Change) {
         let mut records = self.lock();
-        if position <= records.from || records.records.insert(position, change.clone()).is_some() {
+        if position <= records.from || records.records.insert(position, remembered(change)).is_some() {
             return;
         }
         records.weight += weight(change);
@@ -39,14 +40,39 @@ impl Recent {
         }
     }
 
-    /// What was behind `last`, in order, and is not `present`. A clear, if that is not known any more.
-    pub(crate) fn lost_after(&self, last: Position, present: &HashSet<Position>) -> Vec<Change> {
+    /// Whether the journal can have a record at `position`, and the one before it at `previous`, and be the one that this
+    /// node knows: in one journal nothing stands between the two.
+    pub(crate) fn allows(&self, previous: Position, position: Position) -> bool {
+        let between = (Bound::Excluded(previous), Bound::Excluded(position));
+        previous >= position || self.lock().records.range(between).next().is_none()
+    }
+
+    /// Whether the record at `position` is the one that this node remembers there, if it remembers one.
+    pub(crate) fn agrees(&self, position: Position, record: Option<&Record>) -> bool {
+        let change = record.map_or(&Change::Clear, |record| &record.change);
+        self.lock().records.get(&position).is_none_or(|known| *known == remembered(change))
+    }
+
+    /// Behind this everything is remembered.
+    pub(crate) fn from(&self) -> Position {
+        self.lock().from
+    }
+
+    /// What is remembered and missing from the journal, in order, given what the journal has from [`Recent::from`] on, and
+    /// the oldest record that it has at all. A clear, if more is missing than is remembered. Nothing, if a clear has come
+    /// after all of it: another node has noticed first.
+    pub(crate) fn missing_from(&self, oldest: Position, journal: &BTreeMap<Position, Change>) -> Vec<Change> {
         let records = self.lock();
-        if last < records.from {
-            return vec![Change::Clear];
+        if oldest <= records.from && records.from != Position::START && !journal.contains_key(&records.from) {
+            let last = records.records.last_key_value().map_or(records.from, |(last, _)| *last);
+            return if is_cleared_after(journal, last) { Vec::new() } else { vec![Change::Clear] };
         }
-        let behind = records.records.range(last..).filter(|(position, _)| **position > last);
-        behind.filter(|(position, _)| !present.contains(position)).filter_map(|(_, change)| again(change)).collect()
+        let remembered_since = records.records.range(oldest..);
+        let missing = remembered_since.filter(|(position, change)| journal.get(position) != Some(*change));
+        let (positions, changes): (Vec<_>, Vec<_>) =
+            missing.filter(|(_, change)| **change != Change::Begin).map(|(at, change)| (*at, change.clone())).unzip();
+        let cleared = positions.last().is_some_and(|last| is_cleared_after(journal, *last));
+        if cleared { Vec::new() } else { changes }
     }
 
     /// Forgets everything: the journal is taken up at `last`.
@@ -60,12 +86,16 @@ impl Recent {
     }
 }
 
-/// A change that does again what `change` did.
-fn again(change: &Change) -> Option<Change> {
+/// A journal loses its end, so what stands behind something that it has lost was appended afterwards.
+fn is_cleared_after(journal: &BTreeMap<Position, Change>, position: Position) -> bool {
+    journal.range((Bound::Excluded(position), Bound::Unbounded)).any(|(_, change)| *change == Change::Clear)
+}
+
+/// What is remembered of `change`, which does again what it did.
+pub(crate) fn remembered(change: &Change) -> Change {
     match change {
-        Change::Keys(keys) | Change::Fence(keys, _) => Some(Change::Keys(keys.clone())),
-        Change::Pattern(_) | Change::Tags(_) | Change::Clear => Some(change.clone()),
-        Change::Begin => None,
+        Change::Keys(keys) | Change::Fence(keys, _) => Change::Keys(keys.clone()),
+        Change::Pattern(_) | Change::Tags(_) | Change::Clear | Change::Begin => change.clone(),
     }
 }
 
@@ -93,20 +123,51 @@ mod tests {
         Change::Keys([Key::new(name).unwrap()].into())
     }
 
-    fn lost(recent: &Recent, last: u64, present: &[u64]) -> Vec<Change> {
-        recent.lost_after(at(last), &present.iter().map(|n| at(*n)).collect())
+    fn missing(recent: &Recent, oldest: u64, journal: &[(u64, &str)]) -> Vec<Change> {
+        let journal = journal.iter().map(|(n, name)| (at(*n), keys(name))).collect();
+        recent.missing_from(at(oldest), &journal)
     }
 
-    #[test]
-    fn what_the_journal_lacks_is_told_in_order() {
+    fn four() -> Recent {
         let recent = Recent::default();
         for n in [3, 1, 4, 2] {
             recent.add(at(n), &keys(&format!("k{n}")));
         }
         recent.add(at(4), &keys("k4"));
-        assert_eq!(lost(&recent, 2, &[]), [keys("k3"), keys("k4")]);
-        assert_eq!(lost(&recent, 2, &[3]), [keys("k4")]);
-        assert!(lost(&recent, 4, &[]).is_empty());
+        recent
+    }
+
+    #[test]
+    fn what_the_journal_lacks_is_told_in_order() {
+        let recent = four();
+        assert_eq!(missing(&recent, 1, &[(1, "k1"), (2, "k2")]), [keys("k3"), keys("k4")]);
+        assert_eq!(missing(&recent, 1, &[(1, "k1"), (2, "k2"), (3, "k3"), (9, "new")]), [keys("k4")]);
+        assert_eq!(
+            missing(&recent, 2, &[(2, "k2"), (3, "another"), (4, "k4")]),
+            [keys("k3")],
+            "another took its place"
+        );
+        assert!(missing(&recent, 9, &[(9, "new")]).is_empty(), "it does not reach back");
+    }
+
+    #[test]
+    fn what_a_later_clear_covers_is_not_told() {
+        let cleared = |at_clear| {
+            let journal = [(at(1), keys("k1")), (at(2), keys("k2")), (at(at_clear), Change::Clear)];
+            four().missing_from(at(1), &journal.into_iter().collect())
+        };
+        assert!(cleared(5).is_empty());
+        assert_eq!(cleared(3), [keys("k3"), keys("k4")], "it comes before what is missing");
+    }
+
+    #[test]
+    fn nothing_remembered_stands_between_two_records_of_one_journal() {
+        let recent = four();
+        assert!(recent.allows(at(2), at(3)) && recent.allows(at(4), at(9)) && recent.allows(at(3), at(3)));
+        assert!(!recent.allows(at(2), at(4)) && !recent.allows(at(0), at(9)));
+        let record = |name| Record::new(crate::coherence::NodeId::new(1), keys(name));
+        assert!(recent.agrees(at(3), Some(&record("k3"))) && recent.agrees(at(7), Some(&record("new"))));
+        assert!(!recent.agrees(at(3), Some(&record("another"))) && !recent.agrees(at(3), None));
     }
 
     #[test]
@@ -114,7 +175,7 @@ mod tests {
         let recent = Recent::default();
         recent.add(at(1), &Change::Begin);
         recent.add(at(2), &Change::Fence([Key::new("k").unwrap()].into(), Duration::from_secs(1)));
-        assert_eq!(lost(&recent, 0, &[]), [keys("k")]);
+        assert_eq!(missing(&recent, 0, &[]), [keys("k")]);
     }
 
     #[test]
@@ -123,11 +184,13 @@ mod tests {
         for n in 1..=WEIGHT as u64 + 1 {
             recent.add(at(n), &keys("k"));
         }
-        assert_eq!(lost(&recent, 0, &[]), [Change::Clear]);
-        assert_eq!(lost(&recent, 1, &[]).len(), WEIGHT);
+        assert_eq!(recent.from(), at(1));
+        assert_eq!(missing(&recent, 0, &[]), [Change::Clear]);
+        assert_eq!(missing(&recent, 0, &[(1, "k")]).len(), WEIGHT);
         recent.restart(at(20_000));
         recent.add(at(15_000), &keys("of the journal before"));
-        assert!(lost(&recent, 20_000, &[]).is_empty());
-        assert_eq!(lost(&recent, 19_999, &[]), [Change::Clear]);
+        assert!(missing(&recent, 0, &[(20_000, "k")]).is_empty());
+        assert_eq!(missing(&recent, 0, &[(19_999, "k")]), [Change::Clear]);
+        assert!(missing(&recent, 20_001, &[(20_001, "k")]).is_empty(), "trimmed, or begun anew");
     }
 }

@@ -1,6 +1,5 @@
 //! What one node does about a change, made here or heard of.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
-use crate::tier::NearTier;
+use crate::tier::{Appended, NearTier};
 
 /// The state of the coherence protocol in one node.
 pub(crate) struct Coherence {
@@ -29,9 +28,11 @@ pub(crate) struct Coherence {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) trust: Trust,
-    recent: Recent,
+    pub(crate) recent: Recent,
     /// Whether a record was applied that is to be acknowledged.
     asked: AtomicBool,
+    /// Whether the journal is known to lack records that were there.
+    lost: AtomicBool,
     journal: Mutex<JournalState>,
 }
 
@@ -41,6 +42,8 @@ struct JournalState {
     applied: Option<Position>,
     /// The latest record that this node knows to exist.
     known: Position,
+    /// Where the journal was last taken up anew.
+    renewed: Position,
 }
 
 impl Coherence {
@@ -63,6 +66,7 @@ impl Coherence {
             counters,
             recent: Recent::default(),
             asked: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             journal: Mutex::default(),
         }
     }
@@ -76,6 +80,30 @@ impl Coherence {
     pub(crate) fn learn(&self, position: Position) {
         let mut journal = self.lock();
         journal.known = journal.known.max(position);
+    }
+
+    /// A change of this node was appended. False when that was to a journal which is gone by now: the tier may have lost
+    /// the change with it.
+    pub(crate) fn acknowledged(&self, change: &Change, appended: &Appended) -> bool {
+        let Appended { previous, position, .. } = *appended;
+        let allowed = self.recent.allows(previous, position);
+        self.void_before(change, position);
+        if !allowed {
+            self.lose();
+        }
+        position > self.lock().renewed
+    }
+
+    /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
+    /// has taken it up anew.
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.isolate("the journal has lost records");
+    }
+
+    /// Whether records were found to be missing.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Whether a record was applied since the last call that is to be acknowledged.
@@ -209,18 +237,24 @@ impl Coherence {
         journal.applied = journal.applied.max(Some(position));
     }
 
-    /// Applies a page of the journal that was asked for from `after` on. False when the journal does not reach back so far.
-    pub(crate) fn replay(&self, after: Position, page: &JournalPage) -> bool {
-        let reaches_back = page.oldest.is_some_and(|oldest| oldest <= after);
-        if reaches_back {
-            page.records.iter().for_each(|(position, record)| self.apply(*position, record.as_ref()));
-        }
-        reaches_back
-    }
-
-    /// What this node knows to have been in the journal behind `last`, in order, of which `present` is there still.
-    pub(crate) fn lost_after(&self, last: Position, present: &HashSet<Position>) -> Vec<Change> {
-        self.recent.lost_after(last, present)
+    /// Applies a page of the journal that was asked for from `from` on, the last record that was applied, itself included.
+    /// False when the page does not go on from there: it does not reach back so far, or has lost what this node knows.
+    pub(crate) fn replay(&self, from: Position, page: &JournalPage) -> bool {
+        let mut records = page.records.iter().map(|(position, record)| (*position, record.as_ref()));
+        let goes_on = match records.next() {
+            Some((first, record)) => first == from && self.recent.agrees(first, record),
+            None => from == Position::START,
+        };
+        let mut last = from;
+        goes_on
+            && records.all(|(position, record)| {
+                let allowed = self.recent.allows(last, position);
+                if allowed {
+                    self.apply(position, record);
+                    last = position;
+                }
+                allowed
+            })
     }
 
     /// Puts a value that another node sent with its record into the near tier, unless there is something younger.
@@ -255,8 +289,12 @@ impl Coherence {
     /// Takes up the journal at `last`, with the rules that hold there. What this node holds was stored without hearing of
     /// every invalidation, so it is void.
     pub(crate) fn begin(&self, last: Position, rules: RuleSet) {
-        *self.lock() = JournalState { applied: Some(last), known: last };
+        let mut journal = self.lock();
+        let renewed = if journal.applied.is_some() { last } else { Position::START };
+        *journal = JournalState { applied: Some(last), known: last, renewed };
+        drop(journal);
         self.recent.restart(last);
+        self.lost.store(false, Ordering::Release);
         self.rules.restart(rules);
         self.epochs.restart();
         self.remove_matching(&|_, _| true);

@@ -170,7 +170,9 @@ impl Far {
         for keys in keys.chunks(RECORD_MAX_KEYS) {
             let record = Record::new(coherence.node, Change::Fence(keys.into(), hold));
             let Some(appended) = self.ask(shared.fence(keys, &record, token, hold)).await else { return false };
-            coherence.void_before(&Change::Keys(keys.into()), appended.position);
+            if !coherence.acknowledged(&Change::Keys(keys.into()), &appended) {
+                return false;
+            }
         }
         true
     }
@@ -221,15 +223,16 @@ impl Far {
             for keys in keys.chunks(RECORD_MAX_KEYS) {
                 let record = Record { node: coherence.node, change: Change::Keys(keys.into()), acknowledge };
                 let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
-                coherence.void_before(&record.change, appended.position);
+                acknowledge_in(coherence, &record.change, &appended)?;
                 carried.removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
                 carried.position = Some(appended.position);
             }
             return Ok(carried);
         }
         let record = Record { node: coherence.node, change: change.clone(), acknowledge };
-        let Appended { position, .. } = self.attempt(shared.invalidate(&[], &record, None)).await?;
-        coherence.void_before(change, position);
+        let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
+        acknowledge_in(coherence, change, &appended)?;
+        let position = appended.position;
         carried = Carried { removed: self.sweep(change, position).await?, position: Some(position) };
         if let Change::Pattern(pattern) = change {
             self.attempt(shared.swept(pattern, position)).await?;
@@ -289,6 +292,13 @@ impl Far {
     fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// # Errors
+/// The journal that the record went to is gone, and the change may be gone with it: it is to be carried again.
+pub(crate) fn acknowledge_in(coherence: &Coherence, change: &Change, appended: &Appended) -> Result<(), TierError> {
+    let stands = coherence.acknowledged(change, appended);
+    stands.then_some(()).ok_or_else(|| TierError::unavailable("the journal began anew after the record was appended"))
 }
 
 /// How a change is carried to the shared tier.

@@ -21,9 +21,11 @@ pub struct Preload<'a, T> {
     pattern: Pattern,
     keys_per_second: u32,
     max_keys: u64,
-    on_progress: Option<Box<dyn FnMut(&PreloadProgress) + Send + 'a>>,
+    on_progress: Option<Report<'a>>,
     value: PhantomData<fn() -> T>,
 }
+
+type Report<'a> = Box<dyn FnMut(&PreloadProgress) + Send + 'a>;
 
 /// How far a preload has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -138,20 +138,23 @@ impl Inner {
     }
 
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
-    /// held against every rule. False when the journal cannot say.
+    /// held against every rule. False when the journal cannot say, or lacks what this node knows: then a server has taken
+    /// over that may lack removals as well.
     async fn consult_journal(&self, far: &Far) -> bool {
         let Some(shared) = far.shared().filter(|_| self.coherence.trust.is_isolated(self.clock.now())) else {
             return true;
         };
-        let Some(mut applied) = self.coherence.applied() else { return false };
+        let Some(applied) = self.coherence.applied() else { return false };
+        let known = self.coherence.known();
+        let mut from = applied;
         loop {
-            let Some(page) = far.ask(shared.read_after(applied, PAGE)).await else { return false };
-            if !self.coherence.replay(applied, &page) {
+            let Some(page) = far.ask(shared.read_after(from.previous(), PAGE)).await else { return false };
+            if !self.coherence.replay(from, &page) {
                 return false;
             }
-            match page.records.last() {
-                Some((newest, _)) if page.records.len() >= PAGE => applied = *newest,
-                _ => return true,
+            from = page.records.last().map_or(from, |(newest, _)| *newest);
+            if page.records.len() < PAGE {
+                return from >= known;
             }
         }
     }

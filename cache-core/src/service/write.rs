@@ -6,7 +6,7 @@ use super::{Cacheable, Inner, Plan};
 use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
 use crate::error::TierError;
-use crate::far::{Far, Manner, Owed};
+use crate::far::{Far, Manner, Owed, acknowledge_in};
 use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::status::{Delivery, Receipt};
@@ -185,6 +185,6 @@ async fn put_with_record(
         PutOutcome::Fenced(appended) => (appended, false),
         PutOutcome::Superseded => return Ok(Written::Refused),
     };
-    coherence.void_before(change, appended.position);
+    acknowledge_in(coherence, change, &appended)?;
     Ok(if stored { Written::Stored(appended.position) } else { Written::Refused })
 }

@@ -171,18 +171,3 @@ pub async fn a_journal_goes_on_behind_what_is_known(tier: Arc<dyn CacheTier>) {
     connection.begin(absurd).await.expect("begin");
     assert!(connection.last_position().await.expect("last_position") < absurd, "no server has ever given it");
 }
-
-/// Itself, where it is still there.
-pub async fn the_last_record_until_a_position_is_found(tier: Arc<dyn CacheTier>) {
-    let mut connection = connect(&*tier).await;
-    let first = connection.last_position().await.expect("last_position");
-    let second = append(&*tier, &record(Change::Clear)).await.position;
-    for (position, expected) in [
-        (Position::START, None),
-        (first, Some(first)),
-        (second, Some(second)),
-        (Position::new(second.millis(), second.sequence() + 1), Some(second)),
-    ] {
-        assert_eq!(connection.last_until(position).await.expect("last_until"), expected, "{position}");
-    }
-}

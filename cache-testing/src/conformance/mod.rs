@@ -231,7 +231,6 @@ macro_rules! conformance_tests {
             nodes::a_node_is_waited_for_no_longer_than_it_may_serve,
             nodes::a_scan_tells_every_key_that_matches,
             journal::a_journal_goes_on_behind_what_is_known,
-            journal::the_last_record_until_a_position_is_found,
             rules::rules_begin_with_a_record,
             rules::each_rule_is_kept_with_its_position,
             rules::a_clear_takes_the_place_of_the_rules_before,

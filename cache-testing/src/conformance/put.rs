@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::coherence::{BusConnection, BusMessage};
+use cache_core::coherence::{BusConnection, BusMessage, Replica};
 use cache_core::{CacheTier, Entry, PutOutcome};
 
 use super::support::{
@@ -44,7 +44,7 @@ pub async fn without_a_version_the_last_one_stays(tier: Arc<dyn CacheTier>) {
     assert_holds(&*tier, &key("k"), "versioned").await;
 }
 
-async fn replica(connection: &mut dyn BusConnection) -> Option<cache_core::coherence::Replica> {
+async fn replica(connection: &mut dyn BusConnection) -> Option<Box<Replica>> {
     match next(connection).await {
         BusMessage::Appended { replica, .. } => replica,
         other => panic!("a record was appended, and {other:?} arrived"),
