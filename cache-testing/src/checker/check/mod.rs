@@ -283,3 +283,6 @@ fn is_healthy(history: &History, staleness: &Staleness) -> bool {
     let end = delivered + staleness.duration;
     history.healthy.iter().any(|stretch| stretch.contains(delivered) && stretch.contains(end))
 }
+
+#[cfg(test)]
+mod tests;
