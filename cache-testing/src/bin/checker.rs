@@ -54,7 +54,7 @@ struct Options {
     #[arg(long, default_value_t = 80_000)]
     reads: u32,
     /// How many writes each second.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     writes: u32,
     /// Runs the nodes with a fifth of the default heartbeat and isolation times, and so with a fifth of the bound.
     #[arg(long)]

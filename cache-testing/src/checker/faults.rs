@@ -156,12 +156,15 @@ impl Schedule {
         Self { random: fastrand::Rng::with_seed(seed), slots, kinds }
     }
 
-    /// The next episode: of one to three faults, fewer where they would befall one target.
+    /// The next episode: of one to four faults, fewer where they would befall one target. Half of them befall one place,
+    /// so that a node is killed while its link is cut.
     pub fn next_episode(&mut self) -> Episode {
-        let quiet = self.millis(3_000..8_000);
+        let quiet = self.millis(2_000..6_000);
+        let unlucky = self.random.usize(0..self.slots);
         let mut faults: Vec<Fault> = Vec::new();
-        for _ in 0..self.random.usize(1..=3) {
-            let fault = self.draw();
+        for _ in 0..self.random.usize(1..=4) {
+            let slot = if self.random.bool() { unlucky } else { self.random.usize(0..self.slots) };
+            let fault = self.draw(slot);
             if let Some(fault) = fault.filter(|fault| faults.iter().all(|other| other.target != fault.target)) {
                 faults.push(fault);
             }
@@ -169,7 +172,7 @@ impl Schedule {
         Episode { quiet, faults }
     }
 
-    fn draw(&mut self) -> Option<Fault> {
+    fn draw(&mut self, slot: usize) -> Option<Fault> {
         let total: u32 = self.kinds.iter().map(|(_, weight)| weight).sum();
         let mut ticket = self.random.u32(0..total.max(1));
         let (kind, _) = *self.kinds.iter().find(|(_, weight)| {
@@ -177,7 +180,7 @@ impl Schedule {
             ticket = ticket.saturating_sub(*weight);
             drawn
         })?;
-        let (slot, after, lasts) = (self.random.usize(0..self.slots), self.millis(0..2_000), self.lasting());
+        let (after, lasts) = (self.millis(0..2_000), self.lasting());
         let lasts = if kind.is_over_at_once() { Duration::ZERO } else { lasts };
         Some(Fault { kind, target: kind.target(slot), after, lasts, delay: self.millis(5..200) })
     }
@@ -185,8 +188,8 @@ impl Schedule {
     /// Mostly some seconds, which heartbeats notice or do not; now and then beyond the bound on staleness.
     fn lasting(&mut self) -> Duration {
         match self.random.u32(..10) {
-            0..4 => self.millis(50..1_500),
-            4..8 => self.millis(1_500..6_000),
+            0..5 => self.millis(50..1_500),
+            5..8 => self.millis(1_500..6_000),
             _ => self.millis(6_000..16_000),
         }
     }

@@ -16,6 +16,9 @@ use crate::proxy::{Direction, Flow};
 /// Subscribers are killed again as soon as they may have come back.
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What can be done to the server. It blocks for some milliseconds.
+type Action = fn(&Server);
+
 /// A fault that happened.
 #[derive(Debug, Clone, Copy)]
 pub struct Incident {
@@ -108,7 +111,7 @@ async fn befall_process(kind: FaultKind, fleet: &Fleet, slot: usize, until: Inst
 }
 
 async fn befall_server(kind: FaultKind, server: &Arc<Server>, until: Instant) {
-    let (begin, end): (fn(&Server), fn(&Server)) = match kind {
+    let (begin, end): (Action, Action) = match kind {
         FaultKind::StopServer => (Server::stop, Server::resume),
         FaultKind::RestartServer => (Server::kill, Server::restart),
         FaultKind::KillSubscribers => (Server::kill_subscribers, Server::kill_subscribers),
@@ -126,7 +129,7 @@ async fn befall_server(kind: FaultKind, server: &Arc<Server>, until: Instant) {
     run(server, end).await;
 }
 
-async fn run(server: &Arc<Server>, action: fn(&Server)) {
+async fn run(server: &Arc<Server>, action: Action) {
     let server = Arc::clone(server);
     spawn_blocking(move || action(&server)).await.expect("the server does what it is told");
 }

@@ -8,8 +8,8 @@ use super::check::{Evidence, Staleness, Violation, newest_delivered};
 use super::history::Place;
 use super::run::{ALLOWANCE, Outcome};
 
-/// More violations than this are counted, and not listed.
-const LISTED: usize = 40;
+/// Of one promise, more violations than this are counted, and not listed.
+const LISTED: usize = 15;
 
 /// The report. Its last line says it all.
 pub fn report(outcome: &Outcome) -> String {
@@ -152,12 +152,18 @@ fn append_incidents(text: &mut String, outcome: &Outcome, from: super::moment::M
 }
 
 fn write_violations(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
-    let violations = &outcome.verdict.violations;
-    for violation in violations.iter().take(LISTED) {
-        writeln!(text, "VIOLATION {}", describe(outcome, violation))?;
+    let mut listed: BTreeMap<_, usize> = BTreeMap::new();
+    for violation in &outcome.verdict.violations {
+        let description = describe(outcome, violation);
+        let promise = description.split_once(':').map_or("", |(promise, _)| promise).to_owned();
+        let count = listed.entry(promise).or_default();
+        *count += 1;
+        if *count <= LISTED {
+            writeln!(text, "VIOLATION {description}")?;
+        }
     }
-    if violations.len() > LISTED {
-        writeln!(text, "and {} more", violations.len() - LISTED)?;
+    for (promise, count) in listed.iter().filter(|(_, count)| **count > LISTED) {
+        writeln!(text, "VIOLATION {promise}: {} more", count - LISTED)?;
     }
     Ok(())
 }
@@ -176,7 +182,7 @@ fn describe(outcome: &Outcome, violation: &Violation) -> String {
             format!("G6: {:?} of {:?} on node {} was never delivered", write.kind, write.versions, write.node)
         }
         Violation::Invented { place, key, version } => {
-            format!("{place:?} read version {version} of key {key}, which the source never had")
+            format!("invented: {place:?} read version {version} of key {key}, which the source never had")
         }
     }
 }
