@@ -54,6 +54,8 @@ pub struct Write {
     pub node: u32,
     /// Which call it was.
     pub kind: WriteKind,
+    /// Before the call.
+    pub begun: Moment,
     /// What was written.
     pub versions: Vec<(KeyNumber, Version)>,
     /// When the call returned. `None` when it did not: its node was killed.
@@ -66,7 +68,7 @@ pub struct Write {
 }
 
 /// All reads that saw one version of one key at one place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seen {
     /// How many there were.
     pub reads: u64,
@@ -117,6 +119,19 @@ impl Stretch {
     }
 }
 
+/// What reads have in common that are judged as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sight {
+    /// Where it was read.
+    pub place: Place,
+    /// After how many failovers.
+    pub era: usize,
+    /// What was read.
+    pub key: KeyNumber,
+    /// What it was.
+    pub version: Version,
+}
+
 /// A whole run.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -125,23 +140,31 @@ pub struct History {
     /// The writes. Those of one key do not overlap.
     pub writes: Vec<Write>,
     /// The reads.
-    pub seen: HashMap<(Place, KeyNumber, Version), Seen>,
+    pub seen: HashMap<Sight, Seen>,
     /// The nodes that were to be audited, each for all keys.
     pub audited: Vec<u32>,
     /// What they read.
     pub audits: Vec<Audit>,
     /// When there was no fault and every node said that it was well.
     pub healthy: Vec<Stretch>,
+    /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.
+    pub failovers: Vec<Moment>,
 }
 
 impl History {
     /// Adds reads.
     pub fn add_seen(&mut self, place: Place, key: KeyNumber, version: Version, seen: Seen) {
-        self.seen.entry((place, key, version)).and_modify(|known| known.merge(seen)).or_insert(seen);
+        let sight = Sight { place, era: self.era(seen.last_start), key, version };
+        self.seen.entry(sight).and_modify(|known| known.merge(seen)).or_insert(seen);
     }
 
     /// How many reads nodes made.
     pub fn reads(&self) -> u64 {
-        self.seen.iter().filter(|((place, ..), _)| *place != Place::Redis).map(|(_, seen)| seen.reads).sum()
+        self.seen.iter().filter(|(sight, _)| sight.place != Place::Redis).map(|(_, seen)| seen.reads).sum()
+    }
+
+    /// How many failovers there were up to a moment.
+    pub fn era(&self, moment: Moment) -> usize {
+        self.failovers.partition_point(|failover| *failover <= moment)
     }
 }

@@ -45,7 +45,8 @@ impl Ledger {
     pub fn begin(&mut self, node: u32, call: &Call, versions: Vec<(KeyNumber, Version)>) -> usize {
         let write = self.history.writes.len();
         let kind = call.kind();
-        self.history.writes.push(Write { node, kind, versions, returned: None, delivered: None, lost: false });
+        let begun = Moment::now();
+        self.history.writes.push(Write { node, kind, begun, versions, returned: None, delivered: None, lost: false });
         self.under_way.entry(node).or_default().insert(write);
         write
     }

@@ -188,10 +188,10 @@ fn describe(outcome: &Outcome, violation: &Violation) -> String {
 }
 
 fn describe_evidence(outcome: &Outcome, evidence: &Evidence) -> String {
+    let (sight, seen) = (evidence.sight, evidence.seen);
     let write = &outcome.history.writes[evidence.write];
-    let newer = write.versions.iter().find(|(key, _)| *key == evidence.key).map_or(0, |(_, version)| *version);
-    let seen = outcome.history.seen.get(&(evidence.place, evidence.key, evidence.version));
-    let place = match evidence.place {
+    let newer = write.versions.iter().find(|(key, _)| *key == sight.key).map_or(0, |(_, version)| *version);
+    let place = match sight.place {
         Place::Node(node) => {
             let slot = outcome.nodes.get(node as usize).map_or(0, |view| view.slot);
             format!("node {node} (place {slot})")
@@ -199,20 +199,21 @@ fn describe_evidence(outcome: &Outcome, evidence: &Evidence) -> String {
         Place::Redis => "Redis".to_owned(),
     };
     let mut text = format!(
-        "{place} had version {} of key {} {} after version {newer} was told by {:?} on node {} (returned {}, delivered {}); \
-         {} reads of it, the first at {}, the last at {}",
-        evidence.version,
-        evidence.key,
+        "{place} had version {} of key {} {} after version {newer} was told by {:?} on node {} (begun {}, returned {}, \
+         delivered {}); {} reads of it, the first at {}, the last at {}",
+        sight.version,
+        sight.key,
         millis(evidence.staleness()),
         write.kind,
         write.node,
+        write.begun,
         write.returned.unwrap_or_default(),
         write.delivered.unwrap_or_default(),
-        seen.map_or(0, |seen| seen.reads),
-        seen.map(|seen| seen.first_start).unwrap_or_default(),
-        evidence.start
+        seen.reads,
+        seen.first_start,
+        seen.last_start
     );
-    append_incidents(&mut text, outcome, evidence.from, evidence.start);
+    append_incidents(&mut text, outcome, write.begun, seen.last_start);
     text
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::history::{History, KeyNumber, Place, Seen, Version, Write};
+use super::history::{History, KeyNumber, Place, Seen, Sight, Version, Write};
 use super::moment::Moment;
 
 /// Something that the promises rule out.
@@ -50,17 +50,13 @@ pub enum Violation {
     },
 }
 
-/// A read that came too late after a write.
+/// Reads of which at least the last came too late after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
-    /// Where it was read.
-    pub place: Place,
-    /// The key.
-    pub key: KeyNumber,
-    /// What was read.
-    pub version: Version,
-    /// When the latest read that saw it started.
-    pub start: Moment,
+    /// What was read, and where.
+    pub sight: Sight,
+    /// The reads that saw it.
+    pub seen: Seen,
     /// The write that should have been seen, by its place in the history: of all newer ones, the one that was to be seen
     /// the earliest.
     pub write: usize,
@@ -69,9 +65,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// How long after the write the read started.
+    /// How long after the write the last read started.
     pub fn staleness(&self) -> Duration {
-        self.start.since(self.from)
+        self.seen.last_start.since(self.from)
     }
 }
 
@@ -110,15 +106,34 @@ pub fn check(history: &History, bound: Duration) -> Verdict {
     Verdict { violations, staleness, healthy_staleness }
 }
 
-/// The writes of a key, or those of them that count for some readers: from when on each must be seen.
+/// The writes of a key, or those of them that count for some readers.
 #[derive(Debug, Default)]
-struct Demands(BTreeMap<Version, (Moment, usize)>);
+struct Demands {
+    /// By the era in which they began and by version: from when on each must be seen, and its place in the history.
+    eras: BTreeMap<usize, BTreeMap<Version, (Moment, usize)>>,
+}
 
 impl Demands {
-    /// Of the writes newer than `version`, the one that was to be seen the earliest. Later writes make up for nothing:
-    /// whoever sees an older value than any of them has missed them all.
-    fn broken_first_by(&self, version: Version) -> Option<(Moment, usize)> {
-        self.0.range(version + 1..).map(|(_, demand)| *demand).min()
+    /// Turns each demand into the earliest of it and of all newer ones of its era. Later writes make up for nothing: whoever
+    /// sees an older value than any of them has missed them all.
+    fn settle(&mut self) {
+        for era in self.eras.values_mut() {
+            let mut earliest = None;
+            for demand in era.values_mut().rev() {
+                *demand = earliest.map_or(*demand, |earliest| (*demand).min(earliest));
+                earliest = Some(*demand);
+            }
+        }
+    }
+
+    /// The write that should have been seen in place of `version` the longest, if any should. `bound` tells how long after
+    /// a write of an era it need not be seen.
+    fn broken_by(&self, version: Version, start: Moment, bound: impl Fn(usize) -> Duration) -> Option<(Moment, usize)> {
+        let earliest = self.eras.iter().filter_map(|(era, demands)| {
+            let (_, (from, write)) = demands.range(version + 1..).next()?;
+            (start > *from + bound(*era)).then_some((*from, *write))
+        });
+        earliest.min()
     }
 }
 
@@ -131,9 +146,11 @@ fn demands<S: Hash + Eq + Copy>(
     for (index, write) in history.writes.iter().enumerate() {
         let Some((scope, from)) = counts(write) else { continue };
         for (key, version) in &write.versions {
-            demands.entry((scope, *key)).or_default().0.insert(*version, (from, index));
+            let demands = demands.entry((scope, *key)).or_default();
+            demands.eras.entry(history.era(write.begun)).or_default().insert(*version, (from, index));
         }
     }
+    demands.values_mut().for_each(Demands::settle);
     demands
 }
 
@@ -142,24 +159,20 @@ fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
     let removed = demands(history, |write| Some(((), write.delivered.filter(|_| write.kind.removes_from_redis())?)));
     let own = demands(history, |write| Some((write.node, write.returned?)));
     let mut found = Vec::new();
-    for ((place, key, version), seen) in &history.seen {
-        let broken = |demands: Option<&Demands>, bound| {
-            let (from, write) = demands?.broken_first_by(*version)?;
-            let late = seen.last_start > from + bound;
-            late.then_some(Evidence {
-                place: *place,
-                key: *key,
-                version: *version,
-                start: seen.last_start,
-                write,
-                from,
-            })
+    for (sight, seen) in &history.seen {
+        let broken = |demands: Option<&Demands>, bound: &dyn Fn(usize) -> Duration| {
+            let (from, write) = demands?.broken_by(sight.version, seen.last_start, bound)?;
+            Some(Evidence { sight: *sight, seen: *seen, write, from })
         };
-        match place {
-            Place::Redis => found.extend(broken(removed.get(&((), *key)), Duration::ZERO).map(Violation::StaleInRedis)),
+        // What the server had not told its replica rises again, until the nodes have told it to the replica themselves.
+        let at_once = |era: usize| if era < sight.era { bound } else { Duration::ZERO };
+        match sight.place {
+            Place::Redis => {
+                found.extend(broken(removed.get(&((), sight.key)), &at_once).map(Violation::StaleInRedis));
+            }
             Place::Node(node) => {
-                found.extend(broken(told.get(&((), *key)), bound).map(Violation::StaleBeyondBound));
-                found.extend(broken(own.get(&(*node, *key)), Duration::ZERO).map(Violation::StaleOnOwnNode));
+                found.extend(broken(told.get(&((), sight.key)), &|_| bound).map(Violation::StaleBeyondBound));
+                found.extend(broken(own.get(&(node, sight.key)), &at_once).map(Violation::StaleOnOwnNode));
             }
         }
     }
@@ -171,7 +184,7 @@ fn current(history: &History, key: KeyNumber) -> Version {
 }
 
 fn invented(history: &History) -> impl Iterator<Item = Violation> {
-    let seen = history.seen.keys().copied();
+    let seen = history.seen.keys().map(|sight| (sight.place, sight.key, sight.version));
     let audits = history.audits.iter().filter_map(|a| Some((Place::Node(a.node), a.key, a.version?)));
     seen.chain(audits)
         .filter(|(_, key, version)| *version > current(history, *key))
@@ -268,9 +281,10 @@ impl Reader {
 
 fn readers(history: &History) -> HashMap<KeyNumber, BTreeMap<u32, Reader>> {
     let mut seen: HashMap<KeyNumber, BTreeMap<u32, BTreeMap<Version, Seen>>> = HashMap::new();
-    for ((place, key, version), reads) in &history.seen {
-        if let Place::Node(node) = place {
-            seen.entry(*key).or_default().entry(*node).or_default().insert(*version, *reads);
+    for (sight, reads) in &history.seen {
+        if let Place::Node(node) = sight.place {
+            let versions = seen.entry(sight.key).or_default().entry(node).or_default();
+            versions.entry(sight.version).and_modify(|seen| seen.merge(*reads)).or_insert(*reads);
         }
     }
     let of_key =

@@ -14,6 +14,7 @@ fn write(version: Version, returned: u64) -> Write {
     Write {
         node: 1,
         kind: WriteKind::Invalidate,
+        begun: at(returned.saturating_sub(10)),
         versions: vec![(0, version)],
         returned: Some(at(returned)),
         delivered: Some(at(returned)),
@@ -32,8 +33,13 @@ fn lost(version: Version, returned: Option<u64>) -> Write {
 
 /// Reads of key 0: where, which version, when.
 fn history(writes: Vec<Write>, reads: &[(Place, Version, u64)]) -> History {
+    history_with_failovers(vec![], writes, reads)
+}
+
+fn history_with_failovers(failovers: Vec<u64>, writes: Vec<Write>, reads: &[(Place, Version, u64)]) -> History {
     let newest = writes.iter().flat_map(|write| &write.versions).map(|(_, version)| *version).max();
     let mut history = History { current: vec![newest.unwrap_or(1)], writes, ..History::default() };
+    history.failovers = failovers.into_iter().map(at).collect();
     for (place, version, start) in reads {
         history.add_seen(*place, 0, *version, Seen::once(at(*start)));
     }
@@ -44,8 +50,10 @@ fn violations(history: &History) -> Vec<Violation> {
     check(history, BOUND).violations
 }
 
+/// One read, before any failover.
 fn evidence(place: Place, version: Version, start: u64, write: usize, from: u64) -> Evidence {
-    Evidence { place, key: 0, version, start: at(start), write, from: at(from) }
+    let sight = Sight { place, era: 0, key: 0, version };
+    Evidence { sight, seen: Seen::once(at(start)), write, from: at(from) }
 }
 
 const A: Place = Place::Node(1);
@@ -87,7 +95,8 @@ fn the_node_that_was_called_has_no_bound() {
 fn an_old_value_that_rises_again_is_found_whatever_was_read_in_between() {
     let reads = [(B, 1, 10), (B, 2, 30), (B, 2, 300), (B, 1, 200)];
     let found = violations(&history(vec![write(2, 20)], &reads));
-    assert_eq!(found, [Violation::StaleBeyondBound(evidence(B, 1, 200, 0, 20))]);
+    let seen = Seen { reads: 2, first_start: at(10), last_start: at(200) };
+    assert_eq!(found, [Violation::StaleBeyondBound(Evidence { seen, ..evidence(B, 1, 200, 0, 20) })]);
 }
 
 #[test]
@@ -128,7 +137,10 @@ fn a_write_of_several_keys_binds_all_of_them() {
     let mut history = history(vec![several], &[]);
     history.current.push(2);
     history.add_seen(B, 1, 1, Seen::once(at(121)));
-    assert!(matches!(violations(&history)[..], [Violation::StaleBeyondBound(Evidence { key: 1, .. })]));
+    assert!(matches!(
+        violations(&history)[..],
+        [Violation::StaleBeyondBound(Evidence { sight: Sight { key: 1, .. }, .. })]
+    ));
 }
 
 #[test]
@@ -250,6 +262,29 @@ fn a_history_with_several_faults_names_each() {
             Violation::Invented { place: B, key: 0, version: 9 },
         ]
     );
+}
+
+#[test]
+fn what_a_failover_undid_may_be_seen_until_the_bound() {
+    for place in [A, Place::Redis] {
+        let lost = |start| history_with_failovers(vec![25], vec![write(2, 20)], &[(place, 1, start)]);
+        assert_eq!(violations(&lost(120)), [], "{place:?}");
+        assert!(!violations(&lost(121)).is_empty(), "{place:?}");
+    }
+    assert_eq!(violations(&history_with_failovers(vec![25], vec![write(2, 20)], &[(B, 1, 120)])), []);
+}
+
+#[test]
+fn a_failover_excuses_nothing_that_was_read_before_it_or_begun_after_it() {
+    let reads = [(A, 1, 21), (A, 1, 30)];
+    let found = violations(&history_with_failovers(vec![25], vec![write(2, 20)], &reads));
+    assert_eq!(found, [Violation::StaleOnOwnNode(evidence(A, 1, 21, 0, 20))]);
+    for place in [A, Place::Redis] {
+        let after = history_with_failovers(vec![25], vec![write(2, 20), write(3, 40)], &[(place, 2, 41)]);
+        assert_eq!(violations(&after).len(), 1, "{place:?}");
+        let astride = history_with_failovers(vec![35], vec![write(3, 40)], &[(place, 2, 41)]);
+        assert_eq!(violations(&astride), [], "{place:?}: it may have been told to the server that is gone");
+    }
 }
 
 fn durations(staleness: &[Staleness]) -> Vec<(u32, Duration)> {
