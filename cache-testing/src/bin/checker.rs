@@ -65,6 +65,9 @@ struct Options {
     /// Leaves these kinds of faults out, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = fault_kind)]
     without: Vec<FaultKind>,
+    /// Injects failovers to a replica as well, which loses the newest writes.
+    #[arg(long)]
+    failovers: bool,
     /// Writes the report to this file as well.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -82,8 +85,10 @@ fn fault_kind(name: &str) -> Result<FaultKind, String> {
 impl Options {
     fn settings(&self) -> std::io::Result<RunSettings> {
         let all = FaultKind::WEIGHTS.iter().map(|(kind, _)| *kind);
-        let wanted =
-            |kind: &FaultKind| (self.only.is_empty() || self.only.contains(kind)) && !self.without.contains(kind);
+        let wanted = |kind: &FaultKind| {
+            let by_default = self.only.is_empty() && (*kind != FaultKind::Failover || self.failovers);
+            (by_default || self.only.contains(kind)) && !self.without.contains(kind)
+        };
         Ok(RunSettings {
             program: std::env::current_exe()?,
             duration: Duration::from_secs(self.seconds.unwrap_or(self.minutes * 60)),

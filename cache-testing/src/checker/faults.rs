@@ -37,6 +37,8 @@ pub enum FaultKind {
     DeleteJournal,
     /// The rules are deleted.
     DeleteRules,
+    /// The server is killed, and its replica takes its place, without what it had not been told yet.
+    Failover,
 }
 
 /// What a fault befalls. Two faults of one target would undo each other.
@@ -52,7 +54,7 @@ pub enum Target {
 
 impl FaultKind {
     /// All kinds, each with how often it is drawn compared with the others.
-    pub const WEIGHTS: [(Self, u32); 15] = [
+    pub const WEIGHTS: [(Self, u32); 16] = [
         (Self::KillNode, 6),
         (Self::StopNode, 6),
         (Self::CutLink, 5),
@@ -68,6 +70,7 @@ impl FaultKind {
         (Self::Flush, 4),
         (Self::DeleteJournal, 4),
         (Self::DeleteRules, 4),
+        (Self::Failover, 6),
     ];
 
     /// Its name in options and reports.
@@ -88,6 +91,7 @@ impl FaultKind {
             Self::Flush => "flush",
             Self::DeleteJournal => "delete-journal",
             Self::DeleteRules => "delete-rules",
+            Self::Failover => "failover",
         }
     }
 

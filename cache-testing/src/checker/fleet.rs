@@ -1,6 +1,7 @@
 //! The node processes, and what they say.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -178,6 +179,14 @@ impl Fleet {
     /// The link of a place to the server.
     pub fn link(&self, slot: usize) -> &FaultProxy {
         &self.slots[slot].proxy
+    }
+
+    /// Leads every link to another server.
+    pub async fn lead_links_to(&self, server: SocketAddr) {
+        for slot in &self.slots {
+            slot.proxy.lead_to(server);
+            slot.proxy.sever().await;
+        }
     }
 
     /// The number of the node in a place, if one is connected there.

@@ -1,6 +1,6 @@
 //! Makes the faults happen, heals them, and keeps a log.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::faults::{Episode, Fault, FaultKind, Schedule, Target};
 use super::fleet::Fleet;
 use super::history::Stretch;
+use super::ledger::Ledger;
 use super::moment::Moment;
 use super::server::Server;
 use crate::proxy::{Direction, Flow};
@@ -37,47 +38,66 @@ pub struct Log {
     pub healthy: Vec<Stretch>,
 }
 
-/// Injects faults until `end`. All are healed when it returns.
-///
-/// # Errors
-///
-/// The nodes are not well within a minute after the faults were healed.
-pub async fn inject(
-    schedule: &mut Schedule,
-    fleet: &Arc<Fleet>,
-    server: &Arc<Server>,
-    end: Instant,
-) -> Result<Log, String> {
-    let mut log = Log::default();
-    loop {
-        fleet.wait_until_well().await?;
-        let from = Moment::now();
-        let Episode { quiet, faults } = schedule.next_episode();
-        sleep_until(end.min(Instant::now() + quiet)).await;
-        log.healthy.push(Stretch { from, to: Moment::now() });
-        if Instant::now() >= end {
-            return Ok(log);
-        }
-        let faults: Vec<_> = faults
-            .into_iter()
-            .map(|fault| tokio::spawn(happen(fault, Arc::clone(fleet), Arc::clone(server), end)))
-            .collect();
-        for fault in faults {
-            log.incidents.push(fault.await.map_err(|error| format!("a fault could not be injected: {error}"))?);
-        }
-    }
+/// What faults befall.
+#[derive(Debug, Clone)]
+pub struct Injector {
+    /// The nodes and their links.
+    pub fleet: Arc<Fleet>,
+    /// The server.
+    pub server: Arc<Server>,
+    /// Where failovers are noted.
+    pub ledger: Arc<Mutex<Ledger>>,
+    /// When every fault is to end.
+    pub end: Instant,
 }
 
-async fn happen(fault: Fault, fleet: Arc<Fleet>, server: Arc<Server>, end: Instant) -> Incident {
-    sleep(fault.after).await;
-    let from = Moment::now();
-    let until = end.min(Instant::now() + fault.lasts);
-    match fault.target {
-        Target::Link(slot) => befall_link(fault, &fleet, slot, until).await,
-        Target::Process(slot) => befall_process(fault.kind, &fleet, slot, until).await,
-        Target::Server => befall_server(fault.kind, &server, until).await,
+impl Injector {
+    /// Injects faults until the end. All are healed when it returns.
+    ///
+    /// # Errors
+    ///
+    /// The nodes are not well within a minute after the faults were healed.
+    pub async fn inject(&self, schedule: &mut Schedule) -> Result<Log, String> {
+        let mut log = Log::default();
+        loop {
+            self.fleet.wait_until_well().await?;
+            let from = Moment::now();
+            let Episode { quiet, faults } = schedule.next_episode();
+            sleep_until(self.end.min(Instant::now() + quiet)).await;
+            log.healthy.push(Stretch { from, to: Moment::now() });
+            if Instant::now() >= self.end {
+                return Ok(log);
+            }
+            let faults: Vec<_> = faults.into_iter().map(|fault| tokio::spawn(self.clone().happen(fault))).collect();
+            for fault in faults {
+                log.incidents.push(fault.await.map_err(|error| format!("a fault could not be injected: {error}"))?);
+            }
+        }
     }
-    Incident { fault, stretch: Stretch { from, to: Moment::now() } }
+
+    async fn happen(self, fault: Fault) -> Incident {
+        sleep(fault.after).await;
+        let from = Moment::now();
+        let until = self.end.min(Instant::now() + fault.lasts);
+        match (fault.target, fault.kind) {
+            (Target::Link(slot), _) => befall_link(fault, &self.fleet, slot, until).await,
+            (Target::Process(slot), kind) => befall_process(kind, &self.fleet, slot, until).await,
+            (Target::Server, FaultKind::Failover) => self.fail_over(until).await,
+            (Target::Server, kind) => befall_server(kind, &self.server, until).await,
+        }
+        Incident { fault, stretch: Stretch { from, to: Moment::now() } }
+    }
+
+    async fn fail_over(&self, until: Instant) {
+        run(&self.server, Server::wait_for_replica).await;
+        run(&self.server, Server::kill).await;
+        // From here on nothing reaches the old server, and nothing has been read from the new one.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history().failovers.push(Moment::now());
+        run(&self.server, Server::promote).await;
+        self.fleet.lead_links_to(self.server.address()).await;
+        sleep_until(until).await;
+        run(&self.server, Server::rejoin).await;
+    }
 }
 
 async fn befall_link(fault: Fault, fleet: &Fleet, slot: usize, until: Instant) {

@@ -11,7 +11,7 @@ use super::check::{Verdict, check};
 use super::faults::{FaultKind, Schedule};
 use super::fleet::{Fleet, FleetSettings, NodeView};
 use super::history::History;
-use super::injector::{Incident, Log, inject};
+use super::injector::{Incident, Injector, Log};
 use super::keys::Keys;
 use super::ledger::Ledger;
 use super::message::{Stall, Timings, ToNode};
@@ -110,7 +110,8 @@ pub async fn run(settings: RunSettings) -> Result<Outcome, String> {
 
 impl Run {
     async fn start(settings: RunSettings) -> Result<Self, String> {
-        let server = Arc::new(Server::start());
+        let has_failovers = settings.faults.contains(&FaultKind::Failover);
+        let server = Arc::new(if has_failovers { Server::start_with_replica() } else { Server::start() });
         let source = Arc::new(Source::new(settings.keys));
         let ledger = Arc::new(Mutex::new(Ledger::new(Arc::clone(&source))));
         let fleet = FleetSettings {
@@ -139,8 +140,13 @@ impl Run {
             random: fastrand::Rng::with_seed(settings.seed),
         };
         let mut schedule = Schedule::new(settings.seed, settings.nodes as usize, &settings.faults);
-        let injection = inject(&mut schedule, &self.fleet, &self.server, end);
-        let ((), log) = tokio::join!(writers.write_until(end), injection);
+        let injector = Injector {
+            fleet: Arc::clone(&self.fleet),
+            server: Arc::clone(&self.server),
+            ledger: Arc::clone(&self.ledger),
+            end,
+        };
+        let ((), log) = tokio::join!(writers.write_until(end), injector.inject(&mut schedule));
         log
     }
 
