@@ -132,7 +132,7 @@ pub struct Fault {
     pub after: Duration,
     /// For how long.
     pub lasts: Duration,
-    /// By how much a slow link is slow.
+    /// By how much a slow link is slow, or a replica behind.
     pub delay: Duration,
 }
 

@@ -82,18 +82,23 @@ impl Injector {
         match (fault.target, fault.kind) {
             (Target::Link(slot), _) => befall_link(fault, &self.fleet, slot, until).await,
             (Target::Process(slot), kind) => befall_process(kind, &self.fleet, slot, until).await,
-            (Target::Server, FaultKind::Failover) => self.fail_over(until).await,
+            (Target::Server, FaultKind::Failover) => self.fail_over(fault.delay, until).await,
             (Target::Server, kind) => befall_server(kind, &self.server, until).await,
         }
         Incident { fault, stretch: Stretch { from, to: Moment::now() } }
     }
 
-    async fn fail_over(&self, until: Instant) {
+    /// The replica takes over without what happened in the `lag` before.
+    async fn fail_over(&self, lag: Duration, until: Instant) {
         run(&self.server, Server::wait_for_replica).await;
+        self.server.hold_replication();
+        sleep(lag).await;
         run(&self.server, Server::kill).await;
+        self.server.drop_replication().await;
         // From here on nothing reaches the old server, and nothing has been read from the new one.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history().failovers.push(Moment::now());
         run(&self.server, Server::promote).await;
+        self.server.resume_replication().await;
         self.fleet.lead_links_to(self.server.address()).await;
         sleep_until(until).await;
         run(&self.server, Server::rejoin).await;

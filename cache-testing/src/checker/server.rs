@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::keys::Keys;
-use crate::RedisServer;
+use crate::proxy::{Direction, Flow};
 use crate::resp::Connection;
+use crate::{FaultProxy, RedisServer};
 
 /// How often a replica is asked whether it is in step.
 const REPLICA_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,19 +22,23 @@ const REPLICA_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     primary: Mutex<Arc<RedisServer>>,
     replica: Mutex<Option<Arc<RedisServer>>>,
+    /// What the replica hears of the server comes through here.
+    replication: FaultProxy,
 }
 
 impl Server {
-    /// Starts a server.
+    /// Starts a server. Needs a Tokio runtime with its I/O driver.
     pub fn start() -> Self {
-        Self { primary: Mutex::new(Arc::new(RedisServer::start())), replica: Mutex::default() }
+        let primary = Arc::new(RedisServer::start());
+        let replication = FaultProxy::start(primary.address());
+        Self { primary: Mutex::new(primary), replica: Mutex::default(), replication }
     }
 
-    /// Starts a server and a replica of it.
+    /// Starts a server and a replica of it, which follows some time later.
     pub fn start_with_replica() -> Self {
         let server = Self::start();
         let replica = Arc::new(RedisServer::start());
-        replicate(&replica, &server.primary());
+        server.replicate_to(&replica);
         *server.replica.lock().unwrap_or_else(PoisonError::into_inner) = Some(replica);
         server
     }
@@ -72,6 +77,16 @@ impl Server {
         self.primary().restart();
     }
 
+    /// Keeps from the replica what happens from now on.
+    pub fn hold_replication(&self) {
+        self.replication.set(Direction::ToClient, Flow::Hold);
+    }
+
+    /// Drops what was kept from the replica.
+    pub async fn drop_replication(&self) {
+        self.replication.cut().await;
+    }
+
     /// Makes the replica take the place of the server after that was [killed](Self::kill).
     ///
     /// # Panics
@@ -89,12 +104,22 @@ impl Server {
     pub fn rejoin(&self) {
         let replica = self.replica();
         replica.restart();
-        replicate(&replica, &self.primary());
+        self.replicate_to(&replica);
+    }
+
+    /// Lets the replica hear of the server that is there now.
+    pub async fn resume_replication(&self) {
+        self.replication.lead_to(self.address());
+        self.replication.pass().await;
     }
 
     /// Waits until the replica follows. A replica that is promoted while it is not would lose more than the newest writes.
     pub fn wait_for_replica(&self) {
         wait_until_in_step(&self.replica());
+    }
+
+    fn replicate_to(&self, replica: &RedisServer) {
+        replica.cli(&["REPLICAOF", "127.0.0.1", &self.replication.port().to_string()]);
     }
 
     fn primary(&self) -> Arc<RedisServer> {
@@ -135,11 +160,6 @@ impl Server {
     fn run(&self, command: &[&str]) {
         self.primary().cli(command);
     }
-}
-
-fn replicate(replica: &RedisServer, primary: &RedisServer) {
-    replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
-    wait_until_in_step(replica);
 }
 
 fn wait_until_in_step(replica: &RedisServer) {
