@@ -49,9 +49,9 @@ pub use cache_core::codec::Json;
 pub use cache_core::macro_support as __private;
 pub use cache_core::{
     Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Delivery, Entry, EntryBuilder, Error, InvalidKey,
-    InvalidNamespace, InvalidPattern, Key, KeyWriter, LoadError, Namespace, NearTier, Pattern, Policy, Receipt,
-    SharedError, SharedTier, Stats, Status, TagSlot, Tags, TierError, TierState, TierStats, TierStatus, Token, Usage,
-    Value, clock, codec, coherence, frame,
+    InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, Namespace, NearTier, Pattern, Policy,
+    Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status, TagSlot, Tags,
+    TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};

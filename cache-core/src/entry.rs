@@ -123,6 +123,8 @@ pub struct Entry {
     pub cost: Duration,
     /// The latest journal position known when the load began: a later record that covers the key voids the entry.
     pub birth: Position,
+    /// The application's version of the value, where it gave one: a `set` of an older version does not replace it.
+    pub version: Option<u64>,
     /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
     pub schema: u32,
     /// What may be invalidated by tag.
@@ -136,7 +138,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth, schema or tags.
+    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth, version, schema or tags.
     #[must_use]
     pub fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
         Self {
@@ -149,6 +151,7 @@ impl Entry {
             expires,
             cost: Duration::ZERO,
             birth: Position::START,
+            version: None,
             schema: 0,
             tags: Tags::NONE,
             tag_sequence: 0,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! offset  0  magic       CA C3       never valid UTF-8, so no JSON or plain text starts so
-//!         2  version     1
-//!         3  kind        'V' value, 'N' negative entry, 'L' lease
+//!         2  layout      1
+//!         3  kind        'V' value, 'N' negative entry, 'L' lease, 'F' fences
 //!         4  token       16 bytes
 //!        20  flag        lease: 1 when another node waits for it
 //!        21  codec
@@ -13,11 +13,13 @@
 //!        42  expires     u64
 //!        50  cost        u32, milliseconds
 //!        54  birth       16 bytes
-//!        70  tags        u16, how many there are, then a u16 each
+//!        70  version     u64, one more than the application's; 0 where it gave none
+//!        78  tags        u16, how many there are, then a u16 each
 //!            payload     to the end
 //! ```
-//! A lease ends after its flag. All numbers are big-endian. The scripts of a shared tier read the first 21 bytes only, and
-//! patch the birth of a value that is stored together with its journal record.
+//! A lease ends after its flag. Fences follow their kind at once: of each the token, and until when it holds, a u64 in
+//! milliseconds of the tier's clock. All numbers are big-endian. The scripts of a shared tier read no further than the
+//! version, and patch the birth of a value that is stored together with its journal record.
 //!
 //! Hand-written rather than derived: the scripts depend on each offset, and every length is checked before it is used.
 
@@ -32,8 +34,8 @@ use crate::tags::{TagSlot, Tags};
 
 /// What every frame starts with.
 pub const MAGIC: [u8; 2] = [0xca, 0xc3];
-/// The version of the layout that this crate writes.
-pub const VERSION: u8 = 1;
+/// The layout that this crate writes.
+pub const LAYOUT: u8 = 1;
 /// The offset of the kind.
 pub const KIND_AT: usize = 3;
 /// The offset of the token.
@@ -44,12 +46,17 @@ pub const FLAG_AT: usize = 20;
 pub const LEASE_BYTES: usize = 21;
 /// The offset of the birth.
 pub const BIRTH_AT: usize = 54;
+/// The offset of the application's version.
+pub const VERSION_AT: usize = 70;
 /// The length of what stands before the tags, in bytes: no entry is shorter than this and the number of its tags.
-pub const HEADER_BYTES: usize = 70;
+pub const HEADER_BYTES: usize = 78;
+/// The length of one fence, in bytes.
+pub const FENCE_BYTES: usize = Token::BYTES + 8;
 
 const KIND_VALUE: u8 = b'V';
 const KIND_ABSENT: u8 = b'N';
 const KIND_LEASE: u8 = b'L';
+const KIND_FENCES: u8 = b'F';
 
 /// What a shared tier held under a key.
 #[derive(Clone, Debug)]
@@ -59,6 +66,8 @@ pub enum Frame {
     Entry(Entry),
     /// Somebody holds the right to fill the key.
     Lease(Token),
+    /// Nobody may store anything under the key.
+    Fenced,
     /// Bytes that were not written by this crate.
     Foreign(Bytes),
 }
@@ -85,6 +94,7 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
     frame.put_u64(entry.expires.as_millis());
     frame.put_u32(u32::try_from(entry.cost.as_millis()).unwrap_or(u32::MAX));
     frame.put_slice(&entry.birth.to_bytes());
+    frame.put_u64(entry.version.map_or(0, |version| version.saturating_add(1)));
     debug_assert_eq!(frame.len(), HEADER_BYTES, "the layout above");
     frame.put_u16(count);
     slots.iter().for_each(|slot| frame.put_u16(slot.number()));
@@ -101,7 +111,7 @@ pub fn encode_lease(token: Token) -> Bytes {
 fn start(capacity: usize, kind: u8, token: Token) -> BytesMut {
     let mut frame = BytesMut::with_capacity(capacity);
     frame.put_slice(&MAGIC);
-    frame.put_u8(VERSION);
+    frame.put_u8(LAYOUT);
     frame.put_u8(kind);
     frame.put_slice(token.as_bytes());
     frame.put_u8(0);
@@ -111,13 +121,17 @@ fn start(capacity: usize, kind: u8, token: Token) -> BytesMut {
 /// Reads what [`encode`] or [`encode_lease`] wrote. The payload is a slice of `bytes`, not a copy.
 ///
 /// # Errors
-/// The bytes start with the magic, and are of another version, of an unknown kind, or too short.
+/// The bytes start with the magic, and are of another layout, of an unknown kind, or too short.
 pub fn decode(bytes: Bytes) -> Result<Frame, InvalidFrame> {
     if !bytes.starts_with(&MAGIC) {
         return Ok(Frame::Foreign(bytes));
     }
-    if bytes.get(MAGIC.len()) != Some(&VERSION) {
-        return Err(InvalidFrame("its version is unknown"));
+    if bytes.get(MAGIC.len()) != Some(&LAYOUT) {
+        return Err(InvalidFrame("its layout is unknown"));
+    }
+    let fences = bytes.len().checked_sub(TOKEN_AT).filter(|_| bytes.get(KIND_AT) == Some(&KIND_FENCES));
+    if fences.is_some_and(|fences| fences % FENCE_BYTES == 0) {
+        return Ok(Frame::Fenced);
     }
     let Some(token) = array_at(&bytes, TOKEN_AT) else { return Err(InvalidFrame("it is too short")) };
     let token = Token::from_bytes(token);
@@ -159,6 +173,7 @@ fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
         expires: Timestamp::from_millis(number(42)?),
         cost: Duration::from_millis(u32::from_be_bytes(array_at(bytes, 50)?).into()),
         birth: Position::from_bytes(array_at(bytes, BIRTH_AT)?),
+        version: number(VERSION_AT)?.checked_sub(1),
     })
 }
 
@@ -186,6 +201,7 @@ mod tests {
             expires: Timestamp::from_millis(3),
             cost: Duration::from_millis(4),
             birth: Position::new(5, 6),
+            version: Some(9),
             schema: 8,
             tags: Tags::new(["a", "b"]),
             tag_sequence: 0,
@@ -208,6 +224,22 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{written:?}"));
         let token = Token::from_bytes([1; 16]);
         assert!(matches!(decode(encode_lease(token)), Ok(Frame::Lease(read)) if read == token));
+    }
+
+    #[test]
+    fn fences_are_recognised_by_their_length() {
+        let fences = |length: usize| Bytes::from([&MAGIC[..], &[LAYOUT, KIND_FENCES], &vec![7; length]].concat());
+        for length in [0, FENCE_BYTES, 3 * FENCE_BYTES] {
+            assert!(matches!(decode(fences(length)), Ok(Frame::Fenced)), "{length}");
+        }
+        assert!(decode(fences(FENCE_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_value_without_a_version_has_none() {
+        let written = Entry { version: None, ..entry(Value::Absent) };
+        let Ok(Frame::Entry(read)) = decode(encode(&written).unwrap()) else { panic!("an entry") };
+        assert_eq!(read.version, None);
     }
 
     #[test]
@@ -234,7 +266,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(tail in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(Bytes::from(tail.clone()));
-            let _ = decode(Bytes::from([&MAGIC[..], &[VERSION], &tail].concat()));
+            let _ = decode(Bytes::from([&MAGIC[..], &[LAYOUT], &tail].concat()));
         }
     }
 }

@@ -30,6 +30,10 @@ pub struct Stats {
     pub invalidations_received: u64,
     /// Times that the queue of invalidations overflowed and became one `clear`.
     pub queue_overflows: u64,
+    /// Values that other nodes sent and that were put into the near tier of this node.
+    pub replicas_received: u64,
+    /// Writes of the source whose keys could not be fenced, because the shared tier was away.
+    pub unfenced_writes: u64,
     /// Times that missed records were read from the journal.
     pub replays: u64,
     /// Times that the near tier was emptied because the journal no longer reached back.
@@ -93,6 +97,8 @@ pub(crate) struct Counters {
     pub(crate) invalidations_sent: Counter,
     pub(crate) invalidations_received: Counter,
     pub(crate) queue_overflows: Counter,
+    pub(crate) replicas_received: Counter,
+    pub(crate) unfenced_writes: Counter,
     pub(crate) replays: Counter,
     pub(crate) resets: Counter,
     pub(crate) invalid_keys: Counter,
@@ -113,6 +119,8 @@ impl Counters {
             invalidations_sent: self.invalidations_sent.get(),
             invalidations_received: self.invalidations_received.get(),
             queue_overflows: self.queue_overflows.get(),
+            replicas_received: self.replicas_received.get(),
+            unfenced_writes: self.unfenced_writes.get(),
             replays: self.replays.get(),
             resets: self.resets.get(),
             invalid_keys: self.invalid_keys.get(),

@@ -72,6 +72,15 @@ pub struct Receipt {
     pub removed: u64,
     /// Who knows of it.
     pub delivery: Delivery,
+    /// Whether the value of a `set` is kept: not if a value of a newer version is there, if another write of the key was
+    /// under way, or if its time to live is zero. False for an invalidation.
+    pub stored: bool,
+}
+
+impl Receipt {
+    pub(crate) const fn new(delivery: Delivery) -> Self {
+        Self { removed: 0, delivery, stored: false }
+    }
 }
 
 /// Who knows of an invalidation.

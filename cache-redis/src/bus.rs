@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use cache_core::TierError;
-use cache_core::coherence::{Bus, BusConnection, BusMessage, Change, JournalPage, NodeId, Position, Record, RuleSet};
+use cache_core::coherence::{
+    Beat, Bus, BusConnection, BusMessage, Change, JournalPage, NodeId, Position, Record, RuleSet,
+};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
@@ -14,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::counters::Counts;
 use crate::error::tier_error;
 use crate::journal::JournalEntry;
-use crate::tier::{Inner, RedisTier};
+use crate::tier::{Inner, RedisTier, millis};
 use crate::{journal, message, rules, scripts};
 
 /// How many messages wait for the node to take them. What does not fit is dropped, and found again in the journal, since
@@ -33,11 +35,6 @@ impl Bus for RedisTier {
         let forward = move |push| forward(push, &sender, &counts);
         let mut connection = self.inner.topology.open_bus(forward).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
-        let record = Record { node: NOBODY, change: Change::Begin }.to_string();
-        let mut begin = scripts::BEGIN.key(&names.journal);
-        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
-        let begun: Result<i64, _> = begin.invoke_async(&mut connection).await;
-        begun.map_err(|error| tier_error("beginning the journal", &error))?;
         Ok(Box::new(Subscription { connection, messages, inner: Arc::clone(&self.inner) }))
     }
 }
@@ -68,6 +65,17 @@ struct Subscription {
     inner: Arc<Inner>,
 }
 
+impl Subscription {
+    fn last_and_time(&self, asked: Instant, (last, time): LastAndTime) -> Result<Position, TierError> {
+        let (seconds, micros) = time;
+        self.inner.server_clock.note(asked, seconds * 1_000 + micros / 1_000);
+        last.first().map_or(Ok(Position::START), JournalEntry::position)
+    }
+}
+
+/// The journal's last entry, and the server's time in seconds and microseconds.
+type LastAndTime = (Vec<JournalEntry>, (i64, i64));
+
 #[async_trait]
 impl BusConnection for Subscription {
     async fn next(&mut self) -> Option<BusMessage> {
@@ -76,6 +84,23 @@ impl BusConnection for Subscription {
 
     fn try_next(&mut self) -> Option<BusMessage> {
         self.messages.try_recv().ok().map(|payload| message::parse(&payload))
+    }
+
+    async fn begin(&mut self, known: Position) -> Result<(), TierError> {
+        let names = self.inner.names();
+        let record = Record::new(NOBODY, Change::Begin).to_string();
+        let mut begin = scripts::BEGIN.key(&names.journal);
+        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
+        begin.arg(known.millis()).arg(known.sequence());
+        let begun: Result<i64, _> = begin.invoke_async(&mut self.connection).await;
+        begun.map(drop).map_err(|error| tier_error("beginning the journal", &error))
+    }
+
+    async fn last_until(&mut self, position: Position) -> Result<Option<Position>, TierError> {
+        let query = journal::last_until(&self.inner.names().journal, position);
+        let reply = query.query_async(&mut self.connection).await;
+        let last: Vec<JournalEntry> = reply.map_err(|error| tier_error("XREVRANGE", &error))?;
+        last.first().map(JournalEntry::position).transpose()
     }
 
     async fn rules(&mut self) -> Result<RuleSet, TierError> {
@@ -87,14 +112,21 @@ impl BusConnection for Subscription {
         rules::read(hash).filter(|_| whole).ok_or_else(|| TierError::unavailable("the rules are lost; beginning anew"))
     }
 
+    async fn beat(&mut self, beat: Beat) -> Result<Position, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::BEAT.key(&names.journal);
+        script.key(&names.nodes).arg(beat.node.to_string()).arg(beat.applied.to_string());
+        script.arg(millis(beat.trusted)).arg(u64::try_from(beat.alone.as_millis()).unwrap_or(u64::MAX));
+        let asked = Instant::now();
+        let reply = script.invoke_async(&mut self.connection).await;
+        self.last_and_time(asked, reply.map_err(|error| tier_error("the heartbeat", &error))?)
+    }
+
     async fn last_position(&mut self) -> Result<Position, TierError> {
         let batch = journal::last_and_time(&self.inner.names().journal);
         let asked = Instant::now();
         let replies = batch.query_async(&mut self.connection).await;
-        let (last, (seconds, micros)): (Vec<JournalEntry>, (i64, i64)) =
-            replies.map_err(|error| tier_error("XREVRANGE", &error))?;
-        self.inner.server_clock.note(asked, seconds * 1_000 + micros / 1_000);
-        last.first().map_or(Ok(Position::START), JournalEntry::position)
+        self.last_and_time(asked, replies.map_err(|error| tier_error("XREVRANGE", &error))?)
     }
 
     async fn read_after(&mut self, after: Position, limit: usize) -> Result<JournalPage, TierError> {

@@ -2,7 +2,7 @@
 
 use cache_core::TierError;
 use cache_core::coherence::{JournalPage, Position, Record};
-use redis::{FromRedisValue, Pipeline, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
 
 /// Asks for the last entry, and for the server's time.
 pub(crate) fn last_and_time(journal: &str) -> Pipeline {
@@ -10,6 +10,13 @@ pub(crate) fn last_and_time(journal: &str) -> Pipeline {
     batch.cmd("XREVRANGE").arg(journal).arg("+").arg("-").arg("COUNT").arg(1);
     batch.cmd("TIME");
     batch
+}
+
+/// Asks for the last entry at `position` or before it.
+pub(crate) fn last_until(journal: &str, position: Position) -> Cmd {
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(journal).arg(position.to_string()).arg("-").arg("COUNT").arg(1);
+    command
 }
 
 /// Asks for what [`page`] reads.

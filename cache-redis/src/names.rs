@@ -9,6 +9,7 @@ pub(crate) struct Names {
     pub(crate) namespace: Namespace,
     pub(crate) journal: String,
     pub(crate) rules: String,
+    pub(crate) nodes: String,
     pub(crate) channel: String,
 }
 
@@ -23,6 +24,7 @@ impl Names {
         Self {
             journal: format!("{{{namespace}}}!journal"),
             rules: format!("{{{namespace}}}!rules"),
+            nodes: format!("{{{namespace}}}!nodes"),
             channel,
             namespace,
         }
@@ -36,6 +38,12 @@ impl Names {
         name.push(':');
         name.push_str(key.as_str());
         name
+    }
+
+    /// The key whose data key has this name, if it is one.
+    pub(crate) fn key_of(&self, name: &[u8]) -> Option<Key> {
+        let key = name.strip_prefix(self.namespace.as_str().as_bytes())?.strip_prefix(b":")?;
+        Key::new(std::str::from_utf8(key).ok()?).ok()
     }
 
     /// The pattern that matches the names of exactly those data keys that `pattern` matches.
@@ -52,9 +60,14 @@ mod tests {
     fn names_follow_the_namespace() {
         let names = Names::new(Namespace::new("shop/v1.2").unwrap(), 0);
         assert_eq!(names.data(&Key::new("user:1").unwrap()), "shop/v1.2:user:1");
+        assert_eq!(names.key_of(b"shop/v1.2:user:1"), Key::new("user:1").ok());
+        for foreign in [&b"shop/v1.2"[..], b"shop/v1.2:", b"shop/v1.2:\xff", b"other:user:1"] {
+            assert_eq!(names.key_of(foreign), None);
+        }
         assert_eq!(names.data_matching(&Pattern::new("user:*").unwrap()), "shop/v1.2:user:*");
         assert_eq!(names.journal, "{shop/v1.2}!journal");
         assert_eq!(names.rules, "{shop/v1.2}!rules");
+        assert_eq!(names.nodes, "{shop/v1.2}!nodes");
         assert_eq!(names.channel, "{shop/v1.2}!bus");
     }
 

@@ -1,17 +1,19 @@
 //! The tier as one that nodes share: leases, and the journal.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::coherence::{Bus, JournalPage, Position, Record};
+use cache_core::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
-use cache_core::{Acquire, Appended, Entry, Key, Pattern, SharedTier, TierError, Token};
+use cache_core::{Acquire, Appended, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token};
 use redis::Value;
 
 use crate::message::{self, lease_ended};
+use crate::scan::DataScan;
 use crate::tier::{RedisTier, encode, millis};
-use crate::{journal, rules, scripts};
+use crate::{journal, rules, scan, scripts};
 
 #[async_trait]
 impl SharedTier for RedisTier {
@@ -24,6 +26,7 @@ impl SharedTier for RedisTier {
             let found = match self.inner.lane.invoke("acquiring a lease", &script).await? {
                 Value::Int(1) => return Ok(Acquire::Acquired),
                 Value::Int(0) => return Ok(Acquire::Held),
+                Value::Int(2) => return Ok(Acquire::Fenced),
                 Value::BulkString(found) => Bytes::from(found),
                 _ => return Err(unexpected("acquiring a lease")),
             };
@@ -58,18 +61,25 @@ impl SharedTier for RedisTier {
         self.inner.lane.invoke("releasing a lease", &script).await
     }
 
-    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError> {
+    async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {
         let names = self.inner.names();
+        let last_moment = self.server_millis_in(put.within).await?;
         let mut script = scripts::PUT.key(&names.journal);
         script.key(names.data(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
-        let last_moment = self.inner.server_clock.in_millis(self.inner.response_timeout);
-        script.arg(&encode(&entry)?[..]).arg(millis(ttl)).arg(last_moment.unwrap_or(i64::MAX));
-        let (previous, position) = self.inner.lane.invoke("storing with a record", &script).await?;
-        appended(previous, position, Vec::new())
+        script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
+        script.arg(put.replicate.map_or_else(String::new, |ttl| millis(ttl).to_string()));
+        let reply: Value = self.inner.lane.invoke("storing with a record", &script).await?;
+        if matches!(reply, Value::Int(0)) {
+            return Ok(PutOutcome::Superseded);
+        }
+        let (previous, position, stored): (String, String, bool) =
+            redis::from_redis_value(reply).map_err(|_| unexpected("storing with a record"))?;
+        let appended = appended(previous, position, Vec::new())?;
+        Ok(if stored { PutOutcome::Stored(appended) } else { PutOutcome::Fenced(appended) })
     }
 
-    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError> {
+    async fn invalidate(&self, keys: &[Key], record: &Record, lift: Option<Token>) -> Result<Appended, TierError> {
         let names = self.inner.names();
         let mut script = scripts::INVALIDATE.key(&names.journal);
         script.key(&names.rules);
@@ -77,12 +87,30 @@ impl SharedTier for RedisTier {
             script.key(names.data(key));
         }
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        script.arg(lift.as_ref().map_or(&[][..], |token| &token.as_bytes()[..]));
         for field in rules::fields(&record.change) {
             script.arg(field);
         }
-        let (previous, position, removed): (String, String, Vec<i64>) =
-            self.inner.lane.invoke("invalidating", &script).await?;
-        appended(previous, position, removed.into_iter().map(|count| count != 0).collect())
+        let (previous, position, removed) = self.inner.lane.invoke("invalidating", &script).await?;
+        appended(previous, position, removed)
+    }
+
+    async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::FENCE.key(&names.journal);
+        for key in keys {
+            script.key(names.data(key));
+        }
+        script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        script.arg(&token.as_bytes()[..]).arg(millis(hold));
+        let (previous, position, removed) = self.inner.lane.invoke("fencing", &script).await?;
+        appended(previous, position, removed)
+    }
+
+    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError> {
+        let mut connection = self.inner.lane.check_out().await?;
+        let pattern = self.inner.names().data_matching(pattern);
+        scan::sweep(&mut connection, &pattern, before, self.inner.scan_batch).await
     }
 
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {
@@ -98,6 +126,23 @@ impl SharedTier for RedisTier {
         self.inner.lane.invoke("forgetting a rule", &script).await
     }
 
+    async fn unheard(&self, position: Position) -> Result<Duration, TierError> {
+        let mut script = scripts::UNHEARD.key(&self.inner.names().nodes);
+        script.arg(position.millis()).arg(position.sequence());
+        self.inner.lane.invoke("asking who has heard", &script).await.map(Duration::from_millis)
+    }
+
+    async fn leave(&self, node: NodeId) -> Result<(), TierError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(&self.inner.names().nodes).arg(node.to_string());
+        self.inner.lane.query("HDEL", &command).await
+    }
+
+    async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError> {
+        let connection = self.inner.lane.check_out().await?;
+        Ok(Box::new(DataScan::new(connection, Arc::clone(&self.inner), pattern)))
+    }
+
     fn bus(&self) -> &dyn Bus {
         self
     }
@@ -106,6 +151,20 @@ impl SharedTier for RedisTier {
 /// What a key holds while the lease with `token` is on it, up to the flag.
 fn held(token: Token) -> Bytes {
     frame::encode_lease(token).slice(..FLAG_AT)
+}
+
+impl RedisTier {
+    /// What the server's clock shows when `after` will have passed. Asks the server while nothing is known of its clock.
+    async fn server_millis_in(&self, after: Duration) -> Result<i64, TierError> {
+        let clock = &self.inner.server_clock;
+        if let Some(millis) = clock.in_millis(after) {
+            return Ok(millis);
+        }
+        let asked = Instant::now();
+        let (seconds, micros): (i64, i64) = self.inner.lane.query("TIME", &redis::cmd("TIME")).await?;
+        clock.note(asked, seconds * 1_000 + micros / 1_000);
+        clock.in_millis(after).ok_or_else(|| unexpected("TIME"))
+    }
 }
 
 fn appended(previous: String, position: String, removed: Vec<bool>) -> Result<Appended, TierError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::coherence::Position;
 use cache_core::frame::{self, Frame};
 use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
 use redis::Value;
@@ -44,10 +45,9 @@ pub(crate) struct Inner {
     pub(crate) topology: Arc<Topology>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) journal_max_records: usize,
-    pub(crate) response_timeout: Duration,
     pub(crate) server_clock: ServerClock,
+    pub(crate) scan_batch: usize,
     names: OnceLock<Names>,
-    scan_batch: usize,
 }
 
 impl RedisTier {
@@ -73,7 +73,6 @@ impl RedisTier {
             topology,
             counts,
             journal_max_records: config.journal_max_records,
-            response_timeout: config.response_timeout,
             server_clock: ServerClock::new(),
             names: OnceLock::new(),
             scan_batch: config.scan_batch,
@@ -151,9 +150,7 @@ impl CacheTier for RedisTier {
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        let mut connection = self.inner.lane.check_out().await?;
-        let pattern = self.inner.names().data_matching(pattern);
-        scan::remove_matching(&mut connection, &pattern, self.inner.scan_batch).await
+        self.sweep(pattern, Position::MAX).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {

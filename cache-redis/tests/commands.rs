@@ -4,7 +4,7 @@ mod support;
 
 use cache_core::{CacheTier, SharedTier};
 use cache_testing::server::Monitor;
-use support::{TTL, entry, key, keys, record, start, token};
+use support::{TTL, entry, key, keys, put, record, start, token};
 
 fn commands(monitor: &mut Monitor) -> Vec<String> {
     let commands = monitor.commands();
@@ -43,9 +43,9 @@ async fn each_call_is_one_command() {
         check(&["EVALSHA"]);
         tier.release(&k, token(1)).await.unwrap();
         check(&["EVALSHA"]);
-        tier.put(&k, entry("v"), TTL, &rec).await.unwrap();
+        tier.put(&k, put(entry("v"), TTL), &rec).await.unwrap();
         check(&["EVALSHA"]);
-        tier.invalidate(&keys(["k", "l"]), &rec).await.unwrap();
+        tier.invalidate(&keys(["k", "l"]), &rec, None).await.unwrap();
         check(&["EVALSHA"]);
     }
 }

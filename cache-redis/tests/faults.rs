@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache_core::{CacheTier, Pattern, SharedTier};
 use cache_redis::RedisTier;
 use cache_testing::{FaultProxy, RedisServer};
-use support::{TTL, entry, eventually, key, keys, record, start, tier};
+use support::{TTL, entry, eventually, key, keys, put, record, start, tier};
 use tokio::time::Instant;
 
 /// Less than any timeout, and far more than calls need that do not wait, even on a machine that is busy with other tests.
@@ -36,7 +36,7 @@ async fn a_server_that_is_not_there_costs_one_attempt_and_then_nothing() {
         }
         tier.invalidate_pattern(&Pattern::all()).await.unwrap_err();
         tier.ping().await.unwrap_err();
-        tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap_err();
+        tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap_err();
     })
     .await;
     assert!(all < AT_ONCE, "{all:?}");
@@ -139,7 +139,7 @@ async fn dropping_a_call_at_any_point_leaves_the_tier_usable() {
     for round in 0..300 {
         let limit = Duration::from_micros(round);
         let _ = tokio::time::timeout(limit, tier.get(&k)).await;
-        let _ = tokio::time::timeout(limit, tier.put(&k, entry("w"), TTL, &record(&keys(["k"])))).await;
+        let _ = tokio::time::timeout(limit, tier.put(&k, put(entry("w"), TTL), &record(&keys(["k"])))).await;
         let _ = tokio::time::timeout(limit, tier.get_many(&keys(["k", "l"]))).await;
         let _ = tokio::time::timeout(limit, tier.invalidate_pattern(&Pattern::new("x*").unwrap())).await;
         let read = tier.get_many(&keys(["absent", "k"])).await.unwrap();

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
 use cache_core::frame::Frame;
-use cache_core::{CacheTier, Key, Namespace, Pattern, SharedTier, Tags};
+use cache_core::{CacheTier, Key, Namespace, Pattern, Put, SharedTier, Tags};
 use cache_redis::RedisTier;
 use cache_testing::RedisServer;
-use support::{TTL, announced, entry, key, keys, payload, raw, record, start, stored_frame, subscribe, time_to_live};
+use support::{
+    TTL, announced, entry, key, keys, payload, put, raw, record, start, stored, stored_frame, subscribe, time_to_live,
+};
 
 const JOURNAL: &str = "{test}!journal";
 const RULES: &str = "{test}!rules";
@@ -22,8 +24,8 @@ async fn an_invalidation_removes_records_and_announces_as_one() {
     tier.set(&key("c"), entry("v"), TTL).await.unwrap();
     let all = keys(["a", "b", "c"]);
 
-    let first = tier.invalidate(&all, &record(&all)).await.unwrap();
-    let second = tier.invalidate(&[], &record(&keys(["z"]))).await.unwrap();
+    let first = tier.invalidate(&all, &record(&all), None).await.unwrap();
+    let second = tier.invalidate(&[], &record(&keys(["z"])), None).await.unwrap();
 
     assert_eq!(first.removed, [true, false, true]);
     assert_eq!(first.previous, Position::START);
@@ -31,7 +33,8 @@ async fn an_invalidation_removes_records_and_announces_as_one() {
     assert!(second.position > first.position);
     assert_eq!(raw(&server, "test:a"), None);
     let heard = announced(&mut *bus).await;
-    let [BusMessage::Appended { previous, position, record: heard_first }, BusMessage::Appended { .. }] = &heard[..]
+    let [BusMessage::Appended { previous, position, record: heard_first, .. }, BusMessage::Appended { .. }] =
+        &heard[..]
     else {
         panic!("{heard:?}")
     };
@@ -43,9 +46,9 @@ async fn an_invalidation_removes_records_and_announces_as_one() {
 async fn a_put_stores_an_entry_born_at_its_record() {
     let (server, tier) = start();
     let mut bus = subscribe(&tier).await;
-    let before = tier.invalidate(&[], &record(&keys(["z"]))).await.unwrap();
+    let before = tier.invalidate(&[], &record(&keys(["z"])), None).await.unwrap();
 
-    let appended = tier.put(&key("k"), entry("value"), TTL, &record(&keys(["k"]))).await.unwrap();
+    let appended = stored(tier.put(&key("k"), put(entry("value"), TTL), &record(&keys(["k"]))).await.unwrap());
 
     assert_eq!(appended.previous, before.position);
     assert!(appended.removed.is_empty());
@@ -62,11 +65,12 @@ async fn a_put_stores_an_entry_born_at_its_record() {
 #[tokio::test]
 async fn a_put_that_runs_after_it_was_given_up_stores_nothing() {
     let (server, tier) = start();
-    subscribe(&tier).await.last_position().await.unwrap();
-    tier.put(&key("k"), entry("first"), TTL, &record(&keys(["k"]))).await.unwrap();
+    tier.put(&key("k"), put(entry("first"), TTL), &record(&keys(["k"]))).await.unwrap();
     let records = server.cli(&["XLEN", JOURNAL]);
     server.stop();
-    let given_up = tier.put(&key("k"), entry("late"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    // For as long as the tier waits for an answer.
+    let late = Put::new(entry("late"), TTL, Duration::from_millis(500));
+    let given_up = tier.put(&key("k"), late, &record(&keys(["k"]))).await.unwrap_err();
     assert!(given_up.is_timeout());
     server.resume();
     // Answered on the same connection after the put.
@@ -85,7 +89,7 @@ async fn the_birth_is_exact_up_to_the_largest_exact_double() {
         ("9007199254740991-4294967295", Position::new(9_007_199_254_740_991, 4_294_967_296)),
     ] {
         server.cli(&["XADD", JOURNAL, id, "record", "x"]);
-        let appended = tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap();
+        let appended = stored(tier.put(&key("k"), put(entry("v"), TTL), &record(&keys(["k"]))).await.unwrap());
         assert_eq!(appended.position, next);
         assert_eq!(tier.get(&key("k")).await.unwrap().unwrap().birth, next);
     }
@@ -96,10 +100,10 @@ async fn a_broken_journal_does_not_keep_keys_from_being_removed() {
     let (server, tier) = start();
     tier.set(&key("k"), entry("v"), TTL).await.unwrap();
     server.cli(&["SET", JOURNAL, "no stream"]);
-    let error = tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap_err();
+    let error = tier.invalidate(&keys(["k"]), &record(&keys(["k"])), None).await.unwrap_err();
     assert!(!error.is_outage() && error.to_string().contains("WRONGTYPE"), "{error}");
     assert_eq!(raw(&server, "test:k"), None);
-    tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    tier.put(&key("k"), put(entry("v"), TTL), &record(&keys(["k"]))).await.unwrap_err();
     assert_eq!(raw(&server, "test:k"), None, "no value without its record");
 }
 
@@ -108,11 +112,11 @@ async fn a_full_server_still_invalidates() {
     let (server, tier) = start();
     tier.set(&key("k"), entry("v"), TTL).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    let first = tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap();
+    let first = tier.invalidate(&keys(["k"]), &record(&keys(["k"])), None).await.unwrap();
     assert_eq!(first.removed, [true]);
-    let second = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    let second = tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
     assert_eq!(second.previous, first.position);
-    let error = tier.put(&key("k"), entry("v"), TTL, &record(&keys(["k"]))).await.unwrap_err();
+    let error = tier.put(&key("k"), put(entry("v"), TTL), &record(&keys(["k"]))).await.unwrap_err();
     assert!(!error.is_outage() && error.to_string().contains("OOM"), "{error}");
     assert_eq!(server.cli(&["XLEN", JOURNAL]), "2", "no record without its value");
 }
@@ -123,7 +127,7 @@ async fn the_journal_is_bounded() {
     let tier = RedisTier::builder(server.url()).journal_max_records(100).build().unwrap();
     tier.bind(&Namespace::new("test").unwrap()).unwrap();
     for _ in 0..1_000 {
-        tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+        tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
     }
     let length: u64 = server.cli(&["XLEN", JOURNAL]).parse().unwrap();
     // Redis trims whole nodes of the stream, of 100 entries each.
@@ -141,9 +145,9 @@ async fn every_kind_of_record_comes_back() {
         Change::Tags(Tags::new(["a", "b"])),
         Change::Clear,
     ]
-    .map(|change| Record { node, change });
+    .map(|change| Record::new(node, change));
     for record in &written {
-        tier.invalidate(&[], record).await.unwrap();
+        tier.invalidate(&[], record, None).await.unwrap();
     }
     let page = bus.read_after(Position::START, 10).await.unwrap();
     let read: Vec<_> = page.records.iter().map(|(_, record)| record.clone().unwrap()).collect();
@@ -169,7 +173,7 @@ async fn the_journal_is_read_in_pages_after_a_position() {
 
     let mut positions = Vec::new();
     for _ in 0..5 {
-        positions.push(tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap().position);
+        positions.push(tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap().position);
     }
     server.cli(&["XADD", JOURNAL, "*", "record", "not a record"]);
     server.cli(&["XADD", JOURNAL, "*", "other", "1 ab clear"]);
@@ -190,7 +194,8 @@ async fn the_journal_is_read_in_pages_after_a_position() {
 async fn a_journal_of_another_type_is_an_error_for_its_reader() {
     let (server, tier) = start();
     server.cli(&["SET", JOURNAL, "no stream"]);
-    let mut bus = subscribe(&tier).await;
+    let mut bus = tier.bus().connect().await.unwrap();
+    assert!(!bus.begin(Position::START).await.unwrap_err().is_outage());
     assert!(!bus.last_position().await.unwrap_err().is_outage());
     assert!(!bus.read_after(Position::START, 1).await.unwrap_err().is_outage());
 }
@@ -218,8 +223,8 @@ async fn rules_are_kept_with_their_positions_until_they_are_swept() {
     let (server, tier) = start();
     let mut bus = subscribe(&tier).await;
     let give = async |change: Change| {
-        let record = Record { node: NodeId::new(1), change };
-        tier.invalidate(&[], &record).await.unwrap().position
+        let record = Record::new(NodeId::new(1), change);
+        tier.invalidate(&[], &record, None).await.unwrap().position
     };
     let pattern = Pattern::new("user:*").unwrap();
     give(Change::Pattern(pattern.clone())).await;
@@ -262,7 +267,7 @@ async fn a_message_is_ready_before_the_reply_that_follows_it() {
     let (_server, tier) = start();
     let mut bus = subscribe(&tier).await;
     for round in 0..500 {
-        let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+        let appended = tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
         assert_eq!(bus.last_position().await.unwrap(), appended.position);
         let ready = bus.try_next();
         assert!(
@@ -276,7 +281,7 @@ async fn a_message_is_ready_before_the_reply_that_follows_it() {
 async fn a_lost_connection_ends_the_messages_after_those_that_arrived() {
     let (server, tier) = start();
     let mut bus = subscribe(&tier).await;
-    tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
     bus.last_position().await.unwrap();
     server.kill();
     assert!(matches!(bus.next().await, Some(BusMessage::Appended { .. })));
@@ -298,7 +303,7 @@ async fn a_server_that_hangs_is_noticed_by_the_reply_that_does_not_come() {
     assert!(tier.shared().unwrap().bus().connect().await.err().unwrap().is_timeout());
     server.resume();
     // The late reply is not taken for the next one's.
-    let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    let appended = tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
     assert_eq!(bus.last_position().await.unwrap(), appended.position);
 }
 
@@ -311,7 +316,7 @@ async fn messages_beyond_the_bound_are_dropped_and_counted_and_the_journal_has_t
     let mut bus = subscribe(&tier).await;
     let publish = "for i = 1, 10000 do redis.call('PUBLISH', '{test}!bus', 'lease k') end";
     server.cli(&["EVAL", publish, "0"]);
-    let appended = tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    let appended = tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
     assert_eq!(bus.last_position().await.unwrap(), appended.position);
     let taken = std::iter::from_fn(|| bus.try_next()).count() as u64;
     assert_eq!(taken + tier.counters().dropped_messages, 10_001);
@@ -336,6 +341,6 @@ async fn a_thousand_keys_are_one_record() {
     let (_server, tier) = start();
     let all: Vec<Key> = (0..1_000).map(|number| key(&format!("{number:0>100}"))).collect();
     tier.set_many(all.iter().map(|key| (key.clone(), entry("v"), TTL)).collect()).await.unwrap();
-    let appended = tier.invalidate(&all, &record(&all)).await.unwrap();
+    let appended = tier.invalidate(&all, &record(&all), None).await.unwrap();
     assert!(appended.removed.iter().all(|removed| *removed));
 }

@@ -8,7 +8,7 @@ use cache_core::coherence::BusMessage;
 use cache_core::frame::{self, Frame};
 use cache_core::{Acquire, CacheTier, SharedTier, Token};
 use support::{
-    TTL, announced, entry, key, keys, payload, raw, start, store, stored_frame, subscribe, time_to_live, token,
+    TTL, announced, entry, key, keys, payload, put, raw, start, store, stored_frame, subscribe, time_to_live, token,
 };
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
     let mut version = value.to_vec();
     version[2] = 9;
     let mut tags = value.to_vec();
-    tags[70] = 1;
+    tags[78] = 1;
     let mut kind = value.to_vec();
     kind[3] = b'?';
     let long_lease = [&lease[..], b"!"].concat();
@@ -63,8 +63,10 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
         b"\xca\xc3",
         &lease[..20],
         &long_lease,
-        &value[..69],
-        &value[..71],
+        &value[..77],
+        &value[..79],
+        b"\xca\xc3\x01F",
+        b"\xca\xc3\x01F0123456789abcdef01234567",
         &tags,
         &version,
         &kind,
@@ -73,7 +75,7 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
         let acquired = tier.acquire(&key("k"), token(1), None, TTL).await.unwrap();
         assert!(matches!(acquired, Acquire::Acquired), "{garbage:?}: {acquired:?}");
     }
-    store(&server, "test:k", &value[..72]);
+    store(&server, "test:k", &value[..80]);
     assert!(matches!(tier.acquire(&key("k"), token(1), None, TTL).await.unwrap(), Acquire::Found(_)), "an empty value");
 }
 
@@ -140,7 +142,7 @@ async fn an_invalidation_voids_a_fill() {
     let (_server, tier) = start();
     let k = key("k");
     tier.acquire(&k, token(1), None, TTL).await.unwrap();
-    tier.invalidate(&keys(["k"]), &support::record(&keys(["k"]))).await.unwrap();
+    tier.invalidate(&keys(["k"]), &support::record(&keys(["k"])), None).await.unwrap();
     assert!(!tier.fill(&k, token(1), entry("v"), TTL).await.unwrap());
     assert!(tier.get(&k).await.unwrap().is_none());
 }
@@ -178,7 +180,7 @@ async fn scripts_are_sent_again_to_a_server_that_forgot_them() {
         tier.extend(&key("k"), token(1), TTL).await.unwrap();
         assert!(tier.fill(&key("k"), token(1), entry("v"), TTL).await.unwrap());
         tier.release(&key("k"), token(1)).await.unwrap();
-        tier.put(&key("k"), entry("v"), TTL, &support::record(&keys(["k"]))).await.unwrap();
-        tier.invalidate(&keys(["k"]), &support::record(&keys(["k"]))).await.unwrap();
+        tier.put(&key("k"), put(entry("v"), TTL), &support::record(&keys(["k"]))).await.unwrap();
+        tier.invalidate(&keys(["k"]), &support::record(&keys(["k"])), None).await.unwrap();
     }
 }

@@ -94,7 +94,7 @@ async fn clear_leaves_the_journal_and_other_namespaces() {
     let all: Vec<Key> = (0..3_000).map(|number| key(&format!("k{number}"))).collect();
     tier.set_many(all.iter().map(|key| (key.clone(), entry("v"), TTL)).collect()).await.unwrap();
     other.set(&key("k"), entry("v"), TTL).await.unwrap();
-    tier.invalidate(&[], &record(&keys(["k"]))).await.unwrap();
+    tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap();
 
     assert_eq!(tier.clear().await.unwrap(), 3_000);
 

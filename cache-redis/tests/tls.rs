@@ -57,7 +57,7 @@ async fn use_the_tier(url: &str) {
     assert_eq!(payload(tier.get(&key("k")).await.unwrap().as_ref()), Some("v"));
     let mut bus = subscribe(&tier).await;
     assert_eq!(announced(&mut *bus).await.len(), 1, "the record that begins the journal");
-    tier.invalidate(&keys(["k"]), &record(&keys(["k"]))).await.unwrap();
+    tier.invalidate(&keys(["k"]), &record(&keys(["k"])), None).await.unwrap();
     assert_eq!(announced(&mut *bus).await.len(), 1);
     assert_eq!(tier.clear().await.unwrap(), 0);
 }

@@ -1,8 +1,11 @@
 //! The delivery of journal records: what a shared tier provides, and [`Listener`](super::Listener) drives.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::coherence::{Position, Record, RuleSet};
+use crate::coherence::{NodeId, Position, Record, RuleSet};
+use crate::entry::Entry;
 use crate::error::TierError;
 use crate::key::Key;
 use crate::pattern::Pattern;
@@ -11,9 +14,6 @@ use crate::pattern::Pattern;
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Opens a connection that hears every record appended from now on.
-    ///
-    /// If the rules are not there (a new namespace, or they were lost), it makes them anew, cleared from a record that it
-    /// appends: what was stored before it may be void by a rule that nobody remembers.
     ///
     /// # Errors
     /// There is no connection to be had now.
@@ -33,11 +33,34 @@ pub trait BusConnection: Send {
     /// The next message if it has arrived already.
     fn try_next(&mut self) -> Option<BusMessage>;
 
+    /// Sees to it that the journal can be relied on, by appending a record where it cannot:
+    ///
+    /// - If the rules are not there (a new namespace, or they were lost), they are made anew, cleared from that record: what
+    ///   was stored before it may be void by a rule that nobody remembers.
+    /// - If the journal ends before `known`, it goes on behind it, so that positions never repeat.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn begin(&mut self, known: Position) -> Result<(), TierError>;
+
+    /// The position of the last record at `position` or before it; `None` when the journal reaches back to none.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn last_until(&mut self, position: Position) -> Result<Option<Position>, TierError>;
+
     /// The rules that the journal's records have made.
     ///
     /// # Errors
     /// The connection is lost, or did not answer in time.
     async fn rules(&mut self) -> Result<RuleSet, TierError>;
+
+    /// Says that this node lives, what it has applied, and for how long it may serve what it holds; tells the position of
+    /// the journal's last record.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn beat(&mut self, beat: Beat) -> Result<Position, TierError>;
 
     /// The position of the journal's last record; [`Position::START`] when it has none.
     ///
@@ -61,6 +84,31 @@ pub struct JournalPage {
     pub records: Vec<(Position, Option<Record>)>,
 }
 
+/// What a node says of itself with each heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The node.
+    pub node: NodeId,
+    /// The last record that it has applied.
+    pub applied: Position,
+    /// For how long from this heartbeat on it may serve what it holds, whatever its age.
+    pub trusted: Duration,
+    /// For how long it may serve what it has read or loaded itself, also when it hears nothing.
+    pub alone: Duration,
+}
+
+/// The longest value that is sent over the bus, in bytes, as a tier stores it.
+pub const REPLICA_MAX_BYTES: usize = 1_000_000;
+
+/// A value that another node set, for the near tier of this one.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The entry, encoded, born at the record's position.
+    pub entry: Entry,
+    /// How long a near tier may keep it.
+    pub ttl: Duration,
+}
+
 /// What comes over the bus.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -73,6 +121,8 @@ pub enum BusMessage {
         position: Position,
         /// The record.
         record: Record,
+        /// The value that was set with it, where the node that did so sent it along.
+        replica: Option<Replica>,
     },
     /// A lease that some node waited for has ended.
     LeaseEnded(Key),

@@ -11,6 +11,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::coherence::rules::RuleMark;
 use crate::striped::Striped;
@@ -27,6 +28,10 @@ pub(crate) struct Epochs {
 struct Stripe {
     epoch: u64,
     voided_before: Position,
+    /// Writes of the source that are under way in this node.
+    writes: u32,
+    /// Until when a write of the source may be under way elsewhere, or in a caller that has gone away.
+    fenced_until: Timestamp,
 }
 
 /// What a reader must show to insert what it read.
@@ -36,6 +41,8 @@ pub(crate) struct Ticket {
     epoch: u64,
     /// What was void already when the reader began cannot be what it brings back.
     voided_before: Position,
+    /// The source may be changing: what is loaded now may be stored only under a lease.
+    pub(crate) fenced: bool,
     pub(crate) rules: RuleMark,
 }
 
@@ -54,10 +61,9 @@ impl Epochs {
     }
 
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
-    pub(crate) fn note(&self, key: &str, rules: RuleMark) -> Ticket {
-        let stripe = self.stripes.index_of(key);
-        let Stripe { epoch, voided_before } = *self.lock(stripe);
-        Ticket { stripe, epoch, voided_before, rules }
+    pub(crate) fn note(&self, key: &str, rules: RuleMark, now: Timestamp) -> Ticket {
+        let index = self.stripes.index_of(key);
+        self.lock(index).ticket(index, rules, now)
     }
 
     /// Whether a value born at `birth` and read with `ticket` is still good.
@@ -86,12 +92,49 @@ impl Epochs {
 
     /// Voids every fill of `key` that is under way, then runs `remove` under the lock. The new ticket is good for a value
     /// that is made from now on.
-    pub(crate) fn void<R>(&self, key: &str, rules: RuleMark, remove: impl FnOnce() -> R) -> (Ticket, R) {
+    pub(crate) fn void<R>(
+        &self,
+        key: &str,
+        rules: RuleMark,
+        now: Timestamp,
+        remove: impl FnOnce() -> R,
+    ) -> (Ticket, R) {
         let index = self.stripes.index_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
-        let ticket = Ticket { stripe: index, epoch: stripe.epoch, voided_before: stripe.voided_before, rules };
-        (ticket, remove())
+        (stripe.ticket(index, rules, now), remove())
+    }
+
+    /// Runs `insert` if a value born at `birth`, which was sent by another node, is younger than all that voids it.
+    pub(crate) fn insert_if_newest(&self, key: &str, birth: Position, insert: impl FnOnce()) {
+        let stripe = self.lock(self.stripes.index_of(key));
+        if stripe.voided_before <= birth {
+            insert();
+        }
+    }
+
+    /// Runs `call` while nothing of `key` is inserted or removed.
+    pub(crate) fn locked<R>(&self, key: &str, call: impl FnOnce() -> R) -> R {
+        let _stripe = self.lock(self.stripes.index_of(key));
+        call()
+    }
+
+    /// A write of the source to `key` begins in this node.
+    pub(crate) fn begin_write(&self, key: &str) {
+        self.lock(self.stripes.index_of(key)).writes += 1;
+    }
+
+    /// A write that began in this node has ended. It may still take effect before `until`.
+    pub(crate) fn end_write(&self, key: &str, until: Timestamp) {
+        let mut stripe = self.lock(self.stripes.index_of(key));
+        stripe.writes = stripe.writes.saturating_sub(1);
+        stripe.fenced_until = stripe.fenced_until.max(until);
+    }
+
+    /// A write of the source to `key` may be under way elsewhere before `until`.
+    pub(crate) fn fence(&self, key: &str, until: Timestamp) {
+        let mut stripe = self.lock(self.stripes.index_of(key));
+        stripe.fenced_until = stripe.fenced_until.max(until);
     }
 
     /// Voids every fill of `key` born before `position`, then runs `remove` under the lock.
@@ -113,7 +156,10 @@ impl Epochs {
 
     /// Voids every fill under way and forgets all positions: those of a new journal may be lower.
     pub(crate) fn restart(&self) {
-        self.for_each(|stripe| *stripe = Stripe { epoch: stripe.epoch + 1, voided_before: Position::START });
+        self.for_each(|stripe| {
+            stripe.epoch += 1;
+            stripe.voided_before = Position::START;
+        });
     }
 
     fn for_each(&self, mut change: impl FnMut(&mut Stripe)) {
@@ -131,6 +177,11 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
 }
 
 impl Stripe {
+    const fn ticket(&self, index: usize, rules: RuleMark, now: Timestamp) -> Ticket {
+        let fenced = self.writes > 0 || now.as_millis() < self.fenced_until.as_millis();
+        Ticket { stripe: index, epoch: self.epoch, voided_before: self.voided_before, fenced, rules }
+    }
+
     fn admits(&self, ticket: Ticket, birth: Position) -> bool {
         self.epoch == ticket.epoch && (self.voided_before == ticket.voided_before || self.voided_before <= birth)
     }
@@ -141,15 +192,16 @@ mod tests {
     use super::*;
 
     const RULES: RuleMark = RuleMark::NONE;
+    const NOW: Timestamp = Timestamp::from_millis(100);
     const EARLY: Position = Position::new(1, 0);
     const LATE: Position = Position::new(2, 0);
 
     #[test]
     fn a_fill_is_good_until_its_key_is_voided() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k", RULES);
+        let ticket = epochs.note("k", RULES, NOW);
         assert!(epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || {}));
-        let (fresh, ()) = epochs.void("k", RULES, || {});
+        let (fresh, ()) = epochs.void("k", RULES, NOW, || {});
         assert!(!epochs.insert_if_good(ticket, EARLY, Insertion::Fill, || panic!("a voided fill was inserted")));
         assert!(epochs.insert_if_good(fresh, EARLY, Insertion::Fill, || {}));
     }
@@ -157,8 +209,8 @@ mod tests {
     #[test]
     fn what_was_read_before_a_set_does_not_go_over_it() {
         let epochs = Epochs::new();
-        let (set, ()) = epochs.void("k", RULES, || {});
-        let reader = epochs.note("k", RULES);
+        let (set, ()) = epochs.void("k", RULES, NOW, || {});
+        let reader = epochs.note("k", RULES, NOW);
         assert!(epochs.insert_if_good(set, EARLY, Insertion::Set, || {}));
         assert!(!epochs.insert_if_good(reader, EARLY, Insertion::Fill, || panic!("an older value went over a set")));
     }
@@ -166,7 +218,7 @@ mod tests {
     #[test]
     fn a_record_voids_only_what_was_born_before_it() {
         let epochs = Epochs::new();
-        let ticket = epochs.note("k", RULES);
+        let ticket = epochs.note("k", RULES, NOW);
         epochs.void_before("k", LATE, || {});
         assert!(!epochs.holds(ticket, EARLY));
         assert!(epochs.holds(ticket, LATE));
@@ -179,7 +231,7 @@ mod tests {
         let epochs = Epochs::new();
         epochs.void_before("k", LATE, || {});
         assert!(
-            epochs.holds(epochs.note("k", RULES), EARLY),
+            epochs.holds(epochs.note("k", RULES, NOW), EARLY),
             "an entry older than another key's record, read after it"
         );
     }
@@ -187,7 +239,7 @@ mod tests {
     #[test]
     fn voiding_all_reaches_every_key() {
         let epochs = Epochs::new();
-        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), RULES)).collect();
+        let tickets: Vec<Ticket> = (0..100).map(|n| epochs.note(&format!("k{n}"), RULES, NOW)).collect();
         epochs.void_all_before(LATE);
         assert!(tickets.iter().all(|ticket| !epochs.holds(*ticket, EARLY) && epochs.holds(*ticket, LATE)));
         epochs.void_all();
@@ -198,9 +250,37 @@ mod tests {
     fn a_restart_voids_what_is_under_way_and_accepts_lower_positions() {
         let epochs = Epochs::new();
         epochs.void_all_before(LATE);
-        let before = epochs.note("k", RULES);
+        let before = epochs.note("k", RULES, NOW);
         epochs.restart();
         assert!(!epochs.holds(before, LATE), "it was under way");
-        assert!(epochs.holds(epochs.note("k", RULES), EARLY));
+        assert!(epochs.holds(epochs.note("k", RULES, NOW), EARLY));
+    }
+
+    #[test]
+    fn what_is_read_while_the_source_may_change_is_marked() {
+        let epochs = Epochs::new();
+        let fenced = |now| epochs.note("k", RULES, now).fenced;
+        assert!(!fenced(NOW));
+        epochs.begin_write("k");
+        epochs.begin_write("k");
+        epochs.end_write("k", Timestamp::ZERO);
+        assert!(fenced(NOW), "another write is under way");
+        epochs.end_write("k", NOW);
+        assert!(!fenced(NOW));
+        epochs.fence("k", Timestamp::from_millis(101));
+        epochs.fence("k", NOW);
+        assert!(fenced(NOW) && !fenced(Timestamp::from_millis(101)));
+    }
+
+    #[test]
+    fn what_another_node_sent_is_inserted_only_where_nothing_younger_voids_it() {
+        let epochs = Epochs::new();
+        let inserted = |birth| {
+            let mut inserted = false;
+            epochs.insert_if_newest("k", birth, || inserted = true);
+            inserted
+        };
+        epochs.void_before("k", LATE, || {});
+        assert!(!inserted(EARLY) && inserted(LATE));
     }
 }

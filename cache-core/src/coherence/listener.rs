@@ -4,14 +4,18 @@
 //! applied shows a gap, which is read from the journal. When the journal no longer reaches back, or went backwards, the
 //! near tier is emptied. A heartbeat asks for the journal's last position over the same connection, so silence is told
 //! apart from peace.
+//!
+//! When records are missing from the journal that this node knows to have been there, a server without them has taken
+//! over. What they removed may be back, so they are delivered again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
 
 use crate::coherence::state::Coherence;
-use crate::coherence::{Bus, BusConnection, BusMessage, Position};
+use crate::coherence::{Bus, BusConnection, BusMessage, Change, Position, Record, Replica};
 use crate::error::TierError;
 
 /// Records read from the journal at a time.
@@ -20,8 +24,18 @@ pub(crate) const PAGE: usize = 500;
 /// The shortest and the longest wait between two attempts to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// The changes that the shared tier has yet to be told of.
+pub(crate) trait Debts: Send + Sync {
+    /// Has `change` delivered before this node reads the tier again.
+    fn owe(&self, change: &Change, coherence: &Coherence);
+
+    /// Whether a change of this node is on its way to the tier, or waits.
+    fn any(&self) -> bool;
+}
+
 pub(crate) struct Listener {
     pub(crate) coherence: Arc<Coherence>,
+    pub(crate) debts: Arc<dyn Debts>,
 }
 
 impl Listener {
@@ -49,13 +63,18 @@ impl Listener {
     /// Opens a connection and brings this node up to the journal's end.
     async fn connect(&self, bus: &dyn Bus) -> Result<Box<dyn BusConnection>, TierError> {
         let mut connection = self.bounded(bus.connect()).await?;
-        let asked = self.coherence.clock.now();
+        let known = self.coherence.known();
+        self.bounded(connection.begin(known)).await?;
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
             None => self.begin(&mut *connection, last).await?,
-            Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
+            Some(applied) if self.is_there(&mut *connection, known).await? => {
+                self.catch_up(&mut *connection, applied, last).await?;
+            }
+            Some(_) => self.reset(&mut *connection).await?,
         }
-        self.coherence.confirm(asked);
+        // Only a node that is registered, with what it has applied, is waited for by those who ask for acknowledgements.
+        self.compare(&mut *connection).await?;
         Ok(connection)
     }
 
@@ -71,10 +90,13 @@ impl Listener {
                     None => Err(TierError::unavailable("the bus connection was closed")),
                 },
                 () = &mut beat => {
-                    let asked = clock.now();
                     beat = clock.sleep(interval);
-                    self.compare(connection).await.map(|()| self.coherence.confirm(asked))
+                    self.compare(connection).await
                 }
+            };
+            let step = match step {
+                Ok(()) if self.coherence.take_asked() => self.compare(connection).await,
+                step => step,
             };
             if let Err(error) = step {
                 return error;
@@ -84,10 +106,11 @@ impl Listener {
 
     async fn receive(&self, connection: &mut dyn BusConnection, message: BusMessage) -> Result<(), TierError> {
         match message {
-            BusMessage::Appended { previous, position, record } => {
+            BusMessage::Appended { previous, position, record, replica } => {
                 let applied = self.coherence.applied().unwrap_or(Position::START);
                 if previous == applied {
                     self.coherence.apply(position, Some(&record));
+                    self.take(&record, position, replica);
                 } else if position > applied {
                     self.catch_up(connection, applied, position).await?;
                 }
@@ -101,13 +124,36 @@ impl Listener {
         Ok(())
     }
 
-    /// Compares the journal's end with what was applied.
-    async fn compare(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
-        let before = self.coherence.applied().unwrap_or(Position::START);
-        let last = self.bounded(connection.last_position()).await?;
-        if last < before {
-            return self.catch_up(connection, before, last).await;
+    /// Takes a value that came with its record, unless this node has a change of its own under way, of which nobody knows
+    /// whether it comes before or after.
+    fn take(&self, record: &Record, position: Position, replica: Option<Replica>) {
+        let own = record.node == self.coherence.node;
+        if let (Some(replica), Change::Keys(keys)) = (replica, &record.change)
+            && let [key] = &keys[..]
+            && !own
+            && !self.debts.any()
+        {
+            self.coherence.insert_replica(key, &replica.entry, position, replica.ttl);
         }
+    }
+
+    /// Says that this node lives, and compares the journal's end with what was applied.
+    async fn compare(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
+        // Noted before the question: what this node knows of by then, the answer must know as well.
+        let known = self.coherence.known();
+        let asked = self.coherence.clock.now();
+        let last = self.bounded(connection.beat(self.coherence.beat())).await?;
+        if last < known {
+            self.reset(connection).await?;
+        } else {
+            self.apply_until(connection, last).await?;
+        }
+        self.coherence.confirm(asked);
+        Ok(())
+    }
+
+    /// Applies what has arrived, and what has not, up to `last`.
+    async fn apply_until(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
         while let Some(message) = connection.try_next() {
             self.receive(connection, message).await?;
         }
@@ -123,9 +169,6 @@ impl Listener {
         mut applied: Position,
         last: Position,
     ) -> Result<(), TierError> {
-        if last < applied {
-            return self.reset(connection, last).await;
-        }
         if last > applied {
             self.coherence.counters.replays.increment();
         }
@@ -134,17 +177,53 @@ impl Listener {
             let newest = page.records.last().map(|(newest, _)| *newest);
             match newest.filter(|_| self.coherence.replay(applied, &page)) {
                 Some(newest) => applied = newest,
-                None => return self.reset(connection, newest.unwrap_or(last)).await,
+                None => return self.reset(connection).await,
             }
         }
         Ok(())
     }
 
-    /// Goes on from `last` without knowing what the journal said before it.
-    async fn reset(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
+    /// Whether the journal still has the record at `position`.
+    async fn is_there(&self, connection: &mut dyn BusConnection, position: Position) -> Result<bool, TierError> {
+        let found = self.bounded(connection.last_until(position)).await?;
+        Ok(position == Position::START || found == Some(position))
+    }
+
+    /// Goes on from the journal's end without knowing all that it said before, or after it has lost what it said.
+    async fn reset(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
         self.coherence.counters.resets.increment();
         tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: near tier emptied");
-        self.begin(connection, last).await
+        let known = self.coherence.known();
+        self.bounded(connection.begin(known)).await?;
+        let lost = self.lost(connection, known).await?;
+        let last = self.bounded(connection.last_position()).await?;
+        self.begin(connection, last).await?;
+        if !lost.is_empty() {
+            let records = lost.len();
+            tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "the journal has lost records: delivering them again");
+        }
+        // After the beginning, so that what they void here is not forgotten.
+        lost.iter().for_each(|change| self.debts.owe(change, &self.coherence));
+        Ok(())
+    }
+
+    /// The changes up to `known` that the journal has lost. A journal that reaches back to none of them was lost as a whole,
+    /// and the values with it; or it has moved on so far that they are old.
+    async fn lost(&self, connection: &mut dyn BusConnection, known: Position) -> Result<Vec<Change>, TierError> {
+        let Some(last) = self.bounded(connection.last_until(known)).await? else { return Ok(Vec::new()) };
+        let mut present = HashSet::new();
+        let mut from = last;
+        loop {
+            let page = self.bounded(connection.read_after(from, PAGE)).await?;
+            let Some((newest, _)) = page.records.last() else { break };
+            // Another node may have noticed first.
+            if page.records.iter().any(|(_, record)| record.as_ref().is_some_and(Record::is_clear)) {
+                return Ok(Vec::new());
+            }
+            present.extend(page.records.iter().map(|(position, _)| *position));
+            from = *newest;
+        }
+        Ok(self.coherence.lost_after(last, &present))
     }
 
     /// Takes up the journal at `last`. The rules are read after it, so none of those that hold there is missing.
@@ -180,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::coherence::{Change, JournalPage, NodeId, Record, RuleSet, Timings};
+    use crate::coherence::{Beat, JournalPage, NodeId, RuleSet, Timings};
     use crate::stats::Counters;
 
     /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
@@ -188,7 +267,10 @@ mod tests {
     struct Script {
         messages: VecDeque<BusMessage>,
         last: VecDeque<Position>,
+        last_until: VecDeque<Option<Position>>,
         pages: VecDeque<JournalPage>,
+        begun: Vec<Position>,
+        beats: Vec<Beat>,
     }
 
     #[async_trait]
@@ -199,6 +281,20 @@ mod tests {
 
         fn try_next(&mut self) -> Option<BusMessage> {
             self.messages.pop_front()
+        }
+
+        async fn beat(&mut self, beat: Beat) -> Result<Position, TierError> {
+            self.beats.push(beat);
+            self.last_position().await
+        }
+
+        async fn begin(&mut self, known: Position) -> Result<(), TierError> {
+            self.begun.push(known);
+            Ok(())
+        }
+
+        async fn last_until(&mut self, _: Position) -> Result<Option<Position>, TierError> {
+            Ok(self.last_until.pop_front().unwrap())
         }
 
         async fn rules(&mut self) -> Result<RuleSet, TierError> {
@@ -219,11 +315,24 @@ mod tests {
     }
 
     fn record() -> Record {
-        Record { node: NodeId::new(9), change: Change::Keys([crate::key::Key::new("k").unwrap()].into()) }
+        Record::new(NodeId::new(9), Change::Keys([crate::key::Key::new("k").unwrap()].into()))
     }
 
     fn appended(previous: u64, position: u64) -> BusMessage {
-        BusMessage::Appended { previous: at(previous), position: at(position), record: record() }
+        BusMessage::Appended { previous: at(previous), position: at(position), record: record(), replica: None }
+    }
+
+    #[derive(Default)]
+    struct Owed(std::sync::Mutex<Vec<Change>>);
+
+    impl Debts for Owed {
+        fn owe(&self, change: &Change, _: &Coherence) {
+            self.0.lock().unwrap().push(change.clone());
+        }
+
+        fn any(&self) -> bool {
+            false
+        }
     }
 
     /// A listener that has applied everything up to position 5.
@@ -232,7 +341,7 @@ mod tests {
         let counters = Arc::new(Counters::default());
         let coherence = Coherence::new(None, clock, counters, Timings::TEST, true);
         coherence.begin(at(5), RuleSet::default());
-        Listener { coherence: Arc::new(coherence) }
+        Listener { coherence: Arc::new(coherence), debts: Arc::new(Owed::default()) }
     }
 
     fn resets(listener: &Listener) -> u64 {
@@ -251,9 +360,46 @@ mod tests {
     #[tokio::test]
     async fn a_journal_that_ends_before_what_was_applied_is_another_one() {
         let listener = listener();
-        let mut connection = Script { last: [at(3)].into(), ..Script::default() };
+        let mut connection = Script { last: [at(3), at(6)].into(), last_until: [None].into(), ..Script::default() };
         listener.compare(&mut connection).await.unwrap();
-        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(3)), 1));
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(6)), 1));
+        assert_eq!(connection.begun, [at(5)], "it goes on behind what this node knows of");
+    }
+
+    #[tokio::test]
+    async fn records_that_the_journal_has_lost_are_delivered_again() {
+        let owed = Arc::new(Owed::default());
+        let listener = Listener { debts: Arc::clone(&owed) as Arc<dyn Debts>, ..listener() };
+        for position in [6, 7, 8] {
+            listener.coherence.apply(at(position), Some(&record()));
+        }
+        // The server that took over has the record at 6; another node has noticed that already.
+        let page = JournalPage { oldest: Some(at(2)), records: vec![(at(9), None)] };
+        let mut connection = Script {
+            last: [at(6), at(9)].into(),
+            last_until: [Some(at(6))].into(),
+            pages: [page, JournalPage::default()].into(),
+            ..Script::default()
+        };
+        listener.compare(&mut connection).await.unwrap();
+        assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(9)), 1));
+        assert_eq!(*owed.0.lock().unwrap(), [record().change, record().change]);
+    }
+
+    #[tokio::test]
+    async fn a_clear_that_another_node_has_delivered_is_not_delivered_again() {
+        let owed = Arc::new(Owed::default());
+        let listener = Listener { debts: Arc::clone(&owed) as Arc<dyn Debts>, ..listener() };
+        let cleared = Record::new(NodeId::new(8), Change::Clear);
+        let page = JournalPage { oldest: Some(at(2)), records: vec![(at(6), Some(cleared))] };
+        let mut connection = Script {
+            last: [at(3), at(6)].into(),
+            last_until: [Some(at(3))].into(),
+            pages: [page].into(),
+            ..Script::default()
+        };
+        listener.compare(&mut connection).await.unwrap();
+        assert!(owed.0.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -272,7 +418,8 @@ mod tests {
     async fn a_gap_that_the_journal_does_not_tell_empties_the_near_tier() {
         let listener = listener();
         let page = JournalPage { oldest: Some(at(7)), records: vec![(at(7), Some(record())), (at(8), Some(record()))] };
-        let mut connection = Script { pages: [page].into(), ..Script::default() };
+        let mut connection =
+            Script { pages: [page].into(), last: [at(8)].into(), last_until: [None].into(), ..Script::default() };
         listener.receive(&mut connection, appended(7, 8)).await.unwrap();
         assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(8)), 1));
     }

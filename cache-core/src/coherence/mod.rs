@@ -4,19 +4,20 @@ mod bus;
 mod epochs;
 mod listener;
 mod position;
+mod recent;
 mod record;
 mod rules;
 mod state;
 mod trust;
 mod waiters;
 
-pub use bus::{Bus, BusConnection, BusMessage, JournalPage};
+pub use bus::{Beat, Bus, BusConnection, BusMessage, JournalPage, REPLICA_MAX_BYTES, Replica};
 pub use position::{InvalidPosition, Position};
 pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS as RECORD_MAX_KEYS, NodeId, Record};
 
 pub use rules::RuleSet;
 
 pub(crate) use epochs::{Insertion, Ticket};
-pub(crate) use listener::{Listener, PAGE};
+pub(crate) use listener::{Debts, Listener, PAGE};
 pub(crate) use state::Coherence;
 pub(crate) use trust::Timings;

@@ -14,6 +14,9 @@ impl Position {
     /// Before every record: the position of an empty journal, and of a node that never heard of one.
     pub const START: Self = Self { millis: 0, sequence: 0 };
 
+    /// Behind every record.
+    pub const MAX: Self = Self { millis: u64::MAX, sequence: u64::MAX };
+
     /// How many bytes [`Position::to_bytes`] gives.
     pub const BYTES: usize = 16;
 
@@ -21,6 +24,18 @@ impl Position {
     #[must_use]
     pub const fn new(millis: u64, sequence: u64) -> Self {
         Self { millis, sequence }
+    }
+
+    /// The first number: when the record was appended, in milliseconds of the tier's clock.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.millis
+    }
+
+    /// The second number, which tells records of one millisecond apart.
+    #[must_use]
+    pub const fn sequence(self) -> u64 {
+        self.sequence
     }
 
     /// Both numbers, big-endian.

@@ -1,11 +1,13 @@
 //! The journal record: what one node tells all others.
 //!
 //! Written as text, so that `XRANGE` and `MONITOR` show it plainly, with every string length-prefixed, so that no key can
-//! be mistaken for syntax: `1 <node> keys 2 6:user:1 6:user:2`. The position is not part of it: the journal gives it.
+//! be mistaken for syntax: `1 <node> keys 2 6:user:1 6:user:2`. A node followed by `!` asks for acknowledgements. The
+//! position is not part of it: the journal gives it.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::key::Key;
 use crate::pattern::Pattern;
@@ -60,6 +62,9 @@ impl fmt::Debug for NodeId {
 pub enum Change {
     /// The values of these keys are void: at most [`MAX_KEYS`].
     Keys(Arc<[Key]>),
+    /// The values of these keys are void, and what is loaded in this time from now on may be as well: the source is about
+    /// to change. At most [`MAX_KEYS`].
+    Fence(Arc<[Key]>, Duration),
     /// The values of all keys that match are void.
     Pattern(Pattern),
     /// The values that have one of these tags are void.
@@ -75,7 +80,7 @@ impl Change {
     #[must_use]
     pub fn may_cover(&self, key: &str) -> bool {
         match self {
-            Self::Keys(keys) => keys.iter().any(|void| void.as_str() == key),
+            Self::Keys(keys) | Self::Fence(keys, _) => keys.iter().any(|void| void.as_str() == key),
             Self::Pattern(pattern) => pattern.matches(key),
             Self::Tags(_) | Self::Clear => true,
             Self::Begin => false,
@@ -90,15 +95,36 @@ pub struct Record {
     pub node: NodeId,
     /// What changed.
     pub change: Change,
+    /// Whether every node is to say at once that it has applied it.
+    pub acknowledge: bool,
+}
+
+impl Record {
+    /// A record that no node need acknowledge.
+    #[must_use]
+    pub const fn new(node: NodeId, change: Change) -> Self {
+        Self { node, change, acknowledge: false }
+    }
+
+    /// Whether it voids everything.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.change == Change::Clear
+    }
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION} {} ", self.node)?;
+        let mark = if self.acknowledge { "!" } else { "" };
+        write!(f, "{VERSION} {}{mark} ", self.node)?;
         match &self.change {
             Change::Keys(keys) => {
-                write!(f, "keys {}", keys.len())?;
-                keys.iter().try_for_each(|key| write!(f, " {}:{key}", key.as_str().len()))
+                f.write_str("keys ")?;
+                write_keys(f, keys)
+            }
+            Change::Fence(keys, hold) => {
+                write!(f, "fence {} ", hold.as_millis())?;
+                write_keys(f, keys)
             }
             Change::Pattern(pattern) => write!(f, "pattern {}:{pattern}", pattern.as_str().len()),
             Change::Tags(tags) => {
@@ -109,6 +135,11 @@ impl fmt::Display for Record {
             Change::Begin => f.write_str("begin"),
         }
     }
+}
+
+fn write_keys(f: &mut fmt::Formatter<'_>, keys: &[Key]) -> fmt::Result {
+    write!(f, "{}", keys.len())?;
+    keys.iter().try_for_each(|key| write!(f, " {}:{key}", key.as_str().len()))
 }
 
 impl FromStr for Record {
@@ -123,9 +154,16 @@ impl FromStr for Record {
         if word()? != VERSION {
             return Err(InvalidRecord("its version is unknown"));
         }
-        let node = u64::from_str_radix(word()?, 16).map_err(|_| InvalidRecord("its node is no hexadecimal number"))?;
+        let node = word()?;
+        let (node, acknowledge) = node.strip_suffix('!').map_or((node, false), |node| (node, true));
+        let node = u64::from_str_radix(node, 16).map_err(|_| InvalidRecord("its node is no hexadecimal number"))?;
         let change = match word()? {
             "keys" => Change::Keys(parse_keys(word()?)?),
+            "fence" => {
+                let (hold, keys) = word()?.split_once(' ').ok_or(InvalidRecord("it ends too early"))?;
+                let hold = hold.parse().map_err(|_| InvalidRecord("its hold is no number"))?;
+                Change::Fence(parse_keys(keys)?, Duration::from_millis(hold))
+            }
             "pattern" => {
                 let (pattern, rest) = take_string(word()?)?;
                 end(rest)?;
@@ -136,7 +174,7 @@ impl FromStr for Record {
             "begin" if words.next().is_none() => Change::Begin,
             _ => return Err(InvalidRecord("its kind is unknown")),
         };
-        Ok(Self { node: NodeId(node), change })
+        Ok(Self { node: NodeId(node), change, acknowledge })
     }
 }
 
@@ -187,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(change: Change) -> Record {
-        Record { node: NodeId(0xab), change }
+        Record::new(NodeId(0xab), change)
     }
 
     fn keys(keys: &[&str]) -> Change {
@@ -198,11 +236,16 @@ mod tests {
     fn records_read_as_plain_text() {
         assert_eq!(record(keys(&["user:1", "b c"])).to_string(), "1 00000000000000ab keys 2 6:user:1 3:b c");
         assert_eq!(record(Change::Clear).to_string(), "1 00000000000000ab clear");
+        let strict = Record { acknowledge: true, ..record(Change::Clear) };
+        assert_eq!(strict.to_string(), "1 00000000000000ab! clear");
+        assert_eq!(strict.to_string().parse(), Ok(strict));
         let pattern = Change::Pattern(Pattern::new("user:*").unwrap());
         assert_eq!(record(pattern).to_string(), "1 00000000000000ab pattern 6:user:*");
         let tags = Change::Tags(Tags::from_slots(vec![TagSlot::new(7), TagSlot::new(65_535)]));
         assert_eq!(record(tags.clone()).to_string(), "1 00000000000000ab tags 2 7 65535");
-        for change in [tags, Change::Tags(Tags::NONE), Change::Clear, Change::Begin] {
+        let fence = Change::Fence([Key::new("k").unwrap()].into(), Duration::from_secs(3));
+        assert_eq!(record(fence.clone()).to_string(), "1 00000000000000ab fence 3000 1 1:k");
+        for change in [tags, fence, Change::Tags(Tags::NONE), Change::Clear, Change::Begin] {
             assert_eq!(record(change.clone()).to_string().parse(), Ok(record(change)));
         }
     }
@@ -214,6 +257,8 @@ mod tests {
             "1",
             "2 ab clear",
             "1 xyz clear",
+            "1 ! clear",
+            "1 ab!! clear",
             "1 ab",
             "1 ab nothing",
             "1 ab clear more",
@@ -226,6 +271,9 @@ mod tests {
             "1 ab keys 1001 1:a",
             "1 ab keys 1 99999999999999999999:a",
             "1 ab keys 1 1:é",
+            "1 ab fence",
+            "1 ab fence 3",
+            "1 ab fence x 1 1:k",
             "1 ab tags",
             "1 ab tags 1",
             "1 ab tags 1 65536",

@@ -1,13 +1,17 @@
 //! What one node does about a change, made here or heard of.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
+use crate::coherence::recent::Recent;
 use crate::coherence::rules::Rules;
 use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
-use crate::coherence::{Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
+use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
 use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
@@ -25,6 +29,9 @@ pub(crate) struct Coherence {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) trust: Trust,
+    recent: Recent,
+    /// Whether a record was applied that is to be acknowledged.
+    asked: AtomicBool,
     journal: Mutex<JournalState>,
 }
 
@@ -54,6 +61,8 @@ impl Coherence {
             trust: Trust::new(timings, has_bus, clock.now()),
             clock,
             counters,
+            recent: Recent::default(),
+            asked: AtomicBool::new(false),
             journal: Mutex::default(),
         }
     }
@@ -69,6 +78,20 @@ impl Coherence {
         journal.known = journal.known.max(position);
     }
 
+    /// Whether a record was applied since the last call that is to be acknowledged.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire) && self.asked.swap(false, Ordering::AcqRel)
+    }
+
+    /// What this node says of itself.
+    pub(crate) fn beat(&self) -> Beat {
+        let Timings { isolated_ttl, .. } = *self.trust.timings();
+        let trusted = self.trust.timings().staleness_bound();
+        // A hundredth more than this node counts itself, for clocks that do not run at the same speed.
+        let (trusted, alone) = (trusted + trusted / 100, isolated_ttl + isolated_ttl / 100);
+        Beat { node: self.node, applied: self.applied().unwrap_or(Position::START), trusted, alone }
+    }
+
     pub(crate) fn applied(&self) -> Option<Position> {
         self.lock().applied
     }
@@ -76,7 +99,9 @@ impl Coherence {
     /// A change that this node makes, before anyone else knows of it, and again when nobody could be told.
     pub(crate) fn void(&self, change: &Change) -> u64 {
         match change {
-            Change::Keys(keys) => keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum(),
+            Change::Keys(keys) | Change::Fence(keys, _) => {
+                keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum()
+            }
             Change::Pattern(_) | Change::Clear => {
                 self.epochs.void_all();
                 let removed = self.remove_matching(&|key, _| change.may_cover(key));
@@ -97,7 +122,7 @@ impl Coherence {
     /// Voids `key` in this node. The ticket is good for a value that is made from now on.
     pub(crate) fn void_key(&self, key: &str) -> (Ticket, bool) {
         let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
-        let voided = self.epochs.void(key, self.rules.mark(), remove);
+        let voided = self.epochs.void(key, self.rules.mark(), self.clock.now(), remove);
         self.flights.detach(key, None);
         voided
     }
@@ -105,13 +130,17 @@ impl Coherence {
     /// A change that stands in the journal at `position`: voids what was born before it.
     pub(crate) fn void_before(&self, change: &Change, position: Position) {
         self.learn(position);
+        self.recent.add(position, change);
         match change {
-            Change::Keys(keys) => {
+            Change::Keys(keys) => self.void_keys_before(keys, position),
+            Change::Fence(keys, hold) => {
+                let until = self.clock.now() + *hold;
+                keys.iter().for_each(|key| self.epochs.fence(key.as_str(), until));
+                // Whatever its birth: another position may be known here although this one had yet to be applied.
                 for key in keys.iter() {
-                    let key = key.as_str();
-                    self.epochs.void_before(key, position, || self.remove_older(key, position));
-                    self.flights.detach(key, Some(position));
+                    self.void_key(key.as_str());
                 }
+                self.void_keys_before(keys, position);
             }
             Change::Pattern(pattern) => {
                 self.rules.add_pattern(position, pattern);
@@ -126,6 +155,14 @@ impl Coherence {
                 self.flights.detach_matching(|_| true, Some(position));
             }
             Change::Begin => {}
+        }
+    }
+
+    fn void_keys_before(&self, keys: &[Key], position: Position) {
+        for key in keys {
+            let key = key.as_str();
+            self.epochs.void_before(key, position, || self.remove_older(key, position));
+            self.flights.detach(key, Some(position));
         }
     }
 
@@ -151,10 +188,19 @@ impl Coherence {
     pub(crate) fn apply(&self, position: Position, record: Option<&Record>) {
         match record {
             Some(record) => {
+                if record.acknowledge {
+                    self.asked.store(true, Ordering::Release);
+                }
                 if record.node != self.node {
                     self.counters.invalidations_received.increment();
                 }
-                self.void_before(&record.change, position);
+                match &record.change {
+                    // This node knows of its own writes, and when they end.
+                    Change::Fence(keys, _) if record.node == self.node => {
+                        self.void_before(&Change::Keys(keys.clone()), position);
+                    }
+                    change => self.void_before(change, position),
+                }
             }
             // What it said is unknown, so it may have voided anything.
             None => self.void_before(&Change::Clear, position),
@@ -172,10 +218,45 @@ impl Coherence {
         reaches_back
     }
 
+    /// What this node knows to have been in the journal behind `last`, in order, of which `present` is there still.
+    pub(crate) fn lost_after(&self, last: Position, present: &HashSet<Position>) -> Vec<Change> {
+        self.recent.lost_after(last, present)
+    }
+
+    /// Puts a value that another node sent with its record into the near tier, unless there is something younger.
+    pub(crate) fn insert_replica(&self, key: &Key, entry: &Entry, position: Position, ttl: Duration) {
+        let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return };
+        let ticket = self.note(key.as_str());
+        if entry.birth != position || self.is_ruled_out(key.as_str(), entry, ticket) || ticket.fenced {
+            return;
+        }
+        let now = self.clock.now();
+        let (as_of, tag_sequence) = (now, ticket.rules.tag_sequence);
+        let expires = entry.expires.min(now + ttl);
+        let entry = Arc::new(Entry { as_of, tag_sequence, expires, ..entry.clone() });
+        self.epochs.insert_if_newest(key.as_str(), position, || {
+            if near.look_up(key.as_str()).is_none_or(|there| there.birth < position) {
+                near.insert(key, entry, ttl);
+                self.counters.replicas_received.increment();
+            }
+        });
+    }
+
+    /// Runs `insert` if `entry` is still what the near tier has under `key`: it is about to get another form.
+    pub(crate) fn replace(&self, key: &str, entry: &Arc<Entry>, insert: impl FnOnce()) {
+        let Some(near) = &self.near else { return };
+        self.epochs.locked(key, || {
+            if near.look_up(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
+                insert();
+            }
+        });
+    }
+
     /// Takes up the journal at `last`, with the rules that hold there. What this node holds was stored without hearing of
     /// every invalidation, so it is void.
     pub(crate) fn begin(&self, last: Position, rules: RuleSet) {
         *self.lock() = JournalState { applied: Some(last), known: last };
+        self.recent.restart(last);
         self.rules.restart(rules);
         self.epochs.restart();
         self.remove_matching(&|_, _| true);
@@ -210,7 +291,7 @@ impl Coherence {
 
     /// To be noted before the value of `key` is read anywhere.
     pub(crate) fn note(&self, key: &str) -> Ticket {
-        self.epochs.note(key, self.rules.mark())
+        self.epochs.note(key, self.rules.mark(), self.clock.now())
     }
 
     /// Whether `entry`, which was read from a far tier with `ticket`, may be used as far as rules go.
@@ -254,8 +335,6 @@ impl Coherence {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::ManualClock;
     use crate::flight::{Follower, Leader};

@@ -43,6 +43,8 @@ pub(crate) struct Trust {
     confirmed: AtomicU64,
     /// Until when entries may be served whatever their age, in milliseconds.
     until: AtomicU64,
+    /// For how long what this node has read or loaded itself may be served, in milliseconds.
+    alone: AtomicU64,
     /// Whether it is known that invalidations do not reach this node.
     isolated: AtomicBool,
 }
@@ -56,6 +58,7 @@ impl Trust {
             has_bus,
             confirmed: AtomicU64::new(now.as_millis()),
             until: AtomicU64::new(until.as_millis()),
+            alone: AtomicU64::new((Timestamp::ZERO + timings.isolated_ttl).as_millis()),
             isolated: AtomicBool::new(has_bus),
         }
     }
@@ -83,7 +86,16 @@ impl Trust {
 
     /// Whether a value that was current at `as_of` may be served at `now`. This is on the hit path.
     pub(crate) fn covers(&self, as_of: Timestamp, now: Timestamp) -> bool {
-        now.as_millis() < self.until.load(Ordering::Acquire) || now < as_of + self.timings.isolated_ttl
+        now.as_millis() < self.until.load(Ordering::Acquire)
+            || now.as_millis() < as_of.as_millis().saturating_add(self.alone.load(Ordering::Acquire))
+    }
+
+    /// This node serves nothing that it holds any more: the others do not wait for it from now on.
+    pub(crate) fn end(&self) {
+        if self.has_bus {
+            self.alone.store(0, Ordering::Release);
+            self.until.store(0, Ordering::Release);
+        }
     }
 
     /// Values that were current before this may not be served at `now`.
@@ -142,6 +154,14 @@ mod tests {
         assert!(trust.covers(at(110), at(111)) && !trust.covers(at(110), at(112)));
         assert_eq!((trust.oldest(at(101)), trust.oldest(at(110))), (Timestamp::ZERO, at(108) + MILLI));
         assert!(trust.covers(trust.oldest(at(110)), at(110)));
+    }
+
+    #[test]
+    fn a_node_that_has_ended_serves_nothing() {
+        let trust = Trust::new(TIMINGS, true, at(0));
+        trust.confirm(at(100));
+        trust.end();
+        assert!(!trust.covers(at(100), at(100)));
     }
 
     #[test]

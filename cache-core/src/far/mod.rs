@@ -5,7 +5,7 @@ mod owed;
 mod queue;
 mod recovery;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ use tokio::sync::Notify;
 
 use crate::breaker::Breaker;
 use crate::clock::{Clock, Timestamp};
-use crate::coherence::{Change, Coherence, RECORD_MAX_KEYS, Record};
+use crate::coherence::{Change, Coherence, Debts, Position, RECORD_MAX_KEYS, Record};
+use crate::entry::Token;
 use crate::error::TierError;
+use crate::key::Key;
+use crate::pattern::Pattern;
 use crate::stats::TierCounters;
 use crate::status::{TierState, TierStatus};
-use crate::tier::{CacheTier, SharedTier};
+use crate::tier::{Appended, CacheTier, SharedTier};
 
 pub(crate) use owed::Owed;
 use queue::Queue;
@@ -31,6 +34,8 @@ pub(crate) struct Far {
     queue: Mutex<Queue>,
     /// Whether `queue` holds anything: read on every call.
     backlog: AtomicBool,
+    /// Changes on their way to the tier.
+    under_way: AtomicUsize,
     work: Notify,
     /// Nothing owed is delivered before this: until then a write that was given up may still run.
     hold_until: Mutex<Option<tokio::time::Instant>>,
@@ -64,6 +69,7 @@ impl Far {
             breaker: Breaker::new(limits.breaker_threshold),
             queue: Mutex::new(Queue::new(limits.queue_capacity)),
             backlog: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
             work: Notify::new(),
             hold_until: Mutex::new(None),
             health: Mutex::new(health),
@@ -72,6 +78,11 @@ impl Far {
 
     pub(crate) fn shared(&self) -> Option<&dyn SharedTier> {
         self.tier.shared()
+    }
+
+    /// The bound on one call.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether the tier may be read and filled: it answers, and knows of every invalidation of this node.
@@ -131,21 +142,37 @@ impl Far {
     /// Carries a change to the tier, as a record where the tier keeps a journal, and tells how many entries and leases are
     /// gone. `Err` when the tier could not be told: the change then waits in the queue, as it does when this future is
     /// dropped half-way.
-    pub(crate) async fn invalidate(&self, change: &Change, coherence: &Coherence) -> Result<u64, Queued> {
+    pub(crate) async fn invalidate(
+        &self,
+        change: &Change,
+        manner: Manner,
+        coherence: &Coherence,
+    ) -> Result<Carried, Queued> {
         let owed = Owed::new(self, coherence, change);
         if !self.is_ready() {
             return Err(Queued);
         }
-        match self.carry(change, coherence).await {
-            Ok(removed) => {
+        match self.carry(change, manner, coherence).await {
+            Ok(carried) => {
                 owed.delivered();
-                Ok(removed)
+                Ok(carried)
             }
             Err(error) => {
                 tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "invalidation queued");
                 Err(Queued)
             }
         }
+    }
+
+    /// Fences `keys` for `hold`. False when the tier is away, or could not say.
+    pub(crate) async fn fence(&self, keys: &[Key], token: Token, hold: Duration, coherence: &Coherence) -> bool {
+        let Some(shared) = self.shared() else { return true };
+        for keys in keys.chunks(RECORD_MAX_KEYS) {
+            let record = Record::new(coherence.node, Change::Fence(keys.into(), hold));
+            let Some(appended) = self.ask(shared.fence(keys, &record, token, hold)).await else { return false };
+            coherence.void_before(&Change::Keys(keys.into()), appended.position);
+        }
+        true
     }
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
@@ -178,44 +205,49 @@ impl Far {
         }
     }
 
-    async fn carry(&self, change: &Change, coherence: &Coherence) -> Result<u64, TierError> {
-        match (self.shared(), change) {
-            (Some(shared), Change::Keys(keys)) => {
-                let mut removed = 0;
-                for keys in keys.chunks(RECORD_MAX_KEYS) {
-                    let change = Change::Keys(keys.into());
-                    let record = Record { node: coherence.node, change };
-                    let appended = self.attempt(shared.invalidate(keys, &record)).await?;
-                    coherence.void_before(&record.change, appended.position);
-                    removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
-                }
-                Ok(removed)
+    async fn carry(&self, change: &Change, manner: Manner, coherence: &Coherence) -> Result<Carried, TierError> {
+        let Some(shared) = self.shared() else {
+            let removed = match change {
+                Change::Keys(keys) => self.attempt(self.tier.delete(keys)).await?,
+                // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
+                Change::Tags(_) => self.sweep(&Change::Clear, Position::MAX).await?,
+                _ => self.sweep(change, Position::MAX).await?,
+            };
+            return Ok(Carried { removed, position: None });
+        };
+        let Manner { lift, acknowledge } = manner;
+        let mut carried = Carried { removed: 0, position: None };
+        if let Change::Keys(keys) = change {
+            for keys in keys.chunks(RECORD_MAX_KEYS) {
+                let record = Record { node: coherence.node, change: Change::Keys(keys.into()), acknowledge };
+                let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
+                coherence.void_before(&record.change, appended.position);
+                carried.removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
+                carried.position = Some(appended.position);
             }
-            (Some(shared), _) => {
-                let record = Record { node: coherence.node, change: change.clone() };
-                let appended = self.attempt(shared.invalidate(&[], &record)).await?;
-                coherence.void_before(change, appended.position);
-                let removed = self.sweep(change).await?;
-                if let Change::Pattern(pattern) = change {
-                    self.attempt(shared.swept(pattern, appended.position)).await?;
-                    coherence.rules.swept(appended.position, pattern);
-                }
-                Ok(removed)
-            }
-            (None, Change::Keys(keys)) => self.attempt(self.tier.delete(keys)).await,
-            // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
-            (None, Change::Tags(_)) => self.sweep(&Change::Clear).await,
-            (None, _) => self.sweep(change).await,
+            return Ok(carried);
         }
+        let record = Record { node: coherence.node, change: change.clone(), acknowledge };
+        let Appended { position, .. } = self.attempt(shared.invalidate(&[], &record, None)).await?;
+        coherence.void_before(change, position);
+        carried = Carried { removed: self.sweep(change, position).await?, position: Some(position) };
+        if let Change::Pattern(pattern) = change {
+            self.attempt(shared.swept(pattern, position)).await?;
+            coherence.rules.swept(position, pattern);
+        }
+        Ok(carried)
     }
 
     /// Frees what a pattern or a clear covers. It takes as long as the tier is large, so the tier bounds its own steps.
-    async fn sweep(&self, change: &Change) -> Result<u64, TierError> {
-        let swept = match change {
-            Change::Pattern(pattern) => self.tier.invalidate_pattern(pattern).await,
-            Change::Clear => self.tier.clear().await,
+    /// What is not older than the change stays.
+    async fn sweep(&self, change: &Change, before: Position) -> Result<u64, TierError> {
+        let swept = match (self.shared(), change) {
+            (Some(shared), Change::Pattern(pattern)) => shared.sweep(pattern, before).await,
+            (Some(shared), Change::Clear) => shared.sweep(&Pattern::all(), before).await,
+            (None, Change::Pattern(pattern)) => self.tier.invalidate_pattern(pattern).await,
+            (None, Change::Clear) => self.tier.clear().await,
             // A tag has no index: what has it is void, and runs out by itself.
-            Change::Tags(_) | Change::Keys(_) | Change::Begin => Ok(0),
+            (_, Change::Tags(_) | Change::Keys(_) | Change::Fence(..) | Change::Begin) => Ok(0),
         };
         self.note(swept)
     }
@@ -256,6 +288,35 @@ impl Far {
 
     fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a change is carried to the shared tier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Fences with this token are lifted.
+    pub(crate) lift: Option<Token>,
+    /// Every node is asked to acknowledge it.
+    pub(crate) acknowledge: bool,
+}
+
+/// A change that the tier has been told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    /// How many entries and leases are gone.
+    pub(crate) removed: u64,
+    /// Where it stands in the journal, if the tier keeps one: its last record, where it needed several.
+    pub(crate) position: Option<Position>,
+}
+
+impl Debts for Far {
+    fn owe(&self, change: &Change, coherence: &Coherence) {
+        coherence.void(change);
+        self.enqueue(change, coherence);
+    }
+
+    fn any(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) > 0 || self.backlog.load(Ordering::Acquire)
     }
 }
 

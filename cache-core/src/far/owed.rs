@@ -1,5 +1,7 @@
 //! The duty to carry a change to a tier, kept also by a caller that goes away half-way.
 
+use std::sync::atomic::Ordering;
+
 use super::Far;
 use crate::coherence::{Change, Coherence};
 
@@ -14,7 +16,8 @@ pub(crate) struct Owed<'a> {
 }
 
 impl<'a> Owed<'a> {
-    pub(crate) const fn new(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
+    pub(crate) fn new(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
+        far.under_way.fetch_add(1, Ordering::AcqRel);
         Self { far, coherence, change, delivered: false, written: false }
     }
 
@@ -22,7 +25,9 @@ impl<'a> Owed<'a> {
     /// it was given up, and the change must come after it.
     pub(crate) fn in_place_of_write(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
         // A tier that is not ready is sent nothing.
-        Self { far, coherence, change, delivered: false, written: far.is_ready() }
+        let mut owed = Self::new(far, coherence, change);
+        owed.written = far.is_ready();
+        owed
     }
 
     pub(crate) fn delivered(mut self) {
@@ -38,5 +43,7 @@ impl Drop for Owed<'_> {
             }
             self.far.enqueue(self.change, self.coherence);
         }
+        // After it was queued, so that it is seen all the time.
+        self.far.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }

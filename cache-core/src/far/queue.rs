@@ -25,7 +25,9 @@ impl Queue {
     pub(crate) fn push(&mut self, change: &Change) -> bool {
         match change {
             // Once it has overflowed, what is left of the keys is covered too.
-            Change::Keys(keys) => keys.iter().any(|key| self.push_one(Change::Keys([key.clone()].into()))),
+            Change::Keys(keys) | Change::Fence(keys, _) => {
+                keys.iter().any(|key| self.push_one(Change::Keys([key.clone()].into())))
+            }
             Change::Clear => {
                 self.become_clear();
                 false

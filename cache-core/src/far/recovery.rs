@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 
-use super::{Far, Owed};
+use super::{Far, Manner, Owed};
 use crate::coherence::{Change, Coherence};
 use crate::error::TierError;
 
@@ -63,7 +63,7 @@ impl Far {
         loop {
             let Some(change) = self.take_queued() else { return Ok(()) };
             let owed = Owed::new(self, coherence, &change);
-            self.carry(&change, coherence).await?;
+            self.carry(&change, Manner::default(), coherence).await?;
             owed.delivered();
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Backends, CachingService, Inner};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
-use crate::coherence::{Coherence, Timings};
+use crate::coherence::{Coherence, REPLICA_MAX_BYTES, Timings};
 use crate::error::Error;
 use crate::far::{Far, FarLimits};
 use crate::key::Namespace;
@@ -30,6 +30,8 @@ pub struct CachingServiceBuilder<B = ()> {
     clock: Arc<dyn Clock>,
     timings: Timings,
     lease_ttl: Duration,
+    fence_ttl: Duration,
+    replica_max_bytes: u64,
     limits: FarLimits,
     backends: PhantomData<fn() -> B>,
 }
@@ -49,6 +51,8 @@ impl<B: Backends> CachingServiceBuilder<B> {
                 isolated_ttl: Duration::from_secs(10),
             },
             lease_ttl: Duration::from_secs(3),
+            fence_ttl: Duration::from_secs(10),
+            replica_max_bytes: 65_536,
             limits: FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10_000 },
             backends: PhantomData,
         }
@@ -111,6 +115,21 @@ impl<B: Backends> CachingServiceBuilder<B> {
     /// 3 s.
     pub const fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
+        self
+    }
+
+    /// For how long after the last sign of life of a process that died in
+    /// [`write_around`](CachingService::write_around) nothing is stored under the keys that it was about to change. It must
+    /// be longer than the source may take to carry out or to give up what a client that died has sent. Default: 10 s.
+    pub const fn fence_ttl(mut self, ttl: Duration) -> Self {
+        self.fence_ttl = ttl;
+        self
+    }
+
+    /// The longest value that [`replicate`](super::EntryBuilder::replicate) sends to other nodes, in bytes as encoded; longer
+    /// ones are invalidated there. Default: 65,536. At most [`REPLICA_MAX_BYTES`].
+    pub const fn replica_max_bytes(mut self, bytes: u64) -> Self {
+        self.replica_max_bytes = bytes;
         self
     }
 
@@ -192,6 +211,8 @@ impl<B: Backends> CachingServiceBuilder<B> {
             coherence: Arc::new(coherence),
             counters,
             lease_ttl: self.lease_ttl,
+            fence_ttl: self.fence_ttl,
+            replica_max_bytes: self.replica_max_bytes,
             tasks: Tasks::default(),
             invalid_key_trace: Throttle::default(),
         }))
@@ -218,6 +239,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             ("heartbeat_interval", self.timings.heartbeat_interval),
             ("heartbeat_timeout", self.timings.heartbeat_timeout),
             ("lease_ttl", self.lease_ttl),
+            ("fence_ttl", self.fence_ttl),
             ("tier_timeout", self.limits.timeout),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {
@@ -227,6 +249,12 @@ impl<B: Backends> CachingServiceBuilder<B> {
         if timeout < interval {
             return Err(Error::configuration(format!(
                 "heartbeat_timeout ({timeout:?}) is shorter than heartbeat_interval ({interval:?}); raise one or lower the other"
+            )));
+        }
+        if self.replica_max_bytes > REPLICA_MAX_BYTES as u64 {
+            let bytes = self.replica_max_bytes;
+            return Err(Error::configuration(format!(
+                "replica_max_bytes is {bytes}; set at most {REPLICA_MAX_BYTES}, which is what other nodes accept"
             )));
         }
         if self.limits.breaker_threshold == 0 {

@@ -19,11 +19,13 @@ pub struct EntryBuilder<'a> {
     key: &'a str,
     policy: Option<Policy>,
     local_only: bool,
+    version: Option<u64>,
+    replicate: bool,
 }
 
 impl<'a> EntryBuilder<'a> {
     pub(super) const fn new(inner: &'a Arc<Inner>, key: &'a str) -> Self {
-        Self { inner, key, policy: None, local_only: false }
+        Self { inner, key, policy: None, local_only: false, version: None, replicate: false }
     }
 
     /// Uses `policy` in place of the service's default.
@@ -67,6 +69,27 @@ impl<'a> EntryBuilder<'a> {
         self.change(|policy| policy.tags(tags))
     }
 
+    /// A `set` of this entry does not replace a value that was set with a higher version, in any tier of any node, and
+    /// replaces any other. Use a number that grows with each change in the source, such as a row's version.
+    ///
+    /// It holds against what is stored: once the newer value has expired or was invalidated, any version is taken.
+    /// Tiers that are not shared and cannot compare drop the value instead.
+    pub const fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// A `set` of this entry sends the value to the near tiers of all nodes, for data that every node is about to read. A
+    /// node that does not get it (it is cut off, or has a change of its own under way) is told of the change as usual and
+    /// reads the value from the shared tier.
+    ///
+    /// The value goes to every node through the bus, so this is for small values:
+    /// [`replica_max_bytes`](super::CachingServiceBuilder::replica_max_bytes).
+    pub const fn replicate(mut self) -> Self {
+        self.replicate = true;
+        self
+    }
+
     /// Leaves the far tiers out: they are neither read nor written, and other nodes do not hear of a `set`.
     pub const fn local_only(mut self) -> Self {
         self.local_only = true;
@@ -85,7 +108,8 @@ impl<'a> EntryBuilder<'a> {
 
     fn plan(self, optional: bool) -> Plan {
         let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
-        Plan { policy, local_only: self.local_only, optional }
+        let Self { local_only, version, replicate, .. } = self;
+        Plan { policy, local_only, optional, version, replicate }
     }
 
     /// As [`CachingService::get`](super::CachingService::get).
@@ -110,6 +134,24 @@ impl<'a> EntryBuilder<'a> {
     /// As [`CachingService::invalidate`](super::CachingService::invalidate).
     pub async fn invalidate(self) -> Receipt {
         self.inner.invalidate_keys(&[self.key]).await
+    }
+
+    /// As [`CachingService::invalidate`](super::CachingService::invalidate), and waits until every node has said that it has
+    /// applied it, or may not serve what it holds any more. So from its return on no node serves an older value: the bound on
+    /// staleness is zero.
+    ///
+    /// It costs one round trip for the invalidation, one for each node to acknowledge it, and two or more to see that all
+    /// have: about a millisecond where all are well. For a node that has died or was cut off it waits until the node's
+    /// registration, which each heartbeat renews, has lapsed; never longer than
+    /// [`staleness_bound`](super::CachingService::staleness_bound). With [`Delivery::Queued`](crate::Delivery::Queued) nobody
+    /// could be told, and it does not wait.
+    ///
+    /// A node that has never reached the shared tier, or not for a minute, is not known to anyone, and may serve what it has
+    /// loaded itself for `isolated_ttl`. Where even that must not be, set
+    /// [`isolated_ttl`](super::CachingServiceBuilder::isolated_ttl) to zero on all nodes: then a node that is cut off serves
+    /// nothing from its near tier. Dropping the future ends the wait only.
+    pub async fn invalidate_strict(self) -> Receipt {
+        self.inner.invalidate_strict(self.key).await
     }
 
     /// As [`CachingService::get_or_load`](super::CachingService::get_or_load).

@@ -23,7 +23,7 @@ pub(super) enum Permit<T> {
     Lease(Lease),
     /// There is no shared tier, or it is away: fill the other tiers.
     Unshared,
-    /// Another node holds the lease, and has for too long: store nothing.
+    /// Another node holds the lease, and has for too long; or the source is being changed: store nothing.
     Barred,
     /// Nothing need be loaded: another node has filled the key.
     Filled(Option<Arc<T>>),
@@ -55,6 +55,7 @@ impl Inner {
             let Some(acquired) = lease.acquire(over, self.lease_ttl).await else { return Permit::Unshared };
             match acquired {
                 Acquire::Acquired => return Permit::Lease(lease),
+                Acquire::Fenced => return Permit::Barred,
                 Acquire::Found(entry) => {
                     let entry = Entry { as_of, ..entry };
                     if let Some(value) = self.accept_found(far, key, &entry, ticket, plan).await {
@@ -93,7 +94,7 @@ impl Inner {
         match lease.acquire(missing.over, self.lease_ttl).await {
             None => BatchLease::Load(Store::Unshared),
             Some(Acquire::Acquired) => BatchLease::Load(Store::Fill(lease)),
-            Some(Acquire::Held) => BatchLease::Load(Store::Nowhere),
+            Some(Acquire::Held | Acquire::Fenced) => BatchLease::Load(Store::Nowhere),
             Some(Acquire::Found(entry)) => {
                 let entry = Entry { as_of, ..entry };
                 match self.accept_found(far, key, &entry, ticket, plan).await {

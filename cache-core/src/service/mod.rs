@@ -3,6 +3,7 @@
 //! A read asks the near tier, then joins or starts the flight of its key; the flight asks the far tiers, takes the lease,
 //! loads, and fills. Each step is a file of this folder.
 
+mod around;
 mod batch;
 mod builder;
 mod entry_builder;
@@ -11,8 +12,10 @@ mod global;
 mod lease;
 mod load;
 mod near;
+mod preload;
 mod read;
 mod store;
+mod strict;
 mod write;
 
 use std::fmt;
@@ -25,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Timestamp};
 use crate::codec::Codec;
-use crate::coherence::{Coherence, Listener};
+use crate::coherence::{Coherence, Debts, Listener};
 use crate::error::{Error, LoadError};
 use crate::far::Far;
 use crate::key::{Key, Namespace};
@@ -41,6 +44,7 @@ use crate::tier::NearTier;
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
+pub use preload::{Preload, PreloadProgress};
 
 /// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.
 #[diagnostic::on_unimplemented(
@@ -76,6 +80,8 @@ pub(crate) struct Inner {
     coherence: Arc<Coherence>,
     counters: Arc<Counters>,
     lease_ttl: Duration,
+    fence_ttl: Duration,
+    replica_max_bytes: u64,
     tasks: Tasks,
     invalid_key_trace: Throttle,
 }
@@ -88,6 +94,16 @@ struct Plan {
     local_only: bool,
     /// Whether a cached absence is an answer, or as good as nothing.
     optional: bool,
+    /// The application's version of a value that is set.
+    version: Option<u64>,
+    /// Whether a value that is set is sent to the other nodes.
+    replicate: bool,
+}
+
+impl Plan {
+    const fn new(policy: Policy) -> Self {
+        Self { policy, local_only: false, optional: true, version: None, replicate: false }
+    }
 }
 
 impl<B: Backends> CachingService<B> {
@@ -207,6 +223,40 @@ impl<B: Backends> CachingService<B> {
         self.inner.clear().await
     }
 
+    /// Fills the near tier with the values of all keys that match `pattern` and that the shared tier has, so that a node that
+    /// starts need not meet its first callers empty-handed.
+    ///
+    /// # Errors
+    /// The pattern is malformed.
+    pub fn preload<T: Cacheable>(&self, pattern: impl AsRef<str>) -> Result<Preload<'_, T>, Error> {
+        self.inner.preload(pattern.as_ref())
+    }
+
+    /// Writes to the source by `write`, and invalidates `keys`, so that not even the death of this process leaves an old
+    /// value behind.
+    ///
+    /// Before the write the keys are fenced: their values are removed everywhere, and nothing that is loaded from then on is
+    /// stored, on any node. Readers are answered by their loaders meanwhile. After the write, also one that failed, the keys
+    /// are invalidated and the fence is lifted. If the process dies in between, the fence lapses
+    /// [`fence_ttl`](CachingServiceBuilder::fence_ttl) after its last sign of life; what is loaded then is what the source
+    /// has by then. If the future is dropped half-way, the keys are invalidated in the background and the fence stays until
+    /// it lapses, since the source may still carry the write out.
+    ///
+    /// Two round trips to the shared tier, one before and one after the write, and one for each third of `fence_ttl` that
+    /// it takes. While the shared tier is away, keys cannot be fenced: the write goes on, is counted in
+    /// [`Stats::unfenced_writes`](crate::Stats::unfenced_writes), and the invalidation waits in the queue of this process.
+    /// Invalid keys are left out.
+    ///
+    /// # Errors
+    /// The error of `write`. A fault of a tier is never one.
+    pub async fn write_around<R, E, F, Fut>(&self, keys: &[impl AsRef<str>], write: F) -> Result<R, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        self.inner.write_around(keys, write).await
+    }
+
     /// The same calls for one key, with a policy of their own.
     pub fn entry<'a>(&'a self, key: &'a str) -> EntryBuilder<'a> {
         EntryBuilder::new(&self.inner, key)
@@ -271,7 +321,7 @@ impl<B> fmt::Debug for CachingService<B> {
 
 impl Inner {
     fn plan(&self) -> Plan {
-        Plan { policy: self.policy.clone(), local_only: false, optional: true }
+        Plan::new(self.policy.clone())
     }
 
     fn tier_names(&self) -> impl Iterator<Item = &str> {
@@ -296,8 +346,9 @@ impl Inner {
             });
         }
         if let Some(far) = self.shared() {
-            let listener = Listener { coherence: Arc::clone(&self.coherence) };
             let (far, running) = (Arc::clone(far), running);
+            let debts = Arc::clone(&far) as Arc<dyn Debts>;
+            let listener = Listener { coherence: Arc::clone(&self.coherence), debts };
             self.tasks.spawn("bus", async move {
                 if let Some(shared) = far.shared() {
                     listener.run(shared.bus(), connected).await;
@@ -342,8 +393,12 @@ impl Inner {
     async fn shutdown(&self) {
         // First, so that nobody else delivers at the same time.
         self.tasks.close().await;
+        self.coherence.trust.end();
         for far in &self.far {
             far.settle(&self.coherence).await;
+            if let Some(shared) = far.shared() {
+                far.ask(shared.leave(self.coherence.node)).await;
+            }
             far.tier.close().await;
         }
     }

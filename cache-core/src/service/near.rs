@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Inner;
-use crate::entry::Value;
+use super::{Cacheable, Inner};
+use crate::clock::Timestamp;
+use crate::codec;
+use crate::entry::{Entry, Value};
+use crate::key::Key;
 
 /// What the near tier says of a key.
 pub(super) enum Near<T> {
@@ -15,7 +18,7 @@ pub(super) enum Near<T> {
 
 impl Inner {
     /// Looks `key` up, and counts the hit or miss.
-    pub(super) fn look_near<T: Send + Sync + 'static>(&self, key: &str, schema: u32) -> Near<T> {
+    pub(super) fn look_near<T: Cacheable>(&self, key: &str, schema: u32) -> Near<T> {
         let found = self.peek_near(key, schema);
         if self.near.is_some() {
             match found {
@@ -27,9 +30,10 @@ impl Inner {
     }
 
     /// Looks `key` up without counting.
-    pub(super) fn peek_near<T: Send + Sync + 'static>(&self, key: &str, schema: u32) -> Near<T> {
+    pub(super) fn peek_near<T: Cacheable>(&self, key: &str, schema: u32) -> Near<T> {
         let Some(entry) = self.near.as_ref().and_then(|near| near.look_up(key)) else { return Near::Miss };
-        if entry.schema != schema || !self.coherence.may_serve(&entry, self.clock.now()) {
+        let now = self.clock.now();
+        if entry.schema != schema || !self.coherence.may_serve(&entry, now) {
             return Near::Miss;
         }
         match &entry.value {
@@ -39,7 +43,22 @@ impl Inner {
                 Err(_) => Near::Miss,
             },
             Value::Absent => Near::Absent,
-            Value::Encoded { .. } => Near::Miss,
+            Value::Encoded { bytes, codec } => self.unpack(key, &entry, bytes, *codec, now),
         }
+    }
+
+    /// The value of an entry that another node sent. The near tier has it by reference from here on.
+    fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>, bytes: &[u8], codec: u8, now: Timestamp) -> Near<T> {
+        let known = self.codec.as_deref().filter(|known| known.id() == codec);
+        let Some(value) = known.and_then(|known| codec::decode::<T>(known, bytes).ok()) else {
+            self.counters.undecodable.increment();
+            return Near::Miss;
+        };
+        let value = Arc::new(value);
+        if let (Some(near), Ok(key)) = (&self.near, Key::new(key)) {
+            let typed = Arc::new(entry.with_value(Value::Typed(Arc::clone(&value) as _)));
+            self.coherence.replace(key.as_str(), entry, || near.insert(&key, typed, entry.expires.since(now)));
+        }
+        Near::Hit(value)
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::codec;
 use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
-use crate::far::Far;
+use crate::far::{Far, Manner};
 use crate::key::Key;
 
 /// What was known when a load began.
@@ -37,6 +37,7 @@ impl Inner {
             as_of: origin.began,
             cost: now.since(origin.began),
             birth: origin.birth,
+            version: plan.version,
             schema: plan.policy.schema_version(),
             tags: plan.policy.tag_slots().clone(),
             ..Entry::new(value, origin.began, now + ttl)
@@ -67,6 +68,10 @@ impl Inner {
     ) {
         let ttl = plan.policy.draw_ttl(value.is_none());
         if ttl.is_zero() || matches!(store, Store::Nowhere) {
+            return;
+        }
+        if matches!(store, Store::Unshared) && origin.ticket.fenced {
+            self.counters.fenced_fills.increment();
             return;
         }
         let near_ttl = plan.policy.near_ttl(ttl).min(self.unleased_limit(plan, &store, origin));
@@ -119,7 +124,7 @@ impl Inner {
         far.ask(far.tier.set(key, entry.clone(), ttl)).await;
         if !self.coherence.may_store(key.as_str(), &entry, ticket) {
             // What could not be removed now is queued, and the tier is not read until it is gone.
-            let _ = far.invalidate(&Change::Keys([key.clone()].into()), &self.coherence).await;
+            let _ = far.invalidate(&Change::Keys([key.clone()].into()), Manner::default(), &self.coherence).await;
         }
     }
 }

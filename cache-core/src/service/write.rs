@@ -5,17 +5,27 @@ use std::sync::Arc;
 use super::{Cacheable, Inner, Plan};
 use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
-use crate::far::{Far, Owed};
+use crate::error::TierError;
+use crate::far::{Far, Manner, Owed};
 use crate::key::Key;
 use crate::pattern::Pattern;
 use crate::status::{Delivery, Receipt};
 use crate::tags::Tags;
-use crate::tier::SharedTier;
+use crate::tier::{Put, PutOutcome, SharedTier};
 
 use super::store::Origin;
 
 impl Inner {
     pub(super) async fn invalidate_keys(&self, keys: &[impl AsRef<str>]) -> Receipt {
+        let valid = self.valid_keys(keys);
+        if valid.is_empty() {
+            return Receipt::new(self.delivery(false));
+        }
+        self.invalidate(Change::Keys(valid.into()), Manner::default()).await.0
+    }
+
+    /// The valid ones of `keys`, each once.
+    pub(super) fn valid_keys(&self, keys: &[impl AsRef<str>]) -> Vec<Key> {
         let mut valid = Vec::with_capacity(keys.len());
         for key in keys {
             match Key::new(key) {
@@ -25,37 +35,37 @@ impl Inner {
         }
         valid.sort_unstable();
         valid.dedup();
-        if valid.is_empty() {
-            return Receipt { removed: 0, delivery: self.delivery(false) };
-        }
-        self.invalidate(Change::Keys(valid.into())).await
+        valid
     }
 
     pub(super) async fn invalidate_pattern(&self, pattern: Pattern) -> Receipt {
-        self.invalidate(Change::Pattern(pattern)).await
+        self.invalidate(Change::Pattern(pattern), Manner::default()).await.0
     }
 
     pub(super) async fn invalidate_tags(&self, tags: Tags) -> Receipt {
         if tags == Tags::NONE {
-            return Receipt { removed: 0, delivery: self.delivery(false) };
+            return Receipt::new(self.delivery(false));
         }
-        self.invalidate(Change::Tags(tags)).await
+        self.invalidate(Change::Tags(tags), Manner::default()).await.0
     }
 
     pub(super) async fn clear(&self) -> Receipt {
-        self.invalidate(Change::Clear).await
+        self.invalidate(Change::Clear, Manner::default()).await.0
     }
 
     /// Voids what `change` covers: here at once, then in the far tiers, deepest first, so that nothing old is left below
-    /// for a nearer tier to copy.
-    async fn invalidate(&self, change: Change) -> Receipt {
+    /// for a nearer tier to copy. Also tells where it stands in the journal.
+    pub(super) async fn invalidate(&self, change: Change, manner: Manner) -> (Receipt, Option<Position>) {
         self.start(None);
         self.counters.invalidations_sent.increment();
         let mut removed = self.coherence.void(&change);
-        let mut queued = false;
+        let (mut queued, mut position) = (false, None);
         for far in self.far.iter().rev() {
-            match far.invalidate(&change, &self.coherence).await {
-                Ok(count) => removed = removed.max(count),
+            match far.invalidate(&change, manner, &self.coherence).await {
+                Ok(carried) => {
+                    removed = removed.max(carried.removed);
+                    position = position.max(carried.position);
+                }
                 Err(_) => queued = true,
             }
         }
@@ -63,10 +73,10 @@ impl Inner {
             // A reader of this node may have put back what a tier still held.
             self.coherence.void(&change);
         }
-        Receipt { removed, delivery: self.delivery(queued) }
+        (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
 
-    fn delivery(&self, queued: bool) -> Delivery {
+    pub(super) fn delivery(&self, queued: bool) -> Delivery {
         match (queued, self.shared()) {
             (true, _) => Delivery::Queued,
             (false, Some(_)) => Delivery::Done,
@@ -78,9 +88,12 @@ impl Inner {
         let ttl = plan.policy.draw_ttl(false);
         let Ok(key) = Key::new(key) else {
             self.note_invalid_key(key);
-            return Receipt { removed: 0, delivery: self.delivery(false) };
+            return Receipt::new(self.delivery(false));
         };
         self.start(None);
+        if plan.version.is_some_and(|version| self.has_newer(&key, version)) {
+            return Receipt::new(self.delivery(false));
+        }
         self.counters.invalidations_sent.increment();
         let change = Change::Keys([key.clone()].into());
         let (ticket, _) = self.coherence.void_key(key.as_str());
@@ -89,7 +102,7 @@ impl Inner {
         let near_value = Value::Typed(Arc::clone(&value) as Arc<dyn std::any::Any + Send + Sync>);
         let mut entry = self.entry_of(plan, origin, Token::random(), near_value, ttl);
 
-        let mut queued = false;
+        let (mut queued, mut refused) = (false, ticket.fenced);
         if !plan.local_only {
             let storable = !self.far.is_empty() && !ttl.is_zero();
             let encoded = if storable { self.encode(&key, Some(&*value)) } else { None };
@@ -97,50 +110,81 @@ impl Inner {
                 entry = self.entry_of(plan, origin, entry.token, encoded, ttl);
             }
             for far in self.far.iter().rev() {
-                match self.set_far(far, &key, &entry, &change).await {
-                    Some(Some(position)) => entry.birth = entry.birth.max(position),
-                    Some(None) => {}
-                    None => queued = true,
+                match self.set_far(far, &key, &entry, &change, plan).await {
+                    Written::Stored(position) => entry.birth = entry.birth.max(position),
+                    Written::Refused => refused = true,
+                    Written::Queued => queued = true,
                 }
             }
         }
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
-        let ttl = plan.policy.near_ttl(ttl);
-        if !self.insert_near(&key, &entry, Some(value), ticket, ttl, Insertion::Set) {
+        let near_ttl = plan.policy.near_ttl(ttl);
+        let stored = !refused && self.insert_near(&key, &entry, Some(value), ticket, near_ttl, Insertion::Set);
+        if !stored && !refused {
             // Another write of this key was under way: nobody here knows which of the two came last.
             self.coherence.void(&change);
         }
-        Receipt { removed: 0, delivery: if plan.local_only { Delivery::Local } else { self.delivery(queued) } }
+        let delivery = if plan.local_only { Delivery::Local } else { self.delivery(queued) };
+        Receipt { stored: stored && !ttl.is_zero(), ..Receipt::new(delivery) }
     }
 
-    /// Writes a value to a far tier, and tells the position of its record where the tier keeps a journal. Without bytes,
-    /// and where the write fails, the old value is removed instead: `None` when that has to wait.
-    async fn set_far(&self, far: &Far, key: &Key, entry: &Entry, change: &Change) -> Option<Option<Position>> {
-        if matches!(entry.value, Value::Typed(_)) {
-            return far.invalidate(change, &self.coherence).await.ok().map(|_| None);
+    /// Whether the near tier has a value of a newer version.
+    fn has_newer(&self, key: &Key, version: u64) -> bool {
+        let there = self.near.as_ref().and_then(|near| near.look_up(key.as_str()));
+        let there = there.filter(|entry| self.coherence.may_serve(entry, self.clock.now()));
+        there.and_then(|entry| entry.version).is_some_and(|there| there > version)
+    }
+
+    /// Writes a value to a far tier. Without bytes, and where the write fails, the old value is removed instead.
+    async fn set_far(&self, far: &Far, key: &Key, entry: &Entry, change: &Change, plan: &Plan) -> Written {
+        let comparable = entry.version.is_none() || far.shared().is_some();
+        if matches!(entry.value, Value::Typed(_)) || !comparable {
+            return match far.invalidate(change, Manner::default(), &self.coherence).await {
+                Ok(_) => Written::Stored(Position::START),
+                Err(_) => Written::Queued,
+            };
         }
         let owed = Owed::in_place_of_write(far, &self.coherence, change);
         let ttl = entry.expires.since(self.clock.now());
         let written = match far.shared() {
-            Some(shared) => far.ask(put(shared, &self.coherence, key, entry, change, ttl)).await?,
-            None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| None)?,
+            Some(shared) => {
+                let mut put = Put::new(entry.clone(), ttl, far.timeout());
+                put.replicate =
+                    (plan.replicate && entry.size <= self.replica_max_bytes).then(|| plan.policy.near_ttl(ttl));
+                far.ask(put_with_record(shared, &self.coherence, key, put, change)).await
+            }
+            None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
         };
+        let Some(written) = written else { return Written::Queued };
         owed.delivered();
-        Some(written)
+        written
     }
 }
 
-async fn put(
+/// What became of a write to a far tier.
+enum Written {
+    /// It stands; the position is that of its record, where the tier keeps a journal.
+    Stored(Position),
+    /// A newer version is there, or the source is being changed: nothing was stored.
+    Refused,
+    /// The tier is away. What it holds is owed a removal.
+    Queued,
+}
+
+async fn put_with_record(
     shared: &dyn SharedTier,
     coherence: &Coherence,
     key: &Key,
-    entry: &Entry,
+    put: Put,
     change: &Change,
-    ttl: std::time::Duration,
-) -> Result<Option<Position>, crate::error::TierError> {
-    let record = Record { node: coherence.node, change: change.clone() };
-    let appended = shared.put(key, entry.clone(), ttl, &record).await?;
+) -> Result<Written, TierError> {
+    let record = Record::new(coherence.node, change.clone());
+    let (appended, stored) = match shared.put(key, put, &record).await? {
+        PutOutcome::Stored(appended) => (appended, true),
+        PutOutcome::Fenced(appended) => (appended, false),
+        PutOutcome::Superseded => return Ok(Written::Refused),
+    };
     coherence.void_before(change, appended.position);
-    Ok(Some(appended.position))
+    Ok(if stored { Written::Stored(appended.position) } else { Written::Refused })
 }

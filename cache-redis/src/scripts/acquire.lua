@@ -1,7 +1,7 @@
 -- KEYS: the data key.
 -- ARGV: the lease; its time to live in milliseconds; the token of the entry that may be replaced, or an empty string.
--- Returns 1 when the lease was put, 0 when another lease is there, else the entry that is there.
--- Bytes that are neither a lease nor an entry are replaced: garbage must not keep a key from being filled.
+-- Returns 1 when the lease was put, 0 when another lease is there, 2 when the key is fenced, else the entry that is there.
+-- Bytes that are none of these are replaced: garbage must not keep a key from being filled.
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 3) == '\202\195\1' then
   local kind = string.sub(found, 4, 4)
@@ -9,7 +9,10 @@ if found and string.sub(found, 1, 3) == '\202\195\1' then
     redis.call('SETRANGE', KEYS[1], 20, '\1')
     return 0
   end
-  if (kind == 'V' or kind == 'N') and #found >= 70 and string.sub(found, 5, 20) ~= ARGV[3] then
+  if kind == 'F' and (#found - 4) % 24 == 0 and redis.call('PTTL', KEYS[1]) > 0 then
+    return 2
+  end
+  if (kind == 'V' or kind == 'N') and #found >= 80 and string.sub(found, 5, 20) ~= ARGV[3] then
     return found
   end
 end

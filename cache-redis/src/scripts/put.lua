@@ -1,20 +1,46 @@
 -- KEYS: the journal; the data key.
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
--- milliseconds from which on the caller has given up.
--- Returns the position of the record before, and of the record.
+-- milliseconds from which on the caller has given up; for how many milliseconds near tiers of other nodes may keep the
+-- entry, or an empty string if they are not to be sent it.
+-- Returns the position of the record before, and of the record, and 1 when the entry was stored, 0 when the key is fenced;
+-- or nothing but 0 when an entry of a newer version is there.
 -- A caller that has given up has the key invalidated; a value that was stored after that would stay.
 local now = redis.call('TIME')
 if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
+end
+local found = redis.pcall('GETRANGE', KEYS[2], 0, 77)
+local head = type(found) == 'string' and string.sub(found, 1, 4) or ''
+local fenced = head == '\202\195\1F'
+local version = string.sub(ARGV[4], 71, 78)
+if version ~= '\0\0\0\0\0\0\0\0' and #found == 78 and (head == '\202\195\1V' or head == '\202\195\1N') then
+  -- Byte by byte: as a number it would lose the last of 64 bits.
+  for i = 1, 8 do
+    local theirs, ours = string.byte(found, 70 + i), string.byte(version, i)
+    if theirs > ours then
+      return 0
+    elseif theirs < ours then
+      break
+    end
+  end
 end
 -- The record comes first, because its position is the entry's birth. Numbers in Lua are doubles: positions are exact up
 -- to 2^53, which the server's clock reaches in the year 287396.
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local previous = last[1] and last[1][1] or '0-0'
 local position = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[1])
+local message = previous .. ' ' .. position .. ' '
+if fenced then
+  redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
+  return {previous, position, 0}
+end
 local millis, sequence = string.match(position, '^(%d+)-(%d+)$')
 local birth = struct.pack('>I8I8', tonumber(millis), tonumber(sequence))
 local entry = string.sub(ARGV[4], 1, 54) .. birth .. string.sub(ARGV[4], 71)
 redis.call('SET', KEYS[2], entry, 'PX', ARGV[5])
-redis.call('PUBLISH', ARGV[2], previous .. ' ' .. position .. ' ' .. ARGV[1])
-return {previous, position}
+if ARGV[7] == '' then
+  redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
+else
+  redis.call('PUBLISH', ARGV[2], 'value ' .. message .. ARGV[7] .. ' ' .. #ARGV[1] .. ':' .. ARGV[1] .. entry)
+end
+return {previous, position, 1}

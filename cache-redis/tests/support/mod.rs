@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cache_core::clock::Timestamp;
 use cache_core::coherence::{BusConnection, BusMessage, Change, NodeId, Position, Record};
 use cache_core::frame::{self, Frame};
-use cache_core::{CacheTier, Entry, Key, Namespace, Token, Value};
+use cache_core::{Appended, CacheTier, Entry, Key, Namespace, Put, PutOutcome, Token, Value};
 use cache_redis::RedisTier;
 use cache_testing::RedisServer;
 
@@ -58,7 +58,20 @@ pub fn payload(entry: Option<&Entry>) -> Option<&str> {
 }
 
 pub fn record(keys: &[Key]) -> Record {
-    Record { node: NodeId::new(0xab), change: Change::Keys(keys.into()) }
+    Record::new(NodeId::new(0xab), Change::Keys(keys.into()))
+}
+
+pub fn put(entry: Entry, ttl: Duration) -> Put {
+    Put::new(entry, ttl, TTL)
+}
+
+/// The record of a value that was stored.
+#[track_caller]
+pub fn stored(outcome: PutOutcome) -> Appended {
+    match outcome {
+        PutOutcome::Stored(appended) => appended,
+        other => panic!("the value was to be stored, and {other:?}"),
+    }
 }
 
 /// What is stored under a name, past the tier.
@@ -84,7 +97,9 @@ pub fn time_to_live(server: &RedisServer, name: &str) -> i64 {
 }
 
 pub async fn subscribe(tier: &RedisTier) -> Box<dyn BusConnection> {
-    tier.shared().unwrap().bus().connect().await.unwrap()
+    let mut connection = tier.shared().unwrap().bus().connect().await.unwrap();
+    connection.begin(Position::START).await.unwrap();
+    connection
 }
 
 /// Everything that was announced before this call.

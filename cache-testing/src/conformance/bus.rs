@@ -9,22 +9,22 @@ use cache_core::{CacheTier, Key};
 use tokio::task::JoinSet;
 
 use super::support::{
-    HOUR, assert_acquired, assert_held, connect, entry, key, keys, next, record_of_keys, shared, token,
+    HOUR, assert_acquired, assert_held, connect, entry, key, keys, next, put, record_of_keys, shared, stored, token,
 };
 
 async fn append(tier: &dyn CacheTier, n: usize) -> (Position, Position, Record) {
     let keys = [key(format!("k{n}"))];
     let record = record_of_keys(&keys);
     let appended = match n % 2 {
-        0 => shared(tier).invalidate(&keys, &record).await.expect("invalidate"),
-        _ => shared(tier).put(&keys[0], entry("v"), HOUR, &record).await.expect("put"),
+        0 => shared(tier).invalidate(&keys, &record, None).await.expect("invalidate"),
+        _ => stored(shared(tier).put(&keys[0], put(entry("v"), HOUR), &record).await.expect("put")),
     };
     (appended.previous, appended.position, record)
 }
 
 fn record_in(message: BusMessage) -> (Position, Position, Record) {
     match message {
-        BusMessage::Appended { previous, position, record } => (previous, position, record),
+        BusMessage::Appended { previous, position, record, .. } => (previous, position, record),
         other => panic!("a record was appended, and {other:?} arrived"),
     }
 }

@@ -7,7 +7,7 @@ use cache_core::{Acquire, CacheTier, Pattern};
 
 use super::support::{
     HOUR, SHORT, acquire, assert_absent, assert_acquired, assert_held, assert_holds, entry, entry_with_token,
-    eventually, eventually_absent, get, key, keys, record_of_keys, set, shared, token,
+    eventually, eventually_absent, get, key, keys, put, record_of_keys, set, shared, token,
 };
 
 async fn fill(tier: &dyn CacheTier, holder: u8, payload: &'static str) -> bool {
@@ -82,7 +82,7 @@ pub async fn a_fill_after_a_delete_is_refused(tier: Arc<dyn CacheTier>) {
 pub async fn a_fill_after_an_invalidation_is_refused(tier: Arc<dyn CacheTier>) {
     assert_acquired(&*tier, &key("k"), token(1)).await;
     let keys = keys(["k"]);
-    shared(&*tier).invalidate(&keys, &record_of_keys(&keys)).await.expect("invalidate");
+    shared(&*tier).invalidate(&keys, &record_of_keys(&keys), None).await.expect("invalidate");
     assert_void(&*tier).await;
     assert_acquired(&*tier, &key("k"), token(2)).await;
     assert_void(&*tier).await;
@@ -115,8 +115,8 @@ pub async fn a_fill_after_a_set_is_refused(tier: Arc<dyn CacheTier>) {
 /// What was put while the load ran is newer.
 pub async fn a_fill_after_a_put_is_refused(tier: Arc<dyn CacheTier>) {
     assert_acquired(&*tier, &key("k"), token(1)).await;
-    let record = Record { node: NodeId::new(7), change: Change::Keys([key("k")].into()) };
-    shared(&*tier).put(&key("k"), entry("newer"), HOUR, &record).await.expect("put");
+    let record = Record::new(NodeId::new(7), Change::Keys([key("k")].into()));
+    shared(&*tier).put(&key("k"), put(entry("newer"), HOUR), &record).await.expect("put");
     assert!(!fill(&*tier, 1, "stale").await);
     assert_holds(&*tier, &key("k"), "newer").await;
 }

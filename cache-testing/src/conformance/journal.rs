@@ -7,34 +7,34 @@ use cache_core::{Appended, CacheTier, Key, Pattern, TagSlot, Tags};
 
 use super::store::unusual_keys;
 use super::support::{
-    HOUR, assert_absent, assert_acquired, assert_holds, connect, entry, eventually_absent, get, key, keys,
-    record_of_keys, set, shared, token,
+    HOUR, assert_absent, assert_acquired, assert_holds, connect, entry, eventually_absent, get, key, keys, put,
+    record_of_keys, set, shared, stored, token,
 };
 
 fn record(change: Change) -> Record {
-    Record { node: NodeId::new(u64::MAX), change }
+    Record::new(NodeId::new(u64::MAX), change)
 }
 
 async fn append(tier: &dyn CacheTier, record: &Record) -> Appended {
-    shared(tier).invalidate(&[], record).await.expect("invalidate")
+    shared(tier).invalidate(&[], record, None).await.expect("invalidate")
 }
 
 /// Value and record are one step, so the position says exactly since when the value holds.
 pub async fn a_put_entry_is_born_at_its_record(tier: Arc<dyn CacheTier>) {
     let shared = shared(&*tier);
-    let mut stored = entry("v");
-    stored.token = token(5);
+    let mut value = entry("v");
+    value.token = token(5);
     for previous_birth in [Position::START, Position::new(u64::MAX, u64::MAX)] {
-        stored.birth = previous_birth;
+        value.birth = previous_birth;
         let record = record_of_keys(&keys(["k"]));
-        let appended = shared.put(&key("k"), stored.clone(), HOUR, &record).await.expect("put");
+        let appended = stored(shared.put(&key("k"), put(value.clone(), HOUR), &record).await.expect("put"));
         let found = get(&*tier, &key("k")).await.expect("it was put");
         assert_eq!(found.birth, appended.position);
-        assert_eq!((found.token, found.fresh_until), (token(5), stored.fresh_until), "nothing else has changed");
+        assert_eq!((found.token, found.fresh_until), (token(5), value.fresh_until), "nothing else has changed");
         assert_holds(&*tier, &key("k"), "v").await;
     }
     let record = record_of_keys(&keys(["short"]));
-    shared.put(&key("short"), stored, super::support::SHORT, &record).await.expect("put");
+    shared.put(&key("short"), put(value, super::support::SHORT), &record).await.expect("put");
     eventually_absent(&*tier, &key("short")).await;
 }
 
@@ -44,7 +44,7 @@ pub async fn an_invalidation_tells_which_keys_it_removed(tier: Arc<dyn CacheTier
     set(&*tier, &key("other"), "stays").await;
     assert_acquired(&*tier, &key("lease"), token(1)).await;
     let keys = keys(["absent", "entry", "lease", "entry"]);
-    let appended = shared(&*tier).invalidate(&keys, &record_of_keys(&keys)).await.expect("invalidate");
+    let appended = shared(&*tier).invalidate(&keys, &record_of_keys(&keys), None).await.expect("invalidate");
     assert_eq!(appended.removed, [false, true, true, false]);
     assert_absent(&*tier, &key("entry")).await;
     assert_acquired(&*tier, &key("lease"), token(2)).await;
@@ -65,8 +65,11 @@ pub async fn each_record_names_the_one_before(tier: Arc<dyn CacheTier>) {
     for n in 0..50 {
         let keys = keys(["k"]);
         let appended = match n % 2 {
-            0 => shared(&*tier).invalidate(&keys, &record_of_keys(&keys)).await.expect("invalidate"),
-            _ => shared(&*tier).put(&keys[0], entry("v"), HOUR, &record_of_keys(&keys)).await.expect("put"),
+            0 => shared(&*tier).invalidate(&keys, &record_of_keys(&keys), None).await.expect("invalidate"),
+            _ => {
+                let outcome = shared(&*tier).put(&keys[0], put(entry("v"), HOUR), &record_of_keys(&keys)).await;
+                stored(outcome.expect("put"))
+            }
         };
         assert_eq!(appended.previous, last);
         assert!(appended.position > appended.previous, "{appended:?}");
@@ -151,4 +154,35 @@ pub async fn the_journal_outlives_a_clear(tier: Arc<dyn CacheTier>) {
     let mut connection = connect(&*tier).await;
     assert_eq!(connection.last_position().await.expect("last_position"), appended.position);
     assert_eq!(append(&*tier, &record(Change::Clear)).await.previous, appended.position);
+}
+
+/// A server that takes over may lack what another had, and its clock may be behind.
+pub async fn a_journal_goes_on_behind_what_is_known(tier: Arc<dyn CacheTier>) {
+    let mut connection = connect(&*tier).await;
+    let last = append(&*tier, &record(Change::Clear)).await.position;
+    connection.begin(last).await.expect("begin");
+    assert_eq!(connection.last_position().await.expect("last_position"), last, "nothing is missing");
+    let lost = Position::new(last.millis() + 3_600_000, 5);
+    connection.begin(lost).await.expect("begin");
+    let begun = connection.last_position().await.expect("last_position");
+    assert!(begun > lost, "{begun} is behind {lost}");
+    assert!(append(&*tier, &record(Change::Clear)).await.position > begun);
+    let absurd = Position::new(u64::MAX - 1, 0);
+    connection.begin(absurd).await.expect("begin");
+    assert!(connection.last_position().await.expect("last_position") < absurd, "no server has ever given it");
+}
+
+/// Itself, where it is still there.
+pub async fn the_last_record_until_a_position_is_found(tier: Arc<dyn CacheTier>) {
+    let mut connection = connect(&*tier).await;
+    let first = connection.last_position().await.expect("last_position");
+    let second = append(&*tier, &record(Change::Clear)).await.position;
+    for (position, expected) in [
+        (Position::START, None),
+        (first, Some(first)),
+        (second, Some(second)),
+        (Position::new(second.millis(), second.sequence() + 1), Some(second)),
+    ] {
+        assert_eq!(connection.last_until(position).await.expect("last_until"), expected, "{position}");
+    }
 }

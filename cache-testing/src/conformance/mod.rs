@@ -37,10 +37,13 @@
 pub mod batch;
 pub mod bus;
 pub mod expiry;
+pub mod fence;
 pub mod fill;
 pub mod journal;
 pub mod lease;
+pub mod nodes;
 pub mod pattern;
+pub mod put;
 pub mod rules;
 pub mod store;
 mod support;
@@ -209,6 +212,21 @@ macro_rules! conformance_tests {
             journal::every_kind_of_record_survives_the_journal,
             journal::the_journal_outlives_a_clear,
             journal::the_journal_is_read_without_the_bus_as_well,
+            fence::nothing_is_stored_under_a_fence,
+            fence::a_fence_removes_what_is_there_and_is_a_record,
+            fence::only_its_holder_lifts_a_fence,
+            fence::a_key_is_fenced_until_the_last_fence_is_lifted,
+            fence::a_fence_lapses_unless_it_is_renewed,
+            fence::a_sweep_leaves_what_was_born_since,
+            put::an_older_version_does_not_replace_a_newer_one,
+            put::without_a_version_the_last_one_stays,
+            put::a_value_is_sent_with_its_record,
+            nodes::a_beat_tells_the_last_position,
+            nodes::nodes_are_waited_for_until_they_have_applied,
+            nodes::a_node_is_waited_for_no_longer_than_it_may_serve,
+            nodes::a_scan_tells_every_key_that_matches,
+            journal::a_journal_goes_on_behind_what_is_known,
+            journal::the_last_record_until_a_position_is_found,
             rules::rules_begin_with_a_record,
             rules::each_rule_is_kept_with_its_position,
             rules::a_clear_takes_the_place_of_the_rules_before,
@@ -244,10 +262,13 @@ mod tests {
             ("batch", include_str!("batch.rs")),
             ("bus", include_str!("bus.rs")),
             ("expiry", include_str!("expiry.rs")),
+            ("fence", include_str!("fence.rs")),
             ("fill", include_str!("fill.rs")),
             ("journal", include_str!("journal.rs")),
             ("lease", include_str!("lease.rs")),
+            ("nodes", include_str!("nodes.rs")),
             ("pattern", include_str!("pattern.rs")),
+            ("put", include_str!("put.rs")),
             ("rules", include_str!("rules.rs")),
             ("store", include_str!("store.rs")),
             ("turmoil", include_str!("turmoil.rs")),

@@ -8,8 +8,8 @@ use cache_core::{CacheTier, Pattern, TagSlot, Tags};
 use super::support::{connect, next, shared};
 
 async fn append(tier: &dyn CacheTier, change: Change) -> Position {
-    let record = Record { node: NodeId::new(7), change };
-    shared(tier).invalidate(&[], &record).await.expect("invalidate").position
+    let record = Record::new(NodeId::new(7), change);
+    shared(tier).invalidate(&[], &record, None).await.expect("invalidate").position
 }
 
 async fn rules(connection: &mut dyn BusConnection) -> RuleSet {
@@ -27,10 +27,11 @@ fn tags(numbers: &[u16]) -> Tags {
 /// Nobody remembers what was void before the rules were there, so all of it is; and that is a record like others.
 pub async fn rules_begin_with_a_record(tier: Arc<dyn CacheTier>) {
     let mut connection = shared(&*tier).bus().connect().await.expect("the bus can be connected to");
+    connection.begin(Position::START).await.expect("begin");
     let begun = rules(&mut *connection).await;
     assert!(begun.cleared > Position::START && begun.patterns.is_empty() && begun.tags.is_empty(), "{begun:?}");
     assert_eq!(connection.last_position().await.expect("last_position"), begun.cleared);
-    let BusMessage::Appended { previous: Position::START, position, record } = next(&mut *connection).await else {
+    let BusMessage::Appended { previous: Position::START, position, record, .. } = next(&mut *connection).await else {
         panic!("the beginning is announced as the first record")
     };
     assert_eq!((position, record.change), (begun.cleared, Change::Begin));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cache_core::clock::Timestamp;
-use cache_core::coherence::{BusConnection, BusMessage, Change, NodeId, Record};
-use cache_core::{Acquire, CacheTier, Entry, Key, SharedTier, Token, Value};
+use cache_core::coherence::{BusConnection, BusMessage, Change, NodeId, Position, Record};
+use cache_core::{Acquire, Appended, CacheTier, Entry, Key, Put, PutOutcome, SharedTier, Token, Value};
 
 /// Longer than any test lasts.
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -94,6 +94,19 @@ pub(super) fn shared(tier: &dyn CacheTier) -> &dyn SharedTier {
     tier.shared().expect("the tier is declared as shared, so shared() gives its operations")
 }
 
+pub(super) fn put(entry: Entry, ttl: Duration) -> Put {
+    Put::new(entry, ttl, PATIENCE)
+}
+
+/// The record of a value that was stored.
+#[track_caller]
+pub(super) fn stored(outcome: PutOutcome) -> Appended {
+    match outcome {
+        PutOutcome::Stored(appended) => appended,
+        other => panic!("the value was to be stored, and {other:?}"),
+    }
+}
+
 pub(super) async fn acquire(tier: &dyn CacheTier, key: &Key, token: Token, ttl: Duration) -> Acquire {
     shared(tier).acquire(key, token, None, ttl).await.expect("acquire")
 }
@@ -109,12 +122,13 @@ pub(super) async fn assert_held(tier: &dyn CacheTier, key: &Key) {
 }
 
 pub(super) fn record_of_keys(keys: &[Key]) -> Record {
-    Record { node: NodeId::new(7), change: Change::Keys(keys.into()) }
+    Record::new(NodeId::new(7), Change::Keys(keys.into()))
 }
 
 /// A connection to a journal that has begun, and that has nothing more to tell of its beginning.
 pub(super) async fn connect(tier: &dyn CacheTier) -> Box<dyn BusConnection> {
     let mut connection = shared(tier).bus().connect().await.expect("the bus can be connected to");
+    connection.begin(Position::START).await.expect("begin");
     connection.last_position().await.expect("last_position");
     while connection.try_next().is_some() {}
     connection

@@ -3,16 +3,19 @@
 //! Every tier is a [`CacheTier`]. A tier in the process, which answers without waiting, is a [`NearTier`] as well. A tier
 //! shared by several nodes that can fence fills and keep a journal offers a [`SharedTier`].
 
+mod shared;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::coherence::{Bus, JournalPage, Position, Record};
-use crate::entry::{Entry, Token};
+use crate::entry::Entry;
 use crate::error::TierError;
 use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
+
+pub use shared::{Acquire, Appended, KeyScan, Put, PutOutcome, SharedTier};
 
 /// A store of entries.
 ///
@@ -147,89 +150,4 @@ pub trait NearTier: CacheTier {
     /// Removes every entry for which `void` holds and tells how many there were. It sees every entry whose insertion
     /// ended before this call.
     fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64;
-}
-
-/// What [`SharedTier::acquire`] found.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Acquire {
-    /// The lease is the caller's: load, then [`SharedTier::fill`].
-    Acquired,
-    /// Another node holds the lease.
-    Held,
-    /// There is an entry by now.
-    Found(Entry),
-}
-
-/// What a record was given when it was appended to the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The position of the record before it.
-    pub previous: Position,
-    /// The position of the record.
-    pub position: Position,
-    /// For each key that was to be removed, in order: whether an entry or a lease was there.
-    pub removed: Vec<bool>,
-}
-
-/// The operations of a tier that several nodes share: leases, and the journal.
-///
-/// One key holds either an entry or a lease, so whatever removes the key voids the fill.
-#[async_trait]
-pub trait SharedTier: Send + Sync {
-    /// Puts a lease with `token` under `key`, to lapse after `ttl`, if the key is absent, or if it holds an entry with the
-    /// token `over`. Otherwise tells what is there; a lease found there is marked, so that its fill is announced.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did.
-    async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError>;
-
-    /// Lets a lease lapse `ttl` from now instead. False when the key no longer holds it.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did.
-    async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError>;
-
-    /// Stores `entry` for `ttl` if `key` still holds the lease with `token`. False when it does not: then nothing is
-    /// stored. The end of a lease that was waited for is announced on the bus.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did.
-    async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError>;
-
-    /// Gives a lease back without a value. Does nothing when the key no longer holds it. The end of a lease that was
-    /// waited for is announced on the bus.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did; the lease lapses by itself.
-    async fn release(&self, key: &Key, token: Token) -> Result<(), TierError>;
-
-    /// Stores `entry` for `ttl` and appends `record`, as one step. The stored entry's birth is the record's position.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did.
-    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError>;
-
-    /// Removes what is under `keys` and appends `record`, as one step. The rule of a pattern, of tags or of a clear is
-    /// kept with its position, so that [`BusConnection::rules`](crate::coherence::BusConnection::rules) tells it.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did.
-    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError>;
-
-    /// The records after `after`, oldest first, at most `limit`: for a node that does not hear of them.
-    ///
-    /// # Errors
-    /// The tier could not answer.
-    async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
-
-    /// Forgets the rule of a pattern whose record stands at `position`, unless it was given again since: everything that it
-    /// covers has been removed. It is announced on the bus.
-    ///
-    /// # Errors
-    /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
-    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError>;
-
-    /// The delivery of journal records to this node.
-    fn bus(&self) -> &dyn Bus;
 }

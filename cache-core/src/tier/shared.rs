@@ -1,0 +1,177 @@
+//! What a tier must offer that several nodes share: leases, fences, and the journal.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::coherence::{Bus, JournalPage, NodeId, Position, Record};
+use crate::entry::{Entry, Token};
+use crate::error::TierError;
+use crate::key::Key;
+use crate::pattern::Pattern;
+
+/// What [`SharedTier::acquire`] found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Acquire {
+    /// The lease is the caller's: load, then [`SharedTier::fill`].
+    Acquired,
+    /// Another node holds the lease.
+    Held,
+    /// The key is fenced: load, and store nothing.
+    Fenced,
+    /// There is an entry by now.
+    Found(Entry),
+}
+
+/// What a record was given when it was appended to the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the record before it.
+    pub previous: Position,
+    /// The position of the record.
+    pub position: Position,
+    /// For each key that was to be removed, in order: whether an entry or a lease was there.
+    pub removed: Vec<bool>,
+}
+
+/// What [`SharedTier::put`] is to store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Put {
+    /// The entry; its birth is set by the tier.
+    pub entry: Entry,
+    /// How long the tier keeps it.
+    pub ttl: Duration,
+    /// The tier stores it within this time from now, or never.
+    pub within: Duration,
+    /// Whether other nodes are sent the value with the record, and for how long their near tiers may keep it.
+    pub replicate: Option<Duration>,
+}
+
+impl Put {
+    /// Stores `entry` for `ttl`, within `within` from now or never, and sends it to nobody.
+    #[must_use]
+    pub const fn new(entry: Entry, ttl: Duration, within: Duration) -> Self {
+        Self { entry, ttl, within, replicate: None }
+    }
+}
+
+/// What became of a [`SharedTier::put`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The entry is stored, born at the record's position.
+    Stored(Appended),
+    /// The key is fenced: the record is appended, and nothing is stored.
+    Fenced(Appended),
+    /// An entry of a newer version is there: nothing was done.
+    Superseded,
+}
+
+/// Keys, as a scan comes upon them.
+#[async_trait]
+pub trait KeyScan: Send {
+    /// The next keys; `None` at the end. A batch may be empty.
+    ///
+    /// # Errors
+    /// The tier could not go on.
+    async fn next(&mut self) -> Result<Option<Vec<Key>>, TierError>;
+}
+
+/// The operations of a tier that several nodes share: leases, fences, and the journal.
+///
+/// A key holds an entry, a lease, or fences, and never two of them. So whatever removes the key voids a fill, and while it
+/// is fenced nothing is stored under it.
+#[async_trait]
+pub trait SharedTier: Send + Sync {
+    /// Puts a lease with `token` under `key`, to lapse after `ttl`, if the key is absent, or if it holds an entry with the
+    /// token `over`. Otherwise tells what is there; a lease found there is marked, so that its fill is announced.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError>;
+
+    /// Lets a lease lapse `ttl` from now instead. False when the key no longer holds it.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Stores `entry` for `ttl` if `key` still holds the lease with `token`. False when it does not: then nothing is
+    /// stored. The end of a lease that was waited for is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Gives a lease back without a value. Does nothing when the key no longer holds it. The end of a lease that was
+    /// waited for is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the lease lapses by itself.
+    async fn release(&self, key: &Key, token: Token) -> Result<(), TierError>;
+
+    /// Stores an entry and appends `record`, as one step. The stored entry's birth is the record's position. An entry with a
+    /// [version](Entry::version) does not replace one with a newer version, and nothing replaces a fence.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError>;
+
+    /// Removes what is under `keys`, but for fences, and appends `record`, as one step. Of fences, those with the token
+    /// `lift` are lifted. The rule of a pattern, of tags or of a clear is kept with its position, so that
+    /// [`BusConnection::rules`](crate::coherence::BusConnection::rules) tells it.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn invalidate(&self, keys: &[Key], record: &Record, lift: Option<Token>) -> Result<Appended, TierError>;
+
+    /// Removes what is under `keys`, puts a fence with `token` there that lapses after `hold`, or renews it, and appends
+    /// `record`, as one step. Fences with other tokens stay beside it.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError>;
+
+    /// Removes what is under the keys that match, but for fences and for entries born at `before` or later, and tells how
+    /// many entries and leases there were. It takes as long as the tier is large, in steps that are each bounded.
+    ///
+    /// # Errors
+    /// The tier could not say whether it removed all of them.
+    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError>;
+
+    /// The records after `after`, oldest first, at most `limit`: for a node that does not hear of them.
+    ///
+    /// # Errors
+    /// The tier could not answer.
+    async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
+
+    /// Forgets the rule of a pattern whose record stands at `position`, unless it was given again since: everything that it
+    /// covers has been removed. It is announced on the bus.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError>;
+
+    /// In what time every node that is registered by [`BusConnection::beat`](crate::coherence::BusConnection::beat) either has
+    /// applied the record at `position`, or may not serve any more what is older. Zero when that is so already.
+    ///
+    /// # Errors
+    /// The tier could not answer.
+    async fn unheard(&self, position: Position) -> Result<Duration, TierError>;
+
+    /// Takes back the registration of `node`, which serves nothing any more.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the registration then lapses.
+    async fn leave(&self, node: NodeId) -> Result<(), TierError>;
+
+    /// The keys that match and hold something, in batches; a key may be told more than once.
+    ///
+    /// # Errors
+    /// The tier could not begin.
+    async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError>;
+
+    /// The delivery of journal records to this node.
+    fn bus(&self) -> &dyn Bus;
+}
