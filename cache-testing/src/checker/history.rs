@@ -37,6 +37,14 @@ pub enum WriteKind {
     Clear,
     /// `set` of the new value.
     Set,
+    /// `set` with the version.
+    SetVersioned,
+    /// `set` of a value that is sent to all nodes.
+    SetReplicated,
+    /// `invalidate_strict`.
+    InvalidateStrict,
+    /// `write_around`.
+    WriteAround,
 }
 
 impl WriteKind {
@@ -44,6 +52,16 @@ impl WriteKind {
     /// later, and is not served meanwhile.
     pub const fn removes_from_redis(self) -> bool {
         !matches!(self, Self::InvalidateTags)
+    }
+
+    /// Whether no node may serve an older value when the call has returned `Done`.
+    pub const fn binds_all_at_once(self) -> bool {
+        matches!(self, Self::InvalidateStrict)
+    }
+
+    /// Whether it stores a value.
+    pub const fn is_set(self) -> bool {
+        matches!(self, Self::Set | Self::SetVersioned | Self::SetReplicated)
     }
 }
 

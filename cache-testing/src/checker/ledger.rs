@@ -132,8 +132,7 @@ impl Ledger {
     fn end(&self, write: usize, ended: Ended) {
         let Some(write) = self.history.writes.get(write) else { return };
         // Only a `set` could store anything.
-        let is_set = write.kind == super::history::WriteKind::Set;
-        self.source.end_write(&write.versions, if is_set { ended } else { Ended::Wholly });
+        self.source.end_write(&write.versions, if write.kind.is_set() { ended } else { Ended::Wholly });
     }
 }
 

@@ -96,6 +96,14 @@ pub enum Call {
     Clear,
     /// `set`.
     Set(KeyNumber, Version),
+    /// `set` with its version.
+    SetVersioned(KeyNumber, Version),
+    /// `set`, sent to all nodes.
+    SetReplicated(KeyNumber, Version),
+    /// `invalidate_strict`.
+    InvalidateStrict(KeyNumber),
+    /// `write_around`, of a write that takes so many milliseconds.
+    WriteAround(KeyNumber, u64),
 }
 
 impl Call {
@@ -108,6 +116,10 @@ impl Call {
             Self::InvalidateTags(_) => WriteKind::InvalidateTags,
             Self::Clear => WriteKind::Clear,
             Self::Set(..) => WriteKind::Set,
+            Self::SetVersioned(..) => WriteKind::SetVersioned,
+            Self::SetReplicated(..) => WriteKind::SetReplicated,
+            Self::InvalidateStrict(_) => WriteKind::InvalidateStrict,
+            Self::WriteAround(..) => WriteKind::WriteAround,
         }
     }
 }

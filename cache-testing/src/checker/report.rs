@@ -173,6 +173,7 @@ fn describe(outcome: &Outcome, violation: &Violation) -> String {
         Violation::StaleInRedis(evidence) => format!("G1: {}", describe_evidence(outcome, evidence)),
         Violation::StaleBeyondBound(evidence) => format!("G2: {}", describe_evidence(outcome, evidence)),
         Violation::StaleOnOwnNode(evidence) => format!("G3: {}", describe_evidence(outcome, evidence)),
+        Violation::StaleAfterStrict(evidence) => format!("strict: {}", describe_evidence(outcome, evidence)),
         Violation::StaleInAudit { node, key, version, delivered } => {
             format!("audit: node {node} read version {version} of key {key}, of which {delivered} had been delivered")
         }
@@ -226,7 +227,8 @@ fn summary(outcome: &Outcome) -> String {
     let worst = |sorted: &[Staleness]| percentile(sorted, 1.0).map_or_else(|| "-".to_owned(), millis);
     format!(
         "checker: seed {}, {} s, {} nodes: {} reads, {} writes, {} faults of {} kinds; stale reads beyond {}: {}, on the \
-         node that invalidated: {}, in Redis: {}, in the final audit: {}, other violations: {}; worst staleness {} ({} while all was well)",
+         node that invalidated: {}, after a strict \
+         invalidation: {}, in Redis: {}, in the final audit: {}, other violations: {}; worst staleness {} ({} while all was well)",
         settings.seed,
         settings.duration.as_secs(),
         settings.nodes,
@@ -237,6 +239,7 @@ fn summary(outcome: &Outcome) -> String {
         millis(outcome.bound),
         count(|violation| matches!(violation, Violation::StaleBeyondBound(_))),
         count(|violation| matches!(violation, Violation::StaleOnOwnNode(_))),
+        count(|violation| matches!(violation, Violation::StaleAfterStrict(_))),
         count(|violation| matches!(violation, Violation::StaleInRedis(_))),
         count(|violation| matches!(violation, Violation::StaleInAudit { .. })),
         count(is_other),

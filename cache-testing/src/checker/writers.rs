@@ -61,11 +61,12 @@ impl Writers {
     fn draw(&mut self) -> Option<(Call, Vec<(KeyNumber, Version)>)> {
         let (key, group) = (self.draw_key(), self.random.u32(..self.keys.groups()));
         let (call, versions) = match self.random.u32(..1_000) {
-            0..500 => (Call::Invalidate(key), self.source.begin_write([key])),
+            0..350 => (Call::Invalidate(key), self.source.begin_write([key])),
+            350..450 => (Call::InvalidateStrict(key), self.source.begin_write([key])),
+            450..500 => (Call::WriteAround(key, self.random.u64(0..50)), self.source.begin_write([key])),
             500..700 => {
                 let versions = self.source.begin_write([key]);
-                let version = versions.first().map_or(0, |(_, version)| *version);
-                (Call::Set(key, version), versions)
+                (self.draw_set(key, versions.first().map_or(0, |(_, version)| *version)), versions)
             }
             700..800 => {
                 let keys: Vec<KeyNumber> = (0..MANY).map(|_| self.draw_key()).collect();
@@ -77,6 +78,14 @@ impl Writers {
             _ => (Call::Clear, self.source.begin_write(0..self.keys.count)),
         };
         (!versions.is_empty()).then_some((call, versions))
+    }
+
+    fn draw_set(&mut self, key: KeyNumber, version: Version) -> Call {
+        match self.random.u32(..3) {
+            0 => Call::Set(key, version),
+            1 => Call::SetVersioned(key, version),
+            _ => Call::SetReplicated(key, version),
+        }
     }
 
     /// Low numbers are written more often than high ones.

@@ -16,6 +16,8 @@ pub enum Violation {
     StaleBeyondBound(Evidence),
     /// G3: the node that was called served an older value after the call had returned.
     StaleOnOwnNode(Evidence),
+    /// A node served a value older than a write that was to be seen by all nodes at once.
+    StaleAfterStrict(Evidence),
     /// G1 and G2: a node read an old value in the final audit.
     StaleInAudit {
         /// The node that read it.
@@ -158,6 +160,12 @@ fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
     let told = demands(history, |write| Some(((), write.delivered?)));
     let removed = demands(history, |write| Some(((), write.delivered.filter(|_| write.kind.removes_from_redis())?)));
     let own = demands(history, |write| Some((write.node, write.returned?)));
+    let strict = demands(history, |write| {
+        Some((
+            (),
+            write.returned.filter(|returned| write.kind.binds_all_at_once() && write.delivered == Some(*returned))?,
+        ))
+    });
     let mut found = Vec::new();
     for (sight, seen) in &history.seen {
         let broken = |demands: Option<&Demands>, bound: &dyn Fn(usize) -> Duration| {
@@ -172,6 +180,7 @@ fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
             }
             Place::Node(node) => {
                 found.extend(broken(told.get(&((), sight.key)), &|_| bound).map(Violation::StaleBeyondBound));
+                found.extend(broken(strict.get(&((), sight.key)), &at_once).map(Violation::StaleAfterStrict));
                 found.extend(broken(own.get(&(node, sight.key)), &at_once).map(Violation::StaleOnOwnNode));
             }
         }

@@ -199,6 +199,22 @@ fn a_tag_leaves_what_it_voids_in_redis_and_nowhere_else() {
 }
 
 #[test]
+fn a_strict_invalidation_has_no_bound_on_any_node() {
+    let strict = |write| Write { kind: WriteKind::InvalidateStrict, ..write };
+    assert_eq!(violations(&history(vec![strict(write(2, 20))], &[(B, 1, 20)])), []);
+    let found = violations(&history(vec![strict(write(2, 20))], &[(B, 1, 21)]));
+    assert_eq!(found, [Violation::StaleAfterStrict(evidence(B, 1, 21, 0, 20))]);
+    assert_eq!(violations(&history(vec![strict(lost(2, None))], &[(B, 1, 9_000)])), []);
+}
+
+#[test]
+fn a_queued_strict_invalidation_has_the_bound_of_any_other() {
+    let queued = Write { kind: WriteKind::InvalidateStrict, ..queued(2, 20, Some(50)) };
+    assert_eq!(violations(&history(vec![queued.clone()], &[(B, 1, 150)])), []);
+    assert!(matches!(violations(&history(vec![queued], &[(B, 1, 151)]))[..], [Violation::StaleBeyondBound(_)]));
+}
+
+#[test]
 fn reads_of_redis_are_no_reads_of_a_node() {
     assert_eq!(history(vec![write(2, 20)], &[(Place::Redis, 2, 30), (B, 2, 30)]).reads(), 1);
 }

@@ -1,9 +1,11 @@
 //! The calls to the service.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cache_core::Delivery;
+use cache_core::{Delivery, EntryBuilder};
 
 use super::Node;
 use super::loads::{LoadFailed, Temper};
@@ -26,9 +28,18 @@ impl Node {
             }
             Call::InvalidateTags(tag) => self.cache.invalidate_tags([Keys::tag_name(tag)]).await,
             Call::Clear => self.cache.clear().await,
-            Call::Set(key, version) => {
-                let policy = self.keys[key as usize].policy.clone();
-                self.cache.entry(self.name(key)).policy(policy).set(version).await
+            Call::Set(key, version) => self.entry(key).set(version).await,
+            Call::SetVersioned(key, version) => self.entry(key).version(version).set(version).await,
+            Call::SetReplicated(key, version) => self.entry(key).replicate().set(version).await,
+            Call::InvalidateStrict(key) => self.entry(key).invalidate_strict().await,
+            Call::WriteAround(key, millis) => {
+                let write = || async move {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    Ok::<_, Infallible>(())
+                };
+                let Ok(()) = self.cache.write_around(&[self.name(key)], write).await;
+                // It does not say whether every tier was told, so it counts when its node owes nothing.
+                return false;
             }
         };
         receipt.delivery == Delivery::Done
@@ -36,15 +47,13 @@ impl Node {
 
     pub(super) async fn get_or_load(self: &Arc<Self>, key: KeyNumber, temper: Temper) -> Option<Version> {
         let node = Arc::clone(self);
-        let entry = self.cache.entry(self.name(key)).policy(self.keys[key as usize].policy.clone());
-        entry.get_or_load(move || node.load(key, temper)).await.ok().map(|version| *version)
+        self.entry(key).get_or_load(move || node.load(key, temper)).await.ok().map(|version| *version)
     }
 
     /// The same, with a load that goes away with its caller.
     pub(super) async fn get_or_load_inline(self: &Arc<Self>, key: KeyNumber, temper: Temper) -> Option<Version> {
         let node = Arc::clone(self);
-        let entry = self.cache.entry(self.name(key)).policy(self.keys[key as usize].policy.clone());
-        entry.get_or_load_inline(|| node.load(key, temper)).await.ok().map(|version| *version)
+        self.entry(key).get_or_load_inline(|| node.load(key, temper)).await.ok().map(|version| *version)
     }
 
     pub(super) async fn get_many(&self, keys: Vec<KeyNumber>) -> Vec<(KeyNumber, Version)> {
@@ -74,6 +83,10 @@ impl Node {
             loaded.insert(name, Arc::clone(&self).load(key, temper).await?);
         }
         Ok(loaded)
+    }
+
+    fn entry(&self, key: KeyNumber) -> EntryBuilder<'_> {
+        self.cache.entry(self.name(key)).policy(self.keys[key as usize].policy.clone())
     }
 
     fn name(&self, key: KeyNumber) -> &str {
