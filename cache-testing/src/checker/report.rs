@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::check::{Evidence, Staleness, Violation, newest_delivered};
 use super::history::Place;
+use super::injector::Incident;
+use super::moment::Moment;
 use super::run::{ALLOWANCE, Outcome};
 
 /// Of one promise, more violations than this are counted, and not listed.
@@ -98,6 +100,9 @@ fn write_faults(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     outcome.incidents.iter().for_each(|incident| *kinds.entry(incident.fault.kind).or_default() += 1);
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     writeln!(text, "faults: {} ({})", outcome.incidents.len(), kinds.join(", "))?;
+    for incident in &outcome.incidents {
+        writeln!(text, "    {}", describe_incident(incident))?;
+    }
     let healthy = outcome.history.healthy.iter().map(|stretch| stretch.to.since(stretch.from)).sum::<Duration>();
     writeln!(text, "all was well for {:.1} s", healthy.as_secs_f64())
 }
@@ -141,14 +146,18 @@ fn describe_staleness(outcome: &Outcome, staleness: &Staleness) -> String {
 }
 
 /// The faults between two moments, which are what explains most.
-fn append_incidents(text: &mut String, outcome: &Outcome, from: super::moment::Moment, to: super::moment::Moment) {
+fn append_incidents(text: &mut String, outcome: &Outcome, from: Moment, to: Moment) {
     for incident in &outcome.incidents {
         let stretch = incident.stretch;
         if stretch.from <= to && from <= stretch.to {
-            let (kind, target) = (incident.fault.kind, incident.fault.target);
-            let _ = write!(text, "\n    {kind} of {target:?} from {} to {}", stretch.from, stretch.to);
+            let _ = write!(text, "\n    {}", describe_incident(incident));
         }
     }
+}
+
+fn describe_incident(incident: &Incident) -> String {
+    let (fault, stretch) = (incident.fault, incident.stretch);
+    format!("{} of {:?} from {} to {}", fault.kind, fault.target, stretch.from, stretch.to)
 }
 
 fn write_violations(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
@@ -214,7 +223,7 @@ fn describe_evidence(outcome: &Outcome, evidence: &Evidence) -> String {
         seen.first_start,
         seen.last_start
     );
-    append_incidents(&mut text, outcome, write.begun, seen.last_start);
+    append_incidents(&mut text, outcome, write.begun.before(outcome.bound), seen.last_start);
     text
 }
 
