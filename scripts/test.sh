@@ -4,7 +4,7 @@
 # tests use are started by the tests, on free ports; a service that Debian starts is not touched.
 #
 # CI=1 builds with less debug information, and refuses to package uncommitted changes. Everything is built in one profile
-# into one target directory.
+# into one target directory, and what explores interleavings into a folder of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,6 +31,7 @@ steps=()
 totals() {
     [ ! -s "$logs/doctests" ] || awk '/^test result:/ { passed += $4; failed += $6 }
         END { print "documentation tests: " passed " passed, " failed " failed" }' "$logs/doctests"
+    [ ! -s "$logs/interleavings" ] || grep -E '^ *Summary' "$logs/interleavings" || echo "interleavings: none were run"
     [ ! -s "$logs/tests" ] || grep -E '^ *Summary' "$logs/tests" || echo "tests: none were run"
 }
 
@@ -150,6 +151,13 @@ tests() {
     cargo nextest run --workspace --all-features 2>&1 | tee "$logs/tests"
 }
 
+# Flags of the compiler reach every crate, so what they build lies beside the rest.
+interleavings() {
+    local flags="--cfg cache_aside_shuttle -D warnings" target="$CARGO_TARGET_DIR/shuttle"
+    RUSTFLAGS="$flags" cargo nextest run --package cache-core --lib --target-dir "$target" interleavings 2>&1 |
+        tee "$logs/interleavings"
+}
+
 listed() {
     local name
     for name in $2; do
@@ -195,4 +203,5 @@ fi
 run "packaging" package
 run "documentation tests" doctests
 run "examples" examples
+run "interleavings of the real code" interleavings
 run "tests" tests

@@ -48,9 +48,9 @@ pub use cache_core::codec::Json;
 #[cfg(feature = "macros")]
 pub use cache_core::macro_support as __private;
 pub use cache_core::{
-    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Delivery, Entry, EntryBuilder, Error, InvalidKey,
-    InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, Namespace, NearTier, Pattern, Policy,
-    Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status, TagSlot, Tags,
+    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery, Entry, EntryBuilder, Error,
+    InvalidKey, InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, Namespace, NearTier, Pattern,
+    Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status, TagSlot, Tags,
     TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]

@@ -14,12 +14,13 @@
 //!        50  cost        u32, milliseconds
 //!        54  birth       16 bytes
 //!        70  version     u64, one more than the application's; 0 where it gave none
-//!        78  tags        u16, how many there are, then a u16 each
+//!        78  claimed     u64, until when a node has the right to replace the entry, in milliseconds of the tier's clock
+//!        86  tags        u16, how many there are, then a u16 each
 //!            payload     to the end
 //! ```
 //! A lease ends after its flag. Fences follow their kind at once: of each the token, and until when it holds, a u64 in
 //! milliseconds of the tier's clock. All numbers are big-endian. The scripts of a shared tier read no further than the
-//! version, and patch the birth of a value that is stored together with its journal record.
+//! claim, which they write, and patch the birth of a value that is stored together with its journal record.
 //!
 //! Hand-written rather than derived: the scripts depend on each offset, and every length is checked before it is used.
 
@@ -48,8 +49,10 @@ pub const LEASE_BYTES: usize = 21;
 pub const BIRTH_AT: usize = 54;
 /// The offset of the application's version.
 pub const VERSION_AT: usize = 70;
+/// The offset of the time until which the entry is claimed.
+pub const CLAIMED_AT: usize = 78;
 /// The length of what stands before the tags, in bytes: no entry is shorter than this and the number of its tags.
-pub const HEADER_BYTES: usize = 78;
+pub const HEADER_BYTES: usize = 86;
 /// The length of one fence, in bytes.
 pub const FENCE_BYTES: usize = Token::BYTES + 8;
 
@@ -95,6 +98,7 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
     frame.put_u32(u32::try_from(entry.cost.as_millis()).unwrap_or(u32::MAX));
     frame.put_slice(&entry.birth.to_bytes());
     frame.put_u64(entry.version.map_or(0, |version| version.saturating_add(1)));
+    frame.put_u64(0);
     debug_assert_eq!(frame.len(), HEADER_BYTES, "the layout above");
     frame.put_u16(count);
     slots.iter().for_each(|slot| frame.put_u16(slot.number()));

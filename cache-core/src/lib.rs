@@ -29,6 +29,7 @@ mod service;
 mod stats;
 mod status;
 mod striped;
+mod sync;
 mod tags;
 mod tasks;
 mod throttle;
@@ -44,4 +45,4 @@ pub use service::{Backends, Cacheable, CachingService, CachingServiceBuilder, En
 pub use stats::{Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tags::{TagSlot, Tags};
-pub use tier::{Acquire, Appended, CacheTier, KeyScan, NearTier, Put, PutOutcome, SharedTier, Usage};
+pub use tier::{Acquire, Appended, CacheTier, Claim, KeyScan, NearTier, Put, PutOutcome, SharedTier, Usage};

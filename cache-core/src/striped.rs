@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::sync;
+
 pub(crate) struct Striped<T> {
     slots: Box<[T]>,
     hasher: RandomState,
@@ -9,7 +11,7 @@ pub(crate) struct Striped<T> {
 
 impl<T: Default> Striped<T> {
     pub(crate) fn new(slots: usize) -> Self {
-        Self { slots: (0..slots).map(|_| T::default()).collect(), hasher: RandomState::new() }
+        Self { slots: (0..sync::slots(slots)).map(|_| T::default()).collect(), hasher: RandomState::new() }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use cache_core::TierError;
 use cache_core::coherence::{
     Beat, Bus, BusConnection, BusMessage, Change, JournalPage, NodeId, Position, Record, RuleSet,
 };
+use cache_core::{TagSlot, TierError};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
@@ -22,6 +22,9 @@ use crate::{journal, message, rules, scripts};
 /// How many messages wait for the node to take them. What does not fit is dropped, and found again in the journal, since
 /// the message after it names a predecessor that the node has not seen.
 const MESSAGES_WAITING: usize = 8_192;
+
+/// How many rules are forgotten at a time: more would hold the server up for longer than a millisecond.
+const RULES_PER_COMMAND: usize = 500;
 
 /// The writer of the record that begins a journal, which no node needs to know for its own.
 const NOBODY: NodeId = NodeId::new(0);
@@ -110,6 +113,18 @@ impl BusConnection for Subscription {
         let hash: HashMap<String, String> = reply.map_err(|error| tier_error("HGETALL", &error))?;
         let whole = hash.contains_key("cleared");
         rules::read(hash).filter(|_| whole).ok_or_else(|| TierError::unavailable("the rules are lost; beginning anew"))
+    }
+
+    async fn forget(&mut self, rules: &[(TagSlot, Position)]) -> Result<(), TierError> {
+        for rules in rules.chunks(RULES_PER_COMMAND) {
+            let mut script = scripts::FORGET.key(&self.inner.names().rules);
+            for (slot, position) in rules {
+                script.arg(rules::tag_field(*slot)).arg(position.to_string());
+            }
+            let forgotten: Result<u64, _> = script.invoke_async(&mut self.connection).await;
+            forgotten.map_err(|error| tier_error("forgetting rules", &error))?;
+        }
+        Ok(())
     }
 
     async fn beat(&mut self, beat: Beat) -> Result<Position, TierError> {

@@ -12,9 +12,14 @@ pub(crate) fn fields(change: &Change) -> Vec<String> {
     match change {
         Change::Clear => vec!["cleared".to_owned()],
         Change::Pattern(pattern) => vec![pattern_field(pattern)],
-        Change::Tags(tags) => tags.slots().iter().map(|slot| format!("t{}", slot.number())).collect(),
+        Change::Tags(tags) => tags.slots().iter().copied().map(tag_field).collect(),
         _ => Vec::new(),
     }
+}
+
+/// The field of a tag's rule.
+pub(crate) fn tag_field(slot: TagSlot) -> String {
+    format!("t{}", slot.number())
 }
 
 /// The field of a pattern's rule.

@@ -17,6 +17,8 @@ macro_rules! script {
 script!(ACQUIRE, "scripts/acquire.lua");
 script!(EXTEND, "scripts/extend.lua");
 script!(FILL, "scripts/fill.lua");
+script!(CLAIM, "scripts/claim.lua");
+script!(REFILL, "scripts/refill.lua");
 script!(RELEASE, "scripts/release.lua");
 script!(PUT, "scripts/put.lua");
 script!(INVALIDATE, "scripts/invalidate.lua");
@@ -26,9 +28,11 @@ script!(BEGIN, "scripts/begin.lua");
 script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
+script!(FORGET, "scripts/forget.lua");
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 1);
 const _: () = assert!(frame::KIND_AT == 3 && frame::TOKEN_AT == 4 && frame::FLAG_AT == 20 && frame::LEASE_BYTES == 21);
-const _: () = assert!(frame::BIRTH_AT == 54 && frame::VERSION_AT == 70 && frame::HEADER_BYTES == 78);
+const _: () = assert!(frame::BIRTH_AT == 54 && frame::VERSION_AT == 70 && frame::CLAIMED_AT == 78);
+const _: () = assert!(frame::HEADER_BYTES == 86);
 const _: () = assert!(frame::FENCE_BYTES == 24);

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
-use cache_core::{Acquire, Appended, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token};
+use cache_core::{
+    Acquire, Appended, Claim, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token,
+};
 use redis::Value;
 
 use crate::message::{self, lease_ended};
@@ -52,6 +54,23 @@ impl SharedTier for RedisTier {
         script.arg(&held(token)[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
         script.arg(&names.channel).arg(lease_ended(key));
         self.inner.lane.invoke("filling", &script).await
+    }
+
+    async fn claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<Claim, TierError> {
+        let mut script = scripts::CLAIM.key(self.inner.names().data(key));
+        script.arg(&over.as_bytes()[..]).arg(millis(ttl));
+        match self.inner.lane.invoke("claiming an entry", &script).await? {
+            1 => Ok(Claim::Claimed),
+            0 => Ok(Claim::Taken),
+            2 => Ok(Claim::Gone),
+            _ => Err(unexpected("claiming an entry")),
+        }
+    }
+
+    async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
+        let mut script = scripts::REFILL.key(self.inner.names().data(key));
+        script.arg(&over.as_bytes()[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
+        self.inner.lane.invoke("replacing an entry", &script).await
     }
 
     async fn release(&self, key: &Key, token: Token) -> Result<(), TierError> {

@@ -53,7 +53,7 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
     let mut version = value.to_vec();
     version[2] = 9;
     let mut tags = value.to_vec();
-    tags[78] = 1;
+    tags[86] = 1;
     let mut kind = value.to_vec();
     kind[3] = b'?';
     let long_lease = [&lease[..], b"!"].concat();
@@ -63,8 +63,8 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
         b"\xca\xc3",
         &lease[..20],
         &long_lease,
-        &value[..77],
-        &value[..79],
+        &value[..85],
+        &value[..87],
         b"\xca\xc3\x01F",
         b"\xca\xc3\x01F0123456789abcdef01234567",
         &tags,
@@ -75,7 +75,7 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
         let acquired = tier.acquire(&key("k"), token(1), None, TTL).await.unwrap();
         assert!(matches!(acquired, Acquire::Acquired), "{garbage:?}: {acquired:?}");
     }
-    store(&server, "test:k", &value[..80]);
+    store(&server, "test:k", &value[..88]);
     assert!(matches!(tier.acquire(&key("k"), token(1), None, TTL).await.unwrap(), Acquire::Found(_)), "an empty value");
 }
 

@@ -9,6 +9,7 @@ use crate::entry::Entry;
 use crate::error::TierError;
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::tags::TagSlot;
 
 /// A way to hear of journal records.
 #[async_trait]
@@ -54,6 +55,12 @@ pub trait BusConnection: Send {
     /// # Errors
     /// The connection is lost, or did not answer in time.
     async fn rules(&mut self) -> Result<RuleSet, TierError>;
+
+    /// Forgets these rules of tags, unless they were given again since: no entry is there that they void.
+    ///
+    /// # Errors
+    /// The connection is lost, or did not answer in time.
+    async fn forget(&mut self, rules: &[(TagSlot, Position)]) -> Result<(), TierError>;
 
     /// Says that this node lives, what it has applied, and for how long it may serve what it holds; tells the position of
     /// the journal's last record.

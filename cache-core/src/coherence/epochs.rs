@@ -9,12 +9,11 @@
 //! record that was applied before the reader began had run on the shared tier by then, so nothing that it voided is left
 //! there to read.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::coherence::rules::RuleMark;
 use crate::striped::Striped;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Keys that share a stripe void each other's fills now and then, which costs a far read: at 1,000 invalidations a second
 /// and loads of 50 ms, 1,024 stripes void one fill in twenty for no reason.

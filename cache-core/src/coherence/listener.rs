@@ -228,8 +228,12 @@ impl Listener {
 
     /// Takes up the journal at `last`. The rules are read after it, so none of those that hold there is missing.
     async fn begin(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
-        let rules = self.bounded(connection.rules()).await?;
+        let mut rules = self.bounded(connection.rules()).await?;
+        let outlived = rules.take_outlived(last, self.coherence.rules.lifetime());
         self.coherence.begin(last, rules);
+        if !outlived.is_empty() {
+            self.bounded(connection.forget(&outlived)).await?;
+        }
         Ok(())
     }
 
@@ -261,6 +265,7 @@ mod tests {
     use crate::clock::{Clock, ManualClock};
     use crate::coherence::{Beat, JournalPage, NodeId, RuleSet, Timings};
     use crate::stats::Counters;
+    use crate::tags::TagSlot;
 
     /// A connection whose answers are written down beforehand, so that a message can come between any two of them.
     #[derive(Default)]
@@ -299,6 +304,10 @@ mod tests {
 
         async fn rules(&mut self) -> Result<RuleSet, TierError> {
             Ok(RuleSet::default())
+        }
+
+        async fn forget(&mut self, _: &[(TagSlot, Position)]) -> Result<(), TierError> {
+            Ok(())
         }
 
         async fn last_position(&mut self) -> Result<Position, TierError> {

@@ -2,6 +2,9 @@
 
 mod bus;
 mod epochs;
+#[cfg(cache_aside_shuttle)]
+#[cfg(test)]
+mod interleavings;
 mod listener;
 mod position;
 mod recent;

@@ -4,9 +4,9 @@
 //! for: values that were invalidated rise again. Every node then has done again what it remembers and the journal lacks.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::coherence::{Change, Position};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many keys, patterns and tag slots are remembered, over all records.
 const WEIGHT: usize = 10_000;

@@ -2,18 +2,24 @@
 //!
 //! A rule takes effect at once, wherever an entry is read: what it covers and was born before it is void. The scan that
 //! follows a pattern only frees memory. Rules are also kept on the shared tier, so that a node that joins knows them.
+//!
+//! A rule is forgotten when no live entry can match it: that of a pattern after its scan, all when a clear comes, and that
+//! of a tag when every entry that is older has run out, since none may live longer than the service's longest time to live.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::coherence::Position;
 use crate::pattern::Pattern;
+use crate::sync::{self, AtomicBool, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, PoisonError};
 use crate::tags::{TagSlot, Tags};
 
 /// More patterns than this at once, still being scanned for, are rare; the oldest then counts as a clear, which is safe and
 /// costs loads.
 const PATTERNS: usize = 256;
+
+/// How often, in changes of tag slots, it is looked which of them can be forgotten.
+const TRIM_EVERY: usize = 1_024;
 
 /// The rules of a journal, as the shared tier keeps them.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +33,23 @@ pub struct RuleSet {
     pub tags: Vec<(TagSlot, Position)>,
 }
 
-#[derive(Default)]
+impl RuleSet {
+    /// Takes out the rules of tags that are older than any entry can be when the journal has come to `last`.
+    pub(crate) fn take_outlived(&mut self, last: Position, lifetime: Duration) -> Vec<(TagSlot, Position)> {
+        let outlived = outlived_at(last, lifetime);
+        self.tags.extract_if(.., |(_, at)| *at < outlived).collect()
+    }
+}
+
+/// Everything that was born before this has run out when the journal has come to `last`.
+fn outlived_at(last: Position, lifetime: Duration) -> Position {
+    let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+    Position::new(last.millis().saturating_sub(lifetime), 0)
+}
+
 pub(crate) struct Rules {
+    /// No entry is there for longer after its birth.
+    lifetime: Duration,
     any: AtomicBool,
     list: Mutex<List>,
     /// Counts the changes of tag slots in this process.
@@ -56,9 +77,27 @@ struct List {
     cleared: Position,
     patterns: VecDeque<(Position, Pattern)>,
     tags: HashMap<TagSlot, Position>,
+    /// How many changes of tag slots there were since the last look.
+    untrimmed: usize,
 }
 
 impl Rules {
+    /// No rules yet, for entries that are there for `lifetime` after their birth at the longest.
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self {
+            lifetime,
+            any: AtomicBool::new(false),
+            list: Mutex::default(),
+            sequence: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
+            changed: OnceLock::default(),
+        }
+    }
+
+    pub(crate) const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
     /// Whether a value of `key` with `tags` that was born at `birth` is void.
     pub(crate) fn void(&self, key: &str, tags: &Tags, birth: Position) -> bool {
         if !self.any.load(Ordering::Acquire) {
@@ -91,7 +130,8 @@ impl Rules {
 
     /// Voids what has one of `tags` in this node, whatever its birth.
     pub(crate) fn move_tags(&self, tags: &Tags) {
-        let changed = self.changed.get_or_init(|| (0..TagSlot::COUNT).map(|_| AtomicU64::new(0)).collect());
+        let changed =
+            self.changed.get_or_init(|| (0..sync::slots(TagSlot::COUNT)).map(|_| AtomicU64::new(0)).collect());
         for slot in tags.slots() {
             let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
             changed[usize::from(slot.number())].fetch_max(sequence, Ordering::AcqRel);
@@ -104,6 +144,7 @@ impl Rules {
         let newer = |slot: &&TagSlot| list.tags.get(slot).is_none_or(|at| *at < position);
         let moved: Vec<TagSlot> = tags.slots().iter().filter(newer).copied().collect();
         list.tags.extend(moved.iter().map(|slot| (*slot, position)));
+        list.trim(moved.len(), position, self.lifetime);
         self.any.store(true, Ordering::Release);
         drop(list);
         self.move_tags(&Tags::from_slots(moved));
@@ -157,6 +198,16 @@ impl Rules {
 }
 
 impl List {
+    /// Forgets now and then what can void nothing any more, after `changes` more of them.
+    fn trim(&mut self, changes: usize, last: Position, lifetime: Duration) {
+        self.untrimmed += changes;
+        if self.untrimmed >= TRIM_EVERY {
+            self.untrimmed = 0;
+            let outlived = outlived_at(last, lifetime);
+            self.tags.retain(|_, at| *at >= outlived);
+        }
+    }
+
     fn clear_before(&mut self, position: Position) {
         self.cleared = self.cleared.max(position);
         let cleared = self.cleared;
@@ -169,6 +220,8 @@ impl List {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     fn at(n: u64) -> Position {
         Position::new(n, 0)
     }
@@ -179,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_pattern_voids_what_it_covers_and_was_born_before_it() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         assert!(!rules.void("user:1", &Tags::NONE, at(0)));
         rules.add_pattern(at(5), &pattern("user:*"));
         assert!(rules.void("user:1", &Tags::NONE, at(4)));
@@ -196,14 +249,14 @@ mod tests {
 
     #[test]
     fn a_clear_voids_everything_born_before_it() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         rules.add_clear(at(5));
         assert!(rules.void("any", &Tags::NONE, at(4)) && !rules.void("any", &Tags::NONE, at(5)));
     }
 
     #[test]
     fn a_tag_voids_what_has_it_and_was_born_before_it() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         let (tagged, other) = (Tags::new(["a", "b"]), Tags::new(["c"]));
         let before = rules.mark().tag_sequence;
         rules.add_tags(at(5), &Tags::new(["a"]));
@@ -219,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_same_pattern_again_replaces_the_older_rule() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         for position in [5, 7, 6] {
             rules.add_pattern(at(position), &pattern("a*"));
         }
@@ -229,7 +282,7 @@ mod tests {
 
     #[test]
     fn on_overflow_the_oldest_pattern_counts_as_a_clear() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         for n in 1..=PATTERNS as u64 + 1 {
             rules.add_pattern(at(n * 10), &pattern(&format!("p{n}:*")));
         }
@@ -240,11 +293,28 @@ mod tests {
 
     #[test]
     fn a_node_that_joins_takes_the_rules_that_it_finds() {
-        let rules = Rules::default();
+        let rules = Rules::new(HOUR);
         rules.add_clear(at(100));
         let (patterns, tags) = (vec![(pattern("a*"), at(7))], vec![(TagSlot::of("t"), at(9))]);
         rules.restart(RuleSet { cleared: at(3), patterns, tags });
         assert!(!rules.void("k", &Tags::NONE, at(3)) && rules.void("k", &Tags::NONE, at(2)));
         assert!(rules.void("abc", &Tags::NONE, at(6)) && rules.void("k", &Tags::new(["t"]), at(8)));
+    }
+
+    #[test]
+    fn a_tags_rule_is_forgotten_when_every_older_entry_has_run_out() {
+        let rules = Rules::new(HOUR);
+        let slot = |n: usize| Tags::from_slots(vec![TagSlot::new(u16::try_from(n).unwrap())]);
+        rules.add_tags(at(5), &slot(0));
+        for n in 1..TRIM_EVERY - 1 {
+            rules.add_tags(at(3_600_000), &slot(n));
+        }
+        assert!(rules.void("k", &slot(0), at(4)));
+        rules.add_tags(at(3_600_006), &slot(TRIM_EVERY));
+        assert_eq!(rules.lock().tags.len(), TRIM_EVERY - 1);
+        let mut found =
+            RuleSet { tags: vec![(TagSlot::new(1), at(5)), (TagSlot::new(2), at(7))], ..RuleSet::default() };
+        assert_eq!(found.take_outlived(at(3_600_006), HOUR), [(TagSlot::new(1), at(5))]);
+        assert_eq!(found.tags, [(TagSlot::new(2), at(7))]);
     }
 }

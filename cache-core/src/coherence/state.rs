@@ -1,8 +1,7 @@
 //! What one node does about a change, made here or heard of.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
@@ -16,6 +15,7 @@ use crate::entry::Entry;
 use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
 use crate::stats::Counters;
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::tier::NearTier;
 
 /// The state of the coherence protocol in one node.
@@ -55,7 +55,7 @@ impl Coherence {
             node: NodeId::random(),
             epochs: Epochs::new(),
             flights: Arc::new(Flights::new()),
-            rules: Rules::default(),
+            rules: Rules::new(timings.lifetime),
             waiters: Waiters::new(),
             near,
             trust: Trust::new(timings, has_bus, clock.now()),

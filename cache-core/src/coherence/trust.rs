@@ -4,11 +4,11 @@
 //! the answer. Every answer moves that moment on; without one, time runs out by itself. So it needs nobody to notice that
 //! answers stay away: also a process that was stopped for an hour finds, at its first look, that its time is up.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::status::BusStatus;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// The intervals that bound how old a value a node may serve.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Timings {
     pub(crate) heartbeat_timeout: Duration,
     /// For what an isolated node has loaded or read itself.
     pub(crate) isolated_ttl: Duration,
+    /// The longest time for which an entry is there after its birth.
+    pub(crate) lifetime: Duration,
 }
 
 impl Timings {
@@ -27,6 +29,7 @@ impl Timings {
         heartbeat_interval: Duration::from_secs(1),
         heartbeat_timeout: Duration::from_secs(3),
         isolated_ttl: Duration::from_secs(10),
+        lifetime: Duration::from_secs(3_600),
     };
 
     /// The longest time for which a node serves a value after its invalidation: from the moment at which it was last sure,
@@ -129,6 +132,7 @@ mod tests {
         heartbeat_interval: Duration::from_secs(1),
         heartbeat_timeout: Duration::from_secs(3),
         isolated_ttl: Duration::from_secs(2),
+        ..Timings::TEST
     };
 
     fn at(seconds: u64) -> Timestamp {

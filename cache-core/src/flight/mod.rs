@@ -7,7 +7,7 @@ mod guard;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -16,6 +16,7 @@ use crate::coherence::Position;
 use crate::error::LoadError;
 use crate::key::Key;
 use crate::striped::Striped;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use guard::Leader;
 
@@ -151,5 +152,8 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(cache_aside_shuttle)]
+#[cfg(test)]
+mod interleavings;
 #[cfg(test)]
 mod tests;

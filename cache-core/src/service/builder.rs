@@ -31,12 +31,18 @@ pub struct CachingServiceBuilder<B = ()> {
     timings: Timings,
     lease_ttl: Duration,
     fence_ttl: Duration,
+    max_ttl: Duration,
     replica_max_bytes: u64,
     limits: FarLimits,
     backends: PhantomData<fn() -> B>,
 }
 
+/// No load takes longer, whatever its policy says.
+pub(super) const LONGEST_LOAD: Duration = Duration::from_secs(24 * 3_600);
+
 impl<B: Backends> CachingServiceBuilder<B> {
+    const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
     pub(super) fn new() -> Self {
         Self {
             near: None,
@@ -49,9 +55,11 @@ impl<B: Backends> CachingServiceBuilder<B> {
                 heartbeat_interval: Duration::from_secs(1),
                 heartbeat_timeout: Duration::from_secs(3),
                 isolated_ttl: Duration::from_secs(10),
+                lifetime: Self::DEFAULT_MAX_TTL + LONGEST_LOAD,
             },
             lease_ttl: Duration::from_secs(3),
             fence_ttl: Duration::from_secs(10),
+            max_ttl: Self::DEFAULT_MAX_TTL,
             replica_max_bytes: 65_536,
             limits: FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10_000 },
             backends: PhantomData,
@@ -123,6 +131,14 @@ impl<B: Backends> CachingServiceBuilder<B> {
     /// be longer than the source may take to carry out or to give up what a client that died has sent. Default: 10 s.
     pub const fn fence_ttl(mut self, ttl: Duration) -> Self {
         self.fence_ttl = ttl;
+        self
+    }
+
+    /// No value lives longer, whatever its policy says: so the invalidation of a tag need not be remembered for ever. It must
+    /// be the same on all nodes of a namespace. Default: 30 days.
+    pub fn max_ttl(mut self, ttl: Duration) -> Self {
+        self.max_ttl = ttl;
+        self.timings.lifetime = ttl.saturating_add(LONGEST_LOAD);
         self
     }
 
@@ -212,6 +228,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             counters,
             lease_ttl: self.lease_ttl,
             fence_ttl: self.fence_ttl,
+            max_ttl: self.max_ttl,
             replica_max_bytes: self.replica_max_bytes,
             tasks: Tasks::default(),
             invalid_key_trace: Throttle::default(),
@@ -240,6 +257,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             ("heartbeat_timeout", self.timings.heartbeat_timeout),
             ("lease_ttl", self.lease_ttl),
             ("fence_ttl", self.fence_ttl),
+            ("max_ttl", self.max_ttl),
             ("tier_timeout", self.limits.timeout),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {

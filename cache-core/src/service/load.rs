@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
+use super::builder::LONGEST_LOAD;
 use super::global::in_scope;
 use super::lease::{Lease, Permit};
 use super::near::Near;
@@ -180,7 +181,7 @@ impl Inner {
                 Ok(Err(error)) => Err(LoadError::Source(Arc::new(error))),
                 Err(_panic) => Err(LoadError::Panicked),
             },
-            () = self.clock.sleep(plan.policy.load_limit()) => Err(LoadError::TimedOut),
+            () = self.clock.sleep(plan.policy.load_limit().min(LONGEST_LOAD)) => Err(LoadError::TimedOut),
             never = keep => match never {},
         };
         if result.is_err() {

@@ -81,6 +81,7 @@ pub(crate) struct Inner {
     counters: Arc<Counters>,
     lease_ttl: Duration,
     fence_ttl: Duration,
+    max_ttl: Duration,
     replica_max_bytes: u64,
     tasks: Tasks,
     invalid_key_trace: Throttle,

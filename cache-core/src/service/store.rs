@@ -66,7 +66,7 @@ impl Inner {
         origin: Origin,
         value: Option<Arc<T>>,
     ) {
-        let ttl = plan.policy.draw_ttl(value.is_none());
+        let ttl = plan.policy.draw_ttl(value.is_none()).min(self.max_ttl);
         if ttl.is_zero() || matches!(store, Store::Nowhere) {
             return;
         }

@@ -85,7 +85,7 @@ impl Inner {
     }
 
     pub(super) async fn set<T: Cacheable>(&self, key: &str, value: T, plan: &Plan) -> Receipt {
-        let ttl = plan.policy.draw_ttl(false);
+        let ttl = plan.policy.draw_ttl(false).min(self.max_ttl);
         let Ok(key) = Key::new(key) else {
             self.note_invalid_key(key);
             return Receipt::new(self.delivery(false));

@@ -15,7 +15,7 @@ use crate::error::TierError;
 use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
 
-pub use shared::{Acquire, Appended, KeyScan, Put, PutOutcome, SharedTier};
+pub use shared::{Acquire, Appended, Claim, KeyScan, Put, PutOutcome, SharedTier};
 
 /// A store of entries.
 ///

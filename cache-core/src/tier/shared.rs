@@ -24,6 +24,17 @@ pub enum Acquire {
     Found(Entry),
 }
 
+/// What became of a [`SharedTier::claim`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The claim is the caller's: load, then [`SharedTier::refill`].
+    Claimed,
+    /// Somebody else has a claim on the entry.
+    Taken,
+    /// The entry is not there any more.
+    Gone,
+}
+
 /// What a record was given when it was appended to the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -103,6 +114,19 @@ pub trait SharedTier: Send + Sync {
     /// # Errors
     /// The tier could not say whether it did.
     async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Claims the right to replace the entry with the token `over`, for `ttl`. The entry stays, and is read as before.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<Claim, TierError>;
+
+    /// Stores `entry` for `ttl` if `key` still holds the entry with the token `over`. False when it does not: then nothing is
+    /// stored.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError>;
 
     /// Gives a lease back without a value. Does nothing when the key no longer holds it. The end of a lease that was
     /// waited for is announced on the bus.

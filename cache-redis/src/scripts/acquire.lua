@@ -12,7 +12,7 @@ if found and string.sub(found, 1, 3) == '\202\195\1' then
   if kind == 'F' and (#found - 4) % 24 == 0 and redis.call('PTTL', KEYS[1]) > 0 then
     return 2
   end
-  if (kind == 'V' or kind == 'N') and #found >= 80 and string.sub(found, 5, 20) ~= ARGV[3] then
+  if (kind == 'V' or kind == 'N') and #found >= 88 and string.sub(found, 5, 20) ~= ARGV[3] then
     return found
   end
 end

@@ -36,6 +36,7 @@
 
 pub mod batch;
 pub mod bus;
+pub mod claim;
 pub mod expiry;
 pub mod fence;
 pub mod fill;
@@ -212,6 +213,10 @@ macro_rules! conformance_tests {
             journal::every_kind_of_record_survives_the_journal,
             journal::the_journal_outlives_a_clear,
             journal::the_journal_is_read_without_the_bus_as_well,
+            claim::one_claims_an_entry_and_all_read_it,
+            claim::a_claim_lapses,
+            claim::only_the_entry_that_is_there_is_claimed,
+            claim::a_refill_goes_only_over_the_entry_that_was_claimed,
             fence::nothing_is_stored_under_a_fence,
             fence::a_fence_removes_what_is_there_and_is_a_record,
             fence::only_its_holder_lifts_a_fence,
@@ -232,6 +237,7 @@ macro_rules! conformance_tests {
             rules::a_clear_takes_the_place_of_the_rules_before,
             rules::rules_outlive_a_clear_of_the_entries,
             rules::a_swept_pattern_is_forgotten,
+            rules::a_tags_rule_is_forgotten_unless_it_was_given_again,
             rules::a_pattern_that_was_given_again_is_not_forgotten,
             bus::records_arrive_in_order,
             bus::every_connection_hears_every_record,
@@ -261,6 +267,7 @@ mod tests {
         let files = [
             ("batch", include_str!("batch.rs")),
             ("bus", include_str!("bus.rs")),
+            ("claim", include_str!("claim.rs")),
             ("expiry", include_str!("expiry.rs")),
             ("fence", include_str!("fence.rs")),
             ("fill", include_str!("fill.rs")),

@@ -106,3 +106,14 @@ pub async fn a_pattern_that_was_given_again_is_not_forgotten(tier: Arc<dyn Cache
     assert!(rules(&mut *connection).await.patterns.is_empty());
     shared(&*tier).swept(&pattern("never given"), again).await.expect("swept");
 }
+
+/// Every entry that it voids has run out.
+pub async fn a_tags_rule_is_forgotten_unless_it_was_given_again(tier: Arc<dyn CacheTier>) {
+    let mut connection = connect(&*tier).await;
+    let first = append(&*tier, Change::Tags(tags(&[7, 9]))).await;
+    let again = append(&*tier, Change::Tags(tags(&[9]))).await;
+    connection.forget(&[(TagSlot::new(7), first), (TagSlot::new(9), first)]).await.expect("forget");
+    let found = rules(&mut *connection).await;
+    assert_eq!(found.tags, [(TagSlot::new(9), again)]);
+    assert!(found.cleared > Position::START);
+}

@@ -1,0 +1,187 @@
+//! Fills, sets and records that meet in the near tier.
+
+use shuttle::thread;
+
+use super::*;
+use crate::coherence::RuleSet;
+use crate::sync::{AtomicBool, explore};
+
+#[test]
+fn a_fill_begun_before_an_invalidation_is_not_served_after_it() {
+    for change in changes() {
+        explore(move || {
+            let node = Node::new();
+            thread::scope(|scope| {
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.invalidate_alone(&change));
+                scope.spawn(|| node.invalidate_alone(&Change::Keys([key()].into())));
+            });
+            node.look();
+        });
+    }
+}
+
+#[test]
+fn a_fill_begun_before_an_invalidation_with_a_record_is_not_served_after_it() {
+    for change in changes() {
+        explore(move || {
+            let node = Node::new();
+            thread::scope(|scope| {
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.invalidate(&change));
+                scope.spawn(|| node.invalidate(&Change::Keys([key()].into())));
+            });
+            node.look();
+        });
+    }
+}
+
+#[test]
+fn a_fill_begun_before_a_record_was_applied_is_not_served_after_it() {
+    for change in changes() {
+        explore(move || {
+            let node = Node::new();
+            node.load();
+            thread::scope(|scope| {
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.load());
+                scope.spawn(|| {
+                    node.change_elsewhere(&change);
+                    let applied = node.listen(0);
+                    node.change_elsewhere(&Change::Keys([key()].into()));
+                    node.listen(applied);
+                });
+            });
+            node.look();
+        });
+    }
+}
+
+/// An invalidation of this node may hear of its position after the listener has applied later records.
+#[test]
+fn a_record_that_comes_late_takes_nothing_back() {
+    for change in [Change::Keys([key()].into()), Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let node = Node::new();
+            node.coherence.learn(at(1));
+            thread::scope(|scope| {
+                scope.spawn(|| node.load());
+                scope.spawn(|| node.coherence.void_before(&change, at(1)));
+                scope.spawn(|| {
+                    let version = node.write();
+                    node.coherence.void_before(&change, at(2));
+                    node.returned(version);
+                });
+            });
+            node.look();
+        });
+    }
+}
+
+/// A set as the service does it with a far tier that keeps no journal, which here is the source.
+fn set(node: &Node, version: u64) {
+    let (ticket, _) = node.coherence.void_key(KEY);
+    let birth = node.coherence.known();
+    node.source.store(version, SeqCst);
+    node.coherence.flights.detach(KEY, None);
+    if !node.store(version, birth, ticket, Insertion::Set) {
+        node.coherence.void(&Change::Keys([key()].into()));
+    }
+}
+
+#[test]
+fn what_was_set_is_not_overwritten_by_an_older_fill() {
+    explore(|| {
+        let node = Node::new();
+        thread::scope(|scope| {
+            scope.spawn(|| node.load());
+            scope.spawn(|| node.load());
+            scope.spawn(|| {
+                set(&node, 1);
+                node.returned(1);
+            });
+        });
+        node.look();
+    });
+}
+
+#[test]
+fn of_two_sets_at_once_only_what_the_far_tier_was_left_with_is_served() {
+    explore(|| {
+        let node = Node::new();
+        thread::scope(|scope| {
+            scope.spawn(|| node.load());
+            scope.spawn(|| set(&node, 1));
+            scope.spawn(|| set(&node, 2));
+        });
+        let far = node.source.load(SeqCst);
+        assert!(node.look().is_none_or(|version| version == far));
+    });
+}
+
+#[test]
+fn a_record_removes_and_voids_nothing_born_at_or_after_it() {
+    for change in [Change::Keys([key()].into()), Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let node = Node::new();
+            let position = at(1);
+            node.load();
+            thread::scope(|scope| {
+                scope.spawn(|| node.coherence.void_before(&change, position));
+                scope.spawn(|| node.coherence.void_before(&change, position));
+                scope.spawn(|| {
+                    node.coherence.learn(position);
+                    let ticket = node.coherence.note(KEY);
+                    let birth = node.coherence.known();
+                    assert!(node.store(1, birth, ticket, Insertion::Fill), "it was voided");
+                });
+            });
+            assert_eq!(node.look(), Some(1), "it was removed");
+        });
+    }
+}
+
+#[test]
+fn nothing_from_before_a_new_journal_is_served_after_it_began() {
+    explore(|| {
+        let node = Node::new();
+        node.load();
+        thread::scope(|scope| {
+            scope.spawn(|| node.load());
+            scope.spawn(|| node.load());
+            scope.spawn(|| {
+                // An invalidation that this node never heard of.
+                let version = node.write();
+                node.coherence.begin(Position::START, RuleSet::default());
+                node.returned(version);
+            });
+        });
+        node.look();
+    });
+}
+
+#[test]
+fn nobody_sleeps_through_the_end_of_a_lease() {
+    explore(|| {
+        let node = Node::new();
+        let held = AtomicBool::new(true);
+        let wait = || {
+            let mut end = std::pin::pin!(node.coherence.waiters.lease_end(KEY));
+            end.as_mut().enable();
+            if held.load(SeqCst) {
+                block_on(end);
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(wait);
+            scope.spawn(wait);
+            scope.spawn(|| {
+                held.store(false, SeqCst);
+                node.coherence.waiters.wake(KEY);
+            });
+        });
+        assert!(!held.load(SeqCst));
+    });
+}
