@@ -5,6 +5,7 @@
 //! - [`server`]: a `redis-server` of its own for a test, which can be killed, stopped, resumed and restarted.
 //! - [`proxy`]: a TCP proxy that holds, delays and cuts connections, and gates that force a race.
 //! - [`process`]: child processes that speak a line-based protocol, for tests across processes.
+//! - [`checker`]: several nodes under every fault, and every read held against the promises.
 //! - [`resp`]: the small Redis client of the above, independent of the code under test.
 //!
 //! Everything here panics where it cannot do what it was asked: a test has no better way to say so.
@@ -14,6 +15,7 @@
     reason = "only tests call this crate, and a panic is how a test fails"
 )]
 
+pub mod checker;
 pub mod conformance;
 mod port;
 pub mod process;

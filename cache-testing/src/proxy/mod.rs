@@ -61,7 +61,7 @@ pub struct FaultProxy {
 /// What the proxy, its acceptor, its connections and its gates have in common.
 #[derive(Debug)]
 struct Shared {
-    upstream: SocketAddr,
+    upstream: watch::Sender<SocketAddr>,
     to_server: watch::Sender<Flow>,
     to_client: watch::Sender<Flow>,
     admit: watch::Sender<bool>,
@@ -78,7 +78,7 @@ impl FaultProxy {
     /// When no port can be bound.
     pub fn start(upstream: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: watch::Sender::new(upstream),
             to_server: watch::Sender::new(Flow::Pass),
             to_client: watch::Sender::new(Flow::Pass),
             admit: watch::Sender::new(true),
@@ -100,6 +100,12 @@ impl FaultProxy {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Leads new connections to another server, as a name does that is given to the replica in a failover. Those that
+    /// exist go on to the old one until they are [severed](Self::sever).
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        self.shared.upstream.send_replace(upstream);
     }
 
     /// Sets what becomes of the bytes in one direction, those that are held included, on all connections.

@@ -70,7 +70,8 @@ async fn pump_both_ways(client: TcpStream, link: Link) {
 }
 
 async fn connect(client: &TcpStream, shared: &Shared) -> io::Result<TcpStream> {
-    let server = TcpStream::connect(shared.upstream).await?;
+    let upstream = *shared.upstream.borrow();
+    let server = TcpStream::connect(upstream).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     Ok(server)

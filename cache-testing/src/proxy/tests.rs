@@ -301,3 +301,19 @@ async fn everything_ends_when_the_proxy_is_dropped() {
     assert!(is_closed(&mut stream).await);
     assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
+
+#[tokio::test]
+async fn new_connections_are_led_to_the_other_server() {
+    let proxy = proxy().await;
+    let mut old = client(&proxy).await;
+    echo(&mut old, "before").await;
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+
+    proxy.lead_to(other.local_addr().unwrap());
+
+    assert_eq!(echo(&mut old, "still").await, "still");
+    let _new = client(&proxy).await;
+    other.accept().await.unwrap();
+    proxy.sever().await;
+    assert!(is_closed(&mut old).await);
+}

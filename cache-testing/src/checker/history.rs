@@ -1,0 +1,188 @@
+//! What happened in a run, as far as the promises are about it.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+
+/// A key, by its number from 0.
+pub type KeyNumber = u32;
+
+/// A version of a key's value at the source. The first is 1.
+pub type Version = u64;
+
+/// Who was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A node process, by its number in order of their starts. A node that was killed and started again is another one.
+    Node(u32),
+    /// The value in Redis itself, read past every node.
+    Redis,
+}
+
+/// How a write tells the caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteKind {
+    /// `invalidate`.
+    Invalidate,
+    /// `invalidate_many`.
+    InvalidateMany,
+    /// `invalidate_pattern`.
+    InvalidatePattern,
+    /// `invalidate_tags`.
+    InvalidateTags,
+    /// `clear`.
+    Clear,
+    /// `set` of the new value.
+    Set,
+    /// `set` with the version.
+    SetVersioned,
+    /// `set` of a value that is sent to all nodes.
+    SetReplicated,
+    /// `invalidate_strict`.
+    InvalidateStrict,
+    /// `write_around`.
+    WriteAround,
+}
+
+impl WriteKind {
+    /// Whether the old value is gone from Redis when the call has returned. A tag only voids it: what has the tag is freed
+    /// later, and is not served meanwhile.
+    pub const fn removes_from_redis(self) -> bool {
+        !matches!(self, Self::InvalidateTags)
+    }
+
+    /// Whether no node may serve an older value when the call has returned `Done`.
+    pub const fn binds_all_at_once(self) -> bool {
+        matches!(self, Self::InvalidateStrict)
+    }
+
+    /// Whether it stores a value.
+    pub const fn is_set(self) -> bool {
+        matches!(self, Self::Set | Self::SetVersioned | Self::SetReplicated)
+    }
+}
+
+/// New versions at the source, and the call that told a node of them. The source had the versions before the call.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The node that was called.
+    pub node: u32,
+    /// Which call it was.
+    pub kind: WriteKind,
+    /// Before the call.
+    pub begun: Moment,
+    /// What was written.
+    pub versions: Vec<(KeyNumber, Version)>,
+    /// When the call returned. `None` when it did not: its node was killed.
+    pub returned: Option<Moment>,
+    /// From when on every tier was known to have been told: when the call returned `Done`, or when a call that returned
+    /// `Queued` had been delivered since. `None` when that never was, or nobody knows.
+    pub delivered: Option<Moment>,
+    /// Its node was killed before it was delivered, so nobody owes its delivery any more.
+    pub lost: bool,
+}
+
+/// All reads that saw one version of one key at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Seen {
+    /// How many there were.
+    pub reads: u64,
+    /// The earliest start of one.
+    pub first_start: Moment,
+    /// The latest start of one.
+    pub last_start: Moment,
+}
+
+impl Seen {
+    /// One read.
+    pub const fn once(start: Moment) -> Self {
+        Self { reads: 1, first_start: start, last_start: start }
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.first_start = self.first_start.min(other.first_start);
+        self.last_start = self.last_start.max(other.last_start);
+    }
+}
+
+/// A read after all faults were healed, all that was queued delivered, and the bound had passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit {
+    /// The node that was read.
+    pub node: u32,
+    /// The key that was read.
+    pub key: KeyNumber,
+    /// What it saw; `None` when the read failed.
+    pub version: Option<Version>,
+}
+
+/// A stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its start.
+    pub from: Moment,
+    /// Its end.
+    pub to: Moment,
+}
+
+impl Stretch {
+    /// Whether the moment is in it, ends included.
+    pub fn contains(&self, moment: Moment) -> bool {
+        self.from <= moment && moment <= self.to
+    }
+}
+
+/// What reads have in common that are judged as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sight {
+    /// Where it was read.
+    pub place: Place,
+    /// After how many failovers.
+    pub era: usize,
+    /// What was read.
+    pub key: KeyNumber,
+    /// What it was.
+    pub version: Version,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The newest version of each key at the source, by the key's number, at the end.
+    pub current: Vec<Version>,
+    /// The writes. Those of one key do not overlap.
+    pub writes: Vec<Write>,
+    /// The reads.
+    pub seen: HashMap<Sight, Seen>,
+    /// The nodes that were to be audited, each for all keys.
+    pub audited: Vec<u32>,
+    /// What they read.
+    pub audits: Vec<Audit>,
+    /// When there was no fault and every node said that it was well.
+    pub healthy: Vec<Stretch>,
+    /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.
+    pub failovers: Vec<Moment>,
+}
+
+impl History {
+    /// Adds reads.
+    pub fn add_seen(&mut self, place: Place, key: KeyNumber, version: Version, seen: Seen) {
+        let sight = Sight { place, era: self.era(seen.last_start), key, version };
+        self.seen.entry(sight).and_modify(|known| known.merge(seen)).or_insert(seen);
+    }
+
+    /// How many reads nodes made.
+    pub fn reads(&self) -> u64 {
+        self.seen.iter().filter(|(sight, _)| sight.place != Place::Redis).map(|(_, seen)| seen.reads).sum()
+    }
+
+    /// How many failovers there were up to a moment.
+    pub fn era(&self, moment: Moment) -> usize {
+        self.failovers.partition_point(|failover| *failover <= moment)
+    }
+}
