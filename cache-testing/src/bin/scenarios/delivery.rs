@@ -1,0 +1,153 @@
+//! How long an invalidation takes to reach the near tier of another node, beside Redis pub/sub with nothing around it.
+//!
+//! Measured in one process and one runtime, in turns, so that both meet the same machine:
+//! - an invalidation, from before the call of `invalidate` on node A until the near tier of node B has removed the entry,
+//!   from when on it cannot be served. The time is taken within B's near tier, so nobody polls.
+//! - raw, from before `PUBLISH` is written to a connection until the message has been read from another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cache_core::{CacheTier, Entry, Key, NearTier, Pattern, TierError};
+use cache_local::LocalTier;
+use cache_testing::RedisServer;
+use tokio::sync::watch;
+
+use crate::node::{Node, builder, hears, near, node};
+use crate::options::Options;
+use crate::raw::RawPubSub;
+use crate::table::{Cell, percentile};
+use crate::{Failure, Heading};
+
+pub(crate) const HEADING: Heading =
+    ("delivery to the other node, p50 / p99 us (raw pub/sub in the same run)", "at most twice raw");
+
+/// So much of what raw pub/sub takes, at the most.
+const BOUND: u32 = 2;
+
+/// Before these, connections and code are cold.
+const WARM_UP: usize = 200;
+
+pub(crate) async fn run(options: &Options) -> Result<Cell, Failure> {
+    let redis = RedisServer::start();
+    let watched = Watched::new();
+    let removed = watched.removed.subscribe();
+    let (a, b) = (node(&redis.url()).await?, builder(&redis.url())?.local(watched).build().await?);
+    hears(&b).await?;
+    let run = Run { raw: RawPubSub::start(redis.address()).await?, a, b, removed };
+    // In a task, as a request to a service would be: the thread that started the runtime takes longer to be woken.
+    let (mut raw, mut ours) = tokio::spawn(run.rounds(options.choose(5_000, 500))).await??;
+    raw.sort_unstable();
+    ours.sort_unstable();
+    let both = |sorted: &[Duration]| (percentile(sorted, 0.5), percentile(sorted, 0.99));
+    let (raw, ours) = (both(&raw), both(&ours));
+    let good = ours.0 <= raw.0 * BOUND && ours.1 <= raw.1 * BOUND;
+    Ok(Cell::new(good, format!("{} ({})", micros(ours), micros(raw))))
+}
+
+fn micros((median, slow): (Duration, Duration)) -> String {
+    format!("{} / {}", median.as_micros(), slow.as_micros())
+}
+
+struct Run {
+    raw: RawPubSub,
+    a: Node,
+    b: Node,
+    removed: watch::Receiver<Option<Instant>>,
+}
+
+impl Run {
+    /// How long each delivery took, raw and by invalidation.
+    async fn rounds(mut self, rounds: usize) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
+        let (mut raw, mut ours) = (Vec::with_capacity(rounds), Vec::with_capacity(rounds));
+        for round in 0..WARM_UP + rounds {
+            let times = (self.raw().await?, self.invalidation().await?);
+            if round >= WARM_UP {
+                raw.push(times.0);
+                ours.push(times.1);
+            }
+        }
+        Ok((raw, ours))
+    }
+
+    async fn raw(&mut self) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        Ok(self.raw.deliver().await?.duration_since(began))
+    }
+
+    async fn invalidation(&mut self) -> Result<Duration, Failure> {
+        self.b.entry("k").local_only().set("old".to_owned()).await;
+        near(&self.b, "k").await.ok_or("the near tier holds what it was given")?;
+        self.removed.mark_unchanged();
+        let began = Instant::now();
+        self.a.invalidate("k").await;
+        self.removed.changed().await?;
+        let removed = *self.removed.borrow_and_update();
+        if near(&self.b, "k").await.is_some() {
+            return Err("the near tier serves what it has removed".into());
+        }
+        Ok(removed.ok_or("the removal has a time")?.duration_since(began))
+    }
+}
+
+/// A near tier that tells when it has removed an entry.
+struct Watched {
+    tier: LocalTier,
+    removed: watch::Sender<Option<Instant>>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { tier: LocalTier::new(100), removed: watch::Sender::new(None) }
+    }
+}
+
+impl NearTier for Watched {
+    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
+        self.tier.look_up(key)
+    }
+
+    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+        self.tier.insert(key, entry, ttl);
+    }
+
+    fn remove(&self, key: &str) -> bool {
+        let removed = self.tier.remove(key);
+        if removed {
+            self.removed.send_replace(Some(Instant::now()));
+        }
+        removed
+    }
+
+    fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {
+        self.tier.remove_matching(void)
+    }
+}
+
+#[async_trait]
+impl CacheTier for Watched {
+    fn name(&self) -> &'static str {
+        self.tier.name()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        self.tier.get(key).await
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
+        self.tier.set(key, entry, ttl).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        self.tier.delete(keys).await
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        self.tier.invalidate_pattern(pattern).await
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        self.tier.ping().await
+    }
+}
