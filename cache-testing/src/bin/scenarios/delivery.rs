@@ -5,6 +5,7 @@
 //!   from when on it cannot be served. The time is taken within B's near tier, so nobody polls.
 //! - raw, from before `PUBLISH` is written to a connection until the message has been read from another.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::node::{Node, builder, hears, near, node};
 use crate::options::Options;
-use crate::raw::RawPubSub;
+use crate::raw::{LibraryPubSub, RawPubSub};
 use crate::table::{Cell, percentile};
 use crate::{Failure, Heading};
 
@@ -35,23 +36,43 @@ pub(crate) async fn run(options: &Options) -> Result<Cell, Failure> {
     let removed = watched.removed.subscribe();
     let (a, b) = (node(&redis.url()).await?, builder(&redis.url())?.local(watched).build().await?);
     hears(&b).await?;
-    let run = Run { raw: RawPubSub::start(redis.address()).await?, a, b, removed };
+    let (bytes, library) = (RawPubSub::start(redis.address()).await?, LibraryPubSub::start(&redis.url()).await?);
+    let run = Run { bytes, library, a, b, removed };
     // In a task, as a request to a service would be: the thread that started the runtime takes longer to be woken.
-    let (mut raw, mut ours) = tokio::spawn(run.rounds(options.choose(5_000, 500))).await??;
-    raw.sort_unstable();
-    ours.sort_unstable();
-    let both = |sorted: &[Duration]| (percentile(sorted, 0.5), percentile(sorted, 0.99));
-    let (raw, ours) = (both(&raw), both(&ours));
-    let good = ours.0 <= raw.0 * BOUND && ours.1 <= raw.1 * BOUND;
-    Ok(Cell::new(good, format!("{} ({})", micros(ours), micros(raw))))
+    let times = tokio::spawn(run.rounds(options.choose(5_000, 500))).await??;
+    let (ours, library, bytes) = (Spread::of(times.ours), Spread::of(times.library), Spread::of(times.bytes));
+    let good = ours.median <= library.median * BOUND && ours.slow <= library.slow * BOUND;
+    Ok(Cell::new(good, format!("{ours} ({library}; bare bytes {bytes})")))
 }
 
-fn micros((median, slow): (Duration, Duration)) -> String {
-    format!("{} / {}", median.as_micros(), slow.as_micros())
+#[derive(Default)]
+struct Times {
+    bytes: Vec<Duration>,
+    library: Vec<Duration>,
+    ours: Vec<Duration>,
+}
+
+struct Spread {
+    median: Duration,
+    slow: Duration,
+}
+
+impl Spread {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self { median: percentile(&times, 0.5), slow: percentile(&times, 0.99) }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.median.as_micros(), self.slow.as_micros())
+    }
 }
 
 struct Run {
-    raw: RawPubSub,
+    bytes: RawPubSub,
+    library: LibraryPubSub,
     a: Node,
     b: Node,
     removed: watch::Receiver<Option<Instant>>,
@@ -59,21 +80,27 @@ struct Run {
 
 impl Run {
     /// How long each delivery took, raw and by invalidation.
-    async fn rounds(mut self, rounds: usize) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
-        let (mut raw, mut ours) = (Vec::with_capacity(rounds), Vec::with_capacity(rounds));
+    async fn rounds(mut self, rounds: usize) -> Result<Times, Failure> {
+        let mut times = Times::default();
         for round in 0..WARM_UP + rounds {
-            let times = (self.raw().await?, self.invalidation().await?);
+            let (bytes, library, ours) = (self.bytes().await?, self.library().await?, self.invalidation().await?);
             if round >= WARM_UP {
-                raw.push(times.0);
-                ours.push(times.1);
+                times.bytes.push(bytes);
+                times.library.push(library);
+                times.ours.push(ours);
             }
         }
-        Ok((raw, ours))
+        Ok(times)
     }
 
-    async fn raw(&mut self) -> Result<Duration, Failure> {
+    async fn bytes(&mut self) -> Result<Duration, Failure> {
         let began = Instant::now();
-        Ok(self.raw.deliver().await?.duration_since(began))
+        Ok(self.bytes.deliver().await?.duration_since(began))
+    }
+
+    async fn library(&mut self) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        Ok(self.library.deliver().await?.duration_since(began))
     }
 
     async fn invalidation(&mut self) -> Result<Duration, Failure> {

@@ -1,8 +1,10 @@
-//! Redis pub/sub with nothing around it: two connections of this process, and the bytes themselves.
+//! Redis pub/sub with nothing around it: two connections of this process.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use redis::aio::{MultiplexedConnection, SendError};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -12,7 +14,49 @@ use crate::Failure;
 /// As long as the message that an invalidation of one key publishes.
 const PAYLOAD_BYTES: usize = 64;
 
-/// A publisher, and a subscriber in a task of its own that tells when each message has come.
+/// Through the client library that the Redis tier stands on: a connection that publishes, and another that is subscribed,
+/// made like the tier's own.
+pub(crate) struct LibraryPubSub {
+    publisher: MultiplexedConnection,
+    messages: mpsc::Receiver<PushInfo>,
+    /// Its task ends with it.
+    _subscriber: MultiplexedConnection,
+}
+
+impl LibraryPubSub {
+    pub(crate) async fn start(url: &str) -> Result<Self, Failure> {
+        let (sender, messages) = mpsc::channel(16);
+        let forward = move |push: PushInfo| {
+            if push.kind == PushKind::Message { sender.try_send(push).map_err(|_| SendError) } else { Ok(()) }
+        };
+        let config = AsyncConnectionConfig::new().set_push_sender(forward);
+        let server = server(url)?;
+        let login = server.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let subscribed = Client::open(server.clone().set_redis_settings(login))?;
+        let mut subscriber = subscribed.get_multiplexed_async_connection_with_config(&config).await?;
+        subscriber.subscribe("library").await?;
+        let publisher = Client::open(server)?.get_multiplexed_async_connection().await?;
+        Ok(Self { publisher, messages, _subscriber: subscriber })
+    }
+
+    /// Publishes a message, and tells when it was received.
+    pub(crate) async fn deliver(&mut self) -> Result<Instant, Failure> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg("library").arg("x".repeat(PAYLOAD_BYTES));
+        let received = async { self.messages.recv().await.map(|_| Instant::now()) };
+        let (published, received) = tokio::join!(publish.query_async::<i64>(&mut self.publisher), received);
+        published?;
+        Ok(received.ok_or("the subscriber has ended")?)
+    }
+}
+
+fn server(url: &str) -> Result<ConnectionInfo, Failure> {
+    let server = url.into_connection_info()?;
+    let tcp = server.tcp_settings().clone().set_nodelay(true);
+    Ok(server.set_tcp_settings(tcp))
+}
+
+/// With the bytes themselves: a publisher, and a subscriber in a task of its own that tells when each message has come.
 pub(crate) struct RawPubSub {
     publisher: BufReader<TcpStream>,
     received: mpsc::Receiver<Instant>,
