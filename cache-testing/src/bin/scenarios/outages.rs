@@ -115,7 +115,10 @@ pub(crate) mod queued {
         }
         let worst = old_for.iter().max().copied().unwrap_or_default();
         let (call, old_for) = (median(calls), median(old_for));
-        let good = worst < OLD_AFTER && old_for <= options.outage() + OTHERS_AFTER_OUTAGE;
+        if worst >= OLD_AFTER {
+            return Ok(Cell::new(false, format!("{}, old value kept", shown(call))));
+        }
+        let good = old_for <= options.outage() + OTHERS_AFTER_OUTAGE;
         Ok(Cell::new(good, format!("{}, {} (worst {})", shown(call), shown(old_for), shown(worst))))
     }
 
