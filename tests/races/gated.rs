@@ -56,8 +56,8 @@ impl GatedTier {
     /// alone.
     pub(crate) fn new(commands: &str, bus: &str) -> Self {
         let patience = Duration::from_secs(10);
-        let commands = RedisTier::builder(commands).connect_timeout(patience).response_timeout(patience).build();
-        Self { commands: commands.unwrap(), bus: RedisTier::new(bus).unwrap(), gates: Gates::default() }
+        let tier = |url| RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
+        Self { commands: tier(commands), bus: tier(bus), gates: Gates::default() }
     }
 
     pub(crate) fn gates(&self) -> Gates {
