@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use cache_aside::{CachingService, Delivery, RedisTier, TierState};
 use cache_testing::RedisServer;
 
+use crate::gated::Point;
 use crate::setting::{NEW, OLD, Setting};
 use crate::support::{GatedLoad, eventually, heard, near, node};
 
@@ -60,16 +61,23 @@ enum Loss {
     Restarted,
 }
 
-/// A record that a node has missed is lost with the journal, while a load of the node is under way.
+/// Records that a node has missed are lost with the journal, while a load and a read of the node are under way.
 async fn lost(loss: Loss) {
     let setting = Setting::new().await;
     let (a, b) = (&setting.a, &setting.b);
     b.set("k", OLD.to_owned()).await;
+    b.set("reading", OLD.to_owned()).await;
     a.get::<String>("k").await.unwrap();
     let load = GatedLoad::start(a, "loading", OLD).await;
+    let answered = setting.gates.close(Point::GetAnswered);
+    let reader = tokio::spawn({
+        let a = a.clone();
+        async move { a.get::<String>("reading").await }
+    });
+    answered.reached().await;
     setting.bus.cut().await;
     b.invalidate("k").await;
-    b.invalidate("loading").await;
+    b.invalidate_many(&["loading", "reading"]).await;
     match loss {
         Loss::Flushed => drop(setting.redis.cli(&["FLUSHALL"])),
         Loss::Restarted => setting.redis.restart(),
@@ -77,8 +85,10 @@ async fn lost(loss: Loss) {
     assert_eq!(near(a, "k").await.as_deref(), Some(OLD), "it cannot know yet");
     setting.bus.pass().await;
     setting.a_has_started_anew().await;
+    answered.open();
+    assert_eq!(reader.await.unwrap(), None, "nobody knows any more whether it is void");
     assert_eq!(load.end().await, OLD);
-    for key in ["k", "loading"] {
+    for key in ["k", "loading", "reading"] {
         assert_eq!((near(a, key).await, a.get::<String>(key).await), (None, None), "{key}");
     }
     let load = || async { Ok::<_, Infallible>(NEW.to_owned()) };
@@ -86,12 +96,12 @@ async fn lost(loss: Loss) {
 }
 
 #[tokio::test]
-async fn records_lost_in_a_flush_cost_the_near_tier_and_the_loads_under_way() {
+async fn records_lost_in_a_flush_cost_the_near_tier_and_what_is_under_way() {
     lost(Loss::Flushed).await;
 }
 
 #[tokio::test]
-async fn records_lost_in_a_restart_cost_the_near_tier_and_the_loads_under_way() {
+async fn records_lost_in_a_restart_cost_the_near_tier_and_what_is_under_way() {
     lost(Loss::Restarted).await;
 }
 
