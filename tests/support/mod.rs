@@ -1,13 +1,15 @@
 //! What the black-box tests share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_aside::{BusStatus, CachingService, LocalTier, Policy, RedisTier};
+use cache_aside::{BusStatus, CachingService, LoadError, LocalTier, Policy, RedisTier};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,53 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
 
 pub(crate) async fn hears_invalidations(service: &CachingService) {
     eventually("the bus is healthy", || async { service.status().await.bus == BusStatus::Healthy }).await;
+}
+
+/// What the near tier of `cache` serves.
+pub(crate) async fn near(cache: &CachingService, key: &str) -> Option<String> {
+    cache.entry(key).local_only().get::<String>().await.map(|value| String::clone(&value))
+}
+
+/// Waits until each of `nodes` has applied every record up to now. Records are applied in order, so it is enough to wait
+/// for the last.
+pub(crate) async fn heard(writer: &CachingService, nodes: &[&CachingService]) {
+    let marker = format!("marker:{}", MARKERS.fetch_add(1, Ordering::SeqCst));
+    for node in nodes {
+        node.entry(&marker).local_only().set(String::new()).await;
+    }
+    writer.invalidate(&marker).await;
+    for node in nodes {
+        eventually("the node hears of it", || async { near(node, &marker).await.is_none() }).await;
+    }
+}
+
+static MARKERS: AtomicUsize = AtomicUsize::new(0);
+
+/// A load whose loader stands at its gate.
+pub(crate) struct GatedLoad {
+    gate: Gate,
+    caller: JoinHandle<Result<Arc<String>, LoadError<Infallible>>>,
+}
+
+impl GatedLoad {
+    /// Begins to load `value`, with a tag that is named like the key, and returns when the loader stands at the gate.
+    pub(crate) async fn start(cache: &CachingService, key: &str, value: &'static str) -> Self {
+        let (cache, key, gate) = (cache.clone(), key.to_owned(), Gate::default());
+        let passed = gate.clone();
+        let load = move || async move {
+            passed.pass().await;
+            Ok(value.to_owned())
+        };
+        let caller = tokio::spawn(async move { cache.entry(&key).tags([&key]).get_or_load(load).await });
+        gate.reached().await;
+        Self { gate, caller }
+    }
+
+    /// Lets the loader go, and gives what its caller got.
+    pub(crate) async fn end(self) -> String {
+        self.gate.open();
+        String::clone(&self.caller.await.unwrap().unwrap())
+    }
 }
 
 /// A loader that stands still until it is let go, and counts its runs.

@@ -1,0 +1,152 @@
+//! The Redis tier with gates: a call can be held before it is sent, or after Redis has answered it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_aside::coherence::{Bus, JournalPage, Position, Record};
+use cache_aside::{
+    Acquire, Appended, CacheTier, Entry, Key, Namespace, Pattern, RedisTier, SharedTier, TierError, Token,
+};
+
+use crate::support::Gate;
+
+/// Where a call can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Point {
+    GetAnswered,
+    FillSent,
+    FillAnswered,
+    PutSent,
+    PutAnswered,
+    InvalidateSent,
+    InvalidateAnswered,
+}
+
+/// The gates that are yet to be met.
+#[derive(Clone, Default)]
+pub(crate) struct Gates(Arc<Mutex<HashMap<Point, Gate>>>);
+
+impl Gates {
+    /// Closes a gate before the next call that comes to `point`.
+    pub(crate) fn close(&self, point: Point) -> Gate {
+        let gate = Gate::default();
+        let unmet = self.0.lock().unwrap().insert(point, gate.clone());
+        assert!(unmet.is_none(), "{point:?} is closed already");
+        gate
+    }
+
+    async fn pass(&self, point: Point) {
+        let gate = self.0.lock().unwrap().remove(&point);
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
+    }
+}
+
+pub(crate) struct GatedTier {
+    commands: RedisTier,
+    bus: RedisTier,
+    gates: Gates,
+}
+
+impl GatedTier {
+    /// A tier whose commands go to one URL and whose bus to another, so that a proxy before one of them leaves the other
+    /// alone.
+    pub(crate) fn new(commands: &str, bus: &str) -> Self {
+        let patience = Duration::from_secs(10);
+        let tier = |url| RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
+        Self { commands: tier(commands), bus: tier(bus), gates: Gates::default() }
+    }
+
+    pub(crate) fn gates(&self) -> Gates {
+        self.gates.clone()
+    }
+}
+
+#[async_trait]
+impl CacheTier for GatedTier {
+    fn name(&self) -> &'static str {
+        self.commands.name()
+    }
+
+    fn bind(&self, namespace: &Namespace) -> Result<(), TierError> {
+        self.commands.bind(namespace)?;
+        self.bus.bind(namespace)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        let answer = self.commands.get(key).await;
+        self.gates.pass(Point::GetAnswered).await;
+        answer
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
+        self.commands.set(key, entry, ttl).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        self.commands.delete(keys).await
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        self.commands.invalidate_pattern(pattern).await
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        self.commands.ping().await
+    }
+
+    fn shared(&self) -> Option<&dyn SharedTier> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SharedTier for GatedTier {
+    async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
+        self.commands.acquire(key, token, over, ttl).await
+    }
+
+    async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError> {
+        self.commands.extend(key, token, ttl).await
+    }
+
+    async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
+        self.gates.pass(Point::FillSent).await;
+        let answer = self.commands.fill(key, token, entry, ttl).await;
+        self.gates.pass(Point::FillAnswered).await;
+        answer
+    }
+
+    async fn release(&self, key: &Key, token: Token) -> Result<(), TierError> {
+        self.commands.release(key, token).await
+    }
+
+    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError> {
+        self.gates.pass(Point::PutSent).await;
+        let answer = self.commands.put(key, entry, ttl, record).await;
+        self.gates.pass(Point::PutAnswered).await;
+        answer
+    }
+
+    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError> {
+        self.gates.pass(Point::InvalidateSent).await;
+        let answer = self.commands.invalidate(keys, record).await;
+        self.gates.pass(Point::InvalidateAnswered).await;
+        answer
+    }
+
+    async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {
+        self.commands.read_after(after, limit).await
+    }
+
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError> {
+        self.commands.swept(pattern, position).await
+    }
+
+    fn bus(&self) -> &dyn Bus {
+        self.bus.bus()
+    }
+}

@@ -1,0 +1,78 @@
+//! Two sets of one key whose acknowledgements come in another order than Redis ran them in.
+
+use cache_aside::{CachingService, Receipt};
+use tokio::task::JoinHandle;
+
+use crate::gated::Point;
+use crate::setting::Setting;
+use crate::support::near;
+
+fn set(node: &CachingService, value: &str) -> JoinHandle<Receipt> {
+    let (node, value) = (node.clone(), value.to_owned());
+    tokio::spawn(async move { node.set("k", value).await })
+}
+
+/// Checks that every node reads what Redis holds, from whichever tier.
+async fn assert_all_read(setting: &Setting, value: &str) {
+    for node in [&setting.a, &setting.b] {
+        assert_eq!(*node.get::<String>("k").await.unwrap(), value);
+        assert_eq!(near(node, "k").await.as_deref(), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn of_two_sets_of_a_node_the_later_stays_though_the_earlier_is_acknowledged_last() {
+    let setting = Setting::new().await;
+    let acknowledged = setting.gates.close(Point::PutAnswered);
+    let first = set(&setting.a, "first");
+    acknowledged.reached().await;
+    set(&setting.a, "second").await.unwrap();
+    setting.a_has_heard().await;
+    acknowledged.open();
+    first.await.unwrap();
+    assert_all_read(&setting, "second").await;
+}
+
+#[tokio::test]
+async fn of_two_sets_of_a_node_the_one_that_redis_runs_last_stays() {
+    let setting = Setting::new().await;
+    // Only the acknowledgements can tell the node.
+    let deaf = setting.bus.hold_replies();
+    let sent = setting.gates.close(Point::PutSent);
+    let delayed = set(&setting.a, "delayed");
+    sent.reached().await;
+    set(&setting.a, "overtaking").await.unwrap();
+    sent.open();
+    delayed.await.unwrap();
+    assert_all_read(&setting, "delayed").await;
+    deaf.release();
+    setting.a_has_heard().await;
+    assert_all_read(&setting, "delayed").await;
+}
+
+#[tokio::test]
+async fn of_the_sets_of_two_nodes_the_later_stays_though_the_earlier_is_acknowledged_last() {
+    let setting = Setting::new().await;
+    let acknowledged = setting.gates.close(Point::PutAnswered);
+    let first = set(&setting.a, "first");
+    acknowledged.reached().await;
+    set(&setting.b, "second").await.unwrap();
+    setting.a_has_heard().await;
+    acknowledged.open();
+    first.await.unwrap();
+    assert_all_read(&setting, "second").await;
+}
+
+#[tokio::test]
+async fn of_the_sets_of_two_nodes_the_one_that_redis_runs_last_stays() {
+    let setting = Setting::new().await;
+    let sent = setting.gates.close(Point::PutSent);
+    let delayed = set(&setting.a, "delayed");
+    sent.reached().await;
+    set(&setting.b, "overtaking").await.unwrap();
+    setting.a_has_heard().await;
+    sent.open();
+    delayed.await.unwrap();
+    crate::support::heard(&setting.a, &[&setting.b]).await;
+    assert_all_read(&setting, "delayed").await;
+}
