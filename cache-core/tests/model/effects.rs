@@ -23,18 +23,19 @@ impl State {
 
     /// What the near tier of `node` may serve now.
     pub(crate) fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
-        let node = self.node(node);
-        let isolation = setup.timed() && setup.protocol.isolation;
-        node.near.filter(|entry| match node.confirmed {
-            Some(confirmed) if isolation => self.now < entry.as_of.max(confirmed) + setup.isolated_ttl,
-            _ => true,
-        })
+        let trusted = self.is_trusted(node, setup) || !setup.protocol.isolation;
+        self.node(node).near.filter(|entry| trusted || self.now < entry.as_of + setup.isolated_ttl)
+    }
+
+    /// Whether `node` may serve what it holds whatever its age.
+    fn is_trusted(&self, node: u8, setup: &Setup) -> bool {
+        !setup.timed() || self.now < self.node(node).until
     }
 
     /// Whether callers that come to `node` now join `flight`.
     pub(crate) fn is_joined(&self, node: u8, flight: Flight, setup: &Setup) -> bool {
         let Flight::Attached { began, .. } = flight else { return false };
-        let bounded = setup.timed() && setup.protocol.isolated_flights_age && self.node(node).confirmed.is_some();
+        let bounded = setup.protocol.isolated_flights_age && !self.is_trusted(node, setup);
         !bounded || self.now < began + setup.isolated_ttl
     }
 

@@ -62,10 +62,9 @@ pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut
 
 /// A heartbeat that would change nothing is left out, so that the model comes to rest.
 fn has_something_to_tell(state: &State, node: u8) -> bool {
-    let listener = &state.node(node).listener;
     state.node(node).applied != Some(last_position(state))
         || state.redis.announced > state.node(node).must
-        || listener.confirmed < state.now
+        || state.node(node).confirmed < state.now
 }
 
 fn last_position(state: &State) -> Position {
@@ -85,7 +84,7 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerSte
         }
         ListenerStep::Apply(_) => apply(state, setup, node),
         ListenerStep::Begin(_) => begin(state, setup, node),
-        ListenerStep::Isolate => isolate(state, node),
+        ListenerStep::Isolate => isolate(state, setup, node),
     }
     Some(())
 }
@@ -119,19 +118,20 @@ fn catch_up(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
     } else if looks && asked.last > applied {
         state.node_mut(node).listener.catching_up = Some(asked.last);
     } else {
-        confirm(state, node, asked);
+        confirm(state, setup, node, asked);
     }
     Some(())
 }
 
-/// Every invalidation up to the question has been heard.
-fn confirm(state: &mut State, node: u8, asked: Asked) {
-    let now = state.now;
+/// Every invalidation up to the question has been heard. A connection that was brought up to date is asked once more.
+fn confirm(state: &mut State, setup: &Setup, node: u8, asked: Asked) {
     let state = state.node_mut(node);
-    state.listener.confirmed = if state.listener.connecting { now } else { asked.at };
-    state.listener.connecting = false;
     state.listener.asked = None;
-    state.confirmed = None;
+    if std::mem::take(&mut state.listener.connecting) {
+        return;
+    }
+    state.confirmed = asked.at;
+    state.until = setup.trusted_until(asked.at);
     state.must = state.must.max(asked.announced);
 }
 
@@ -147,15 +147,15 @@ fn read_after(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
         state.node_mut(node).listener.catching_up = None;
         start_beginning(state, setup, node, newest);
     } else {
-        finish_catching_up(state, node);
+        finish_catching_up(state, setup, node);
     }
     Some(())
 }
 
-fn finish_catching_up(state: &mut State, node: u8) {
+fn finish_catching_up(state: &mut State, setup: &Setup, node: u8) {
     state.node_mut(node).listener.catching_up = None;
     if let Some(asked) = state.node(node).listener.asked.filter(|_| may_confirm(&state.node(node).listener)) {
-        confirm(state, node, asked);
+        confirm(state, setup, node, asked);
     }
 }
 
@@ -190,7 +190,7 @@ fn apply(state: &mut State, setup: &Setup, node: u8) {
         let next = state.void_before(node, voiding, &setup.protocol);
         state.node_mut(node).listener.applying = next.map(|stage| Voiding { stage, ..voiding });
         if next.is_none() {
-            applied(state, node, voiding.record);
+            applied(state, setup, node, voiding.record);
         }
         if setup.fine {
             return;
@@ -198,7 +198,7 @@ fn apply(state: &mut State, setup: &Setup, node: u8) {
     }
 }
 
-fn applied(state: &mut State, node: u8, record: Record) {
+fn applied(state: &mut State, setup: &Setup, node: u8, record: Record) {
     let state_of_node = state.node_mut(node);
     state_of_node.applied = Some(record.position);
     if record.change != Change::Other {
@@ -206,7 +206,7 @@ fn applied(state: &mut State, node: u8, record: Record) {
     }
     let listener = &state.node(node).listener;
     if listener.page.is_empty() && listener.catching_up.is_some_and(|last| last <= record.position) {
-        finish_catching_up(state, node);
+        finish_catching_up(state, setup, node);
     }
 }
 
@@ -222,7 +222,7 @@ fn begin(state: &mut State, setup: &Setup, node: u8) {
         let next = state.begin(node, beginning.last, beginning.stage, &setup.protocol);
         state.node_mut(node).listener.beginning = next.map(|stage| Beginning { stage, ..beginning });
         if next.is_none() {
-            finish_catching_up(state, node);
+            finish_catching_up(state, setup, node);
         }
         if setup.fine {
             return;
@@ -230,10 +230,9 @@ fn begin(state: &mut State, setup: &Setup, node: u8) {
     }
 }
 
-fn isolate(state: &mut State, node: u8) {
+fn isolate(state: &mut State, setup: &Setup, node: u8) {
     let state = state.node_mut(node);
-    state.confirmed = Some(state.confirmed.unwrap_or(state.listener.confirmed));
-    let confirmed = state.listener.confirmed;
+    state.until = state.confirmed + setup.isolated_ttl;
     state.listener = Listener {
         link: Link::Off,
         messages: Vec::new(),
@@ -243,6 +242,5 @@ fn isolate(state: &mut State, node: u8) {
         page: Vec::new(),
         applying: None,
         beginning: None,
-        confirmed,
     };
 }

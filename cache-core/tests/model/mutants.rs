@@ -62,6 +62,8 @@ mutants! { assert_fence_is_needed:
         setup(2, &[0], &[(1, Invalidate)]).far_warm().faults(CUT_AND_TRIM);
     no_isolation, isolation,
         setup(2, &[], &[(1, Invalidate)]).warm().faults(CUT_FOR_LONG);
+    a_node_that_stands_still_and_trusts, trust_runs_out,
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(LONG);
     age_counted_from_the_end_of_the_read, as_of_before_read,
         setup(2, &[0], &[(1, Invalidate)]).far_warm().deaf().faults(LONG);
     far_tier_read_while_owed, backlog_blocks_reads,

@@ -36,8 +36,10 @@ pub(crate) struct Protocol {
     pub(crate) reset_removes: bool,
     /// A reset voids the fills under way.
     pub(crate) reset_voids_fills: bool,
-    /// A node that does not hear bounds the age of what it serves.
+    /// A node that may not hear bounds the age of what it serves.
     pub(crate) isolation: bool,
+    /// Trust runs out by itself, not once the node has noticed that it does not hear.
+    pub(crate) trust_runs_out: bool,
     /// The bound counts from when the read began, not from when it ended.
     pub(crate) as_of_before_read: bool,
     /// The far tier is not asked while it is owed invalidations.
@@ -96,6 +98,7 @@ impl Protocol {
         reset_removes: true,
         reset_voids_fills: true,
         isolation: true,
+        trust_runs_out: true,
         as_of_before_read: true,
         backlog_blocks_reads: true,
         queue_when_failed: true,

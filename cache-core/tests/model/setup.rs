@@ -28,9 +28,9 @@ pub(crate) struct Setup {
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
     /// back. Far enough back, and with enough records since, the protocol cannot tell the two journals apart.
     pub(crate) clock_back: bool,
-    /// After how many ticks without an answer a node is isolated.
+    /// Within how many ticks a node that is well has asked again and heard the answer.
     pub(crate) heartbeat: u8,
-    /// For how many ticks an isolated node serves what it was last sure of.
+    /// For how many ticks a node serves what it has read or loaded itself, whatever it hears.
     pub(crate) isolated_ttl: u8,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup 
         joining: false,
         deaf: false,
         clock_back: false,
-        heartbeat: 1,
+        heartbeat: 2,
         isolated_ttl: 1,
     }
 }
@@ -88,8 +88,13 @@ impl Setup {
     }
 
     /// The promised bound on staleness, in ticks.
-    fn bound(&self) -> usize {
-        usize::from(self.heartbeat + self.isolated_ttl)
+    pub(crate) fn bound(&self) -> u8 {
+        self.heartbeat.max(self.isolated_ttl)
+    }
+
+    /// Until when a node that was sure at `at` serves whatever it holds.
+    pub(crate) fn trusted_until(&self, at: u8) -> u8 {
+        if self.protocol.trust_runs_out { at + self.bound() } else { u8::MAX }
     }
 
     pub(crate) fn initial(&self) -> State {
@@ -116,7 +121,7 @@ impl Setup {
             writers: self.writers.iter().map(|(node, kind)| writer(*node, *kind)).collect(),
             faults: self.faults,
             now: 0,
-            returned: vec![0; self.bound() + 2],
+            returned: vec![0; usize::from(self.bound()) + 1],
             stale_read: false,
         }
     }
@@ -131,7 +136,8 @@ impl Setup {
             applied: (!self.joining).then_some(last),
             cleared: START,
             pattern: START,
-            confirmed: (self.joining || self.deaf).then_some(0),
+            confirmed: 0,
+            until: if self.joining || self.deaf { self.isolated_ttl } else { self.trusted_until(0) },
             listener: Listener {
                 link,
                 messages: Vec::new(),
@@ -141,7 +147,6 @@ impl Setup {
                 page: Vec::new(),
                 applying: None,
                 beginning: None,
-                confirmed: 0,
             },
             queue: Queue::default(),
             drain: Drain::Idle,

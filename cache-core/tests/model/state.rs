@@ -100,8 +100,10 @@ pub(crate) struct Node {
     pub(crate) cleared: Position,
     /// The position of the pattern, until it is forgotten.
     pub(crate) pattern: Position,
-    /// `None` while the bus is healthy.
-    pub(crate) confirmed: Option<u8>,
+    /// When every invalidation was last known to have been heard.
+    pub(crate) confirmed: u8,
+    /// Until when entries may be served whatever their age.
+    pub(crate) until: u8,
     pub(crate) listener: Listener,
     pub(crate) queue: Queue,
     pub(crate) drain: Drain,
@@ -123,8 +125,6 @@ pub(crate) struct Listener {
     pub(crate) page: Vec<Record>,
     pub(crate) applying: Option<Voiding>,
     pub(crate) beginning: Option<Beginning>,
-    /// When nothing had been missed.
-    pub(crate) confirmed: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

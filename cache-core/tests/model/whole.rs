@@ -60,6 +60,8 @@ settings! {
         setup(2, &[0], &[(1, Invalidate)]).far_warm().deaf().faults(Faults { tick: 4, ..NONE });
     a_cut_for_long:
         setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { cut: 1, tick: 4, ..NONE });
+    a_node_that_stands_still:
+        setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { tick: 5, ..NONE });
     a_holder_that_dies:
         setup(2, &[0, 1], &[(1, Invalidate)]).faults(Faults { die: 1, ..NONE });
 }
