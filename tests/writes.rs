@@ -255,6 +255,8 @@ async fn a_strict_invalidation_waits_for_every_node() {
     let proxy = FaultProxy::start(redis.address());
     let (a, b) = (node(&redis.url()).await, node(&redis.url_at(proxy.port())).await);
     let near = || async { b.entry("k").local_only().get::<u32>().await };
+    // Redis has known its nodes for long, so it knows them all.
+    redis.cli(&["HSET", "{cache}!nodes", "since", "0"]);
     b.set("k", 1_u32).await;
     let receipt = a.entry("k").invalidate_strict().await;
     assert_eq!((receipt.removed, receipt.delivery), (1, Delivery::Done));
@@ -295,9 +297,32 @@ async fn a_strict_invalidation_waits_for_a_dead_node_no_longer_than_that_may_ser
     proxy.pass().await;
     // A node that ends is not waited for.
     b.shutdown().await;
-    assert_eq!(redis.cli(&["HLEN", "{cache}!nodes"]), "1");
+    assert_eq!(redis.cli(&["HLEN", "{cache}!nodes"]), "2", "one node, and since when");
     redis.kill();
     assert_eq!(a.entry("k").invalidate_strict().await.delivery, Delivery::Queued);
+}
+
+#[tokio::test]
+async fn a_strict_invalidation_waits_for_nodes_that_redis_has_lost() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address());
+    let (a, b) = (node(&redis.url()).await, node(&redis.url_at(proxy.port())).await);
+    b.set("k", 1_u32).await;
+    let held = (proxy.hold_replies(), proxy.hold_requests());
+    redis.cli(&["DEL", "{cache}!nodes"]);
+    let strict = tokio::spawn({
+        let a = a.clone();
+        async move { a.entry("k").invalidate_strict().await }
+    });
+    eventually("it is written", || async { redis.cli(&["EXISTS", "cache:k"]) == "0" }).await;
+    eventually("a has registered again", || async { redis.cli(&["HLEN", "{cache}!nodes"]) == "2" }).await;
+    assert_eq!(*b.entry("k").local_only().get::<u32>().await.unwrap(), 1, "b has not heard of it");
+    assert!(!strict.is_finished());
+    drop(held);
+    proxy.pass().await;
+    eventually("b has heard of it", || async { b.entry("k").local_only().get::<u32>().await.is_none() }).await;
+    redis.cli(&["HSET", "{cache}!nodes", "since", "0"]);
+    assert_eq!(strict.await.unwrap().delivery, Delivery::Done);
 }
 
 #[tokio::test]

@@ -114,7 +114,9 @@ impl NearTier for LocalTier {
         // Collected first, since removals would wait for the iterator's lock.
         let matching: Vec<Arc<Key>> =
             self.cache.iter().filter(|(key, stored)| void(key, &stored.entry)).map(|(key, _)| key).collect();
-        matching.iter().map(|key| u64::from(self.remove(key.as_str()))).sum()
+        // What the iterator gives is live.
+        matching.iter().for_each(|key| self.cache.invalidate(&**key));
+        matching.len() as u64
     }
 }
 

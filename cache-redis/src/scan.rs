@@ -13,6 +13,9 @@ use crate::error::tier_error;
 use crate::scripts;
 use crate::tier::Inner;
 
+/// So many keys are swept by one call of the script, which has to unpack them.
+const KEYS_PER_SWEEP: usize = 1_000;
+
 /// Removes every key that matches, but for fences and for entries that were born at `before` or later, and tells how many
 /// there were. SCAN may report a key twice, so what the removals say is what counts.
 ///
@@ -28,7 +31,7 @@ pub(crate) async fn sweep(
     loop {
         let (next, names) = step(connection, pattern, cursor, batch).await?;
         // A batch can be larger than asked for.
-        for names in names.chunks(batch) {
+        for names in names.chunks(batch.min(KEYS_PER_SWEEP)) {
             let mut script = scripts::SWEEP.prepare_invoke();
             for name in names {
                 script.key(name);

@@ -82,7 +82,8 @@ impl SharedTier for RedisTier {
 
     async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {
         let names = self.inner.names();
-        let last_moment = self.server_millis_in(put.within).await?;
+        // The caller is told at the latest when the response is not waited for any more.
+        let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::PUT.key(&names.journal);
         script.key(names.data(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
@@ -145,9 +146,10 @@ impl SharedTier for RedisTier {
         self.inner.lane.invoke("forgetting a rule", &script).await
     }
 
-    async fn unheard(&self, position: Position) -> Result<Duration, TierError> {
+    async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError> {
         let mut script = scripts::UNHEARD.key(&self.inner.names().nodes);
         script.arg(position.millis()).arg(position.sequence());
+        script.arg(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
         self.inner.lane.invoke("asking who has heard", &script).await.map(Duration::from_millis)
     }
 

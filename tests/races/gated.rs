@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache_aside::coherence::{Bus, JournalPage, Position, Record};
+use cache_aside::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use cache_aside::{
-    Acquire, Appended, CacheTier, Entry, Key, Namespace, Pattern, RedisTier, SharedTier, TierError, Token,
+    Acquire, Appended, CacheTier, Claim, Entry, Key, KeyScan, Namespace, Pattern, Put, PutOutcome, RedisTier,
+    SharedTier, TierError, Token,
 };
 
 use crate::support::Gate;
@@ -124,18 +125,46 @@ impl SharedTier for GatedTier {
         self.commands.release(key, token).await
     }
 
-    async fn put(&self, key: &Key, entry: Entry, ttl: Duration, record: &Record) -> Result<Appended, TierError> {
+    async fn claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<Claim, TierError> {
+        self.commands.claim(key, over, ttl).await
+    }
+
+    async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
+        self.commands.refill(key, over, entry, ttl).await
+    }
+
+    async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {
         self.gates.pass(Point::PutSent).await;
-        let answer = self.commands.put(key, entry, ttl, record).await;
+        let answer = self.commands.put(key, put, record).await;
         self.gates.pass(Point::PutAnswered).await;
         answer
     }
 
-    async fn invalidate(&self, keys: &[Key], record: &Record) -> Result<Appended, TierError> {
+    async fn invalidate(&self, keys: &[Key], record: &Record, lift: Option<Token>) -> Result<Appended, TierError> {
         self.gates.pass(Point::InvalidateSent).await;
-        let answer = self.commands.invalidate(keys, record).await;
+        let answer = self.commands.invalidate(keys, record, lift).await;
         self.gates.pass(Point::InvalidateAnswered).await;
         answer
+    }
+
+    async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError> {
+        self.commands.fence(keys, record, token, hold).await
+    }
+
+    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError> {
+        self.commands.sweep(pattern, before).await
+    }
+
+    async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError> {
+        self.commands.unheard(position, bound).await
+    }
+
+    async fn leave(&self, node: NodeId) -> Result<(), TierError> {
+        self.commands.leave(node).await
+    }
+
+    async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError> {
+        self.commands.scan(pattern).await
     }
 
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {

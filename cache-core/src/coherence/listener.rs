@@ -23,7 +23,7 @@ use crate::error::TierError;
 pub(crate) const PAGE: usize = 500;
 
 /// The shortest and the longest wait between two attempts to connect.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
 /// The changes that the shared tier has yet to be told of.
 pub(crate) trait Debts: Send + Sync {
@@ -190,13 +190,13 @@ impl Listener {
 
     /// Goes on from the journal's end without knowing all that it said before, or after it has lost what it said.
     async fn reset(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
-        self.coherence.counters.resets.increment();
-        tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: near tier emptied");
+        tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: emptying the near tier");
         let known = self.coherence.known();
         self.bounded(connection.begin(known)).await?;
         let lost = self.lost(connection).await?;
         let last = self.bounded(connection.last_position()).await?;
         self.begin(connection, last).await?;
+        self.coherence.counters.resets.increment();
         if !lost.is_empty() {
             let records = lost.len();
             tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "the journal has lost records: delivering them again");

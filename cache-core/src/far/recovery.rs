@@ -10,7 +10,7 @@ use crate::coherence::{Change, Coherence};
 use crate::error::TierError;
 
 /// The shortest and the longest wait between two attempts.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
 impl Far {
     /// Waits for the tier to be down or owed something, and mends it, for ever.

@@ -29,10 +29,11 @@ impl Inner {
     async fn heard_by_all(&self, position: Position) {
         let Some((far, shared)) = self.shared().and_then(|far| Some((far, far.shared()?))) else { return };
         // By then every node has, whatever happened to it, so there is no need to ask.
-        let deadline = self.clock.now() + self.coherence.trust.timings().staleness_bound();
+        let bound = self.coherence.trust.timings().staleness_bound();
+        let deadline = self.clock.now() + bound;
         let mut wait = WAITS.0;
         loop {
-            let unheard = far.ask(shared.unheard(position)).await.unwrap_or(Duration::MAX);
+            let unheard = far.ask(shared.unheard(position, bound)).await.unwrap_or(Duration::MAX);
             let left = deadline.since(self.clock.now());
             if unheard.is_zero() || left.is_zero() {
                 return;

@@ -180,9 +180,12 @@ pub trait SharedTier: Send + Sync {
     /// In what time every node that is registered by [`BusConnection::beat`](crate::coherence::BusConnection::beat) either has
     /// applied the record at `position`, or may not serve any more what is older. Zero when that is so already.
     ///
+    /// A tier that has lost its registrations, or never had any, does not know of the nodes before. These may serve what they
+    /// hold for `bound` at the longest, so for that time after its first registration nobody is taken to have heard.
+    ///
     /// # Errors
     /// The tier could not answer.
-    async fn unheard(&self, position: Position) -> Result<Duration, TierError>;
+    async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError>;
 
     /// Takes back the registration of `node`, which serves nothing any more.
     ///

@@ -1,16 +1,19 @@
 -- KEYS: the nodes.
--- ARGV: the two numbers of a position.
+-- ARGV: the two numbers of a position; for how many milliseconds a node that is not registered may serve what it holds.
 -- Returns in how many milliseconds every node either has applied the record at the position, or may not serve what is older
 -- any more: 0 when that is so already. Nodes that have not been heard of for a minute longer are forgotten.
+-- Registrations may have been lost: then nodes that were registered before are waited for as if they were deaf.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local nodes, wait = redis.call('HGETALL', KEYS[1]), 0
+local nodes, wait, since = redis.call('HGETALL', KEYS[1]), 0, now
 for i = 1, #nodes, 2 do
   local till, alone, millis, sequence = string.match(nodes[i + 1], '^(%d+) (%d+) (%d+)-(%d+)$')
-  if not till or till + 60000 < now then
+  if nodes[i] == 'since' then
+    since = tonumber(nodes[i + 1])
+  elseif not till or till + 60000 < now then
     redis.call('HDEL', KEYS[1], nodes[i])
   elseif millis + 0 < ARGV[1] + 0 or millis + 0 == ARGV[1] + 0 and sequence + 0 < ARGV[2] + 0 then
     wait = math.max(wait, till - now, ARGV[1] + alone - now)
   end
 end
-return wait
+return math.max(wait, since + ARGV[3] - now)

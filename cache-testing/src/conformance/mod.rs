@@ -229,6 +229,7 @@ macro_rules! conformance_tests {
             nodes::a_beat_tells_the_last_position,
             nodes::nodes_are_waited_for_until_they_have_applied,
             nodes::a_node_is_waited_for_no_longer_than_it_may_serve,
+            nodes::a_tier_that_knows_nobody_waits_for_those_before,
             nodes::a_scan_tells_every_key_that_matches,
             journal::a_journal_goes_on_behind_what_is_known,
             rules::rules_begin_with_a_record,

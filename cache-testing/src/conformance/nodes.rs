@@ -22,7 +22,7 @@ async fn append(tier: &dyn CacheTier) -> Position {
 }
 
 async fn unheard(tier: &dyn CacheTier, position: Position) -> Duration {
-    shared(tier).unheard(position).await.expect("unheard")
+    shared(tier).unheard(position, Duration::ZERO).await.expect("unheard")
 }
 
 /// It says where the journal ends, as a node needs to know with each heartbeat.
@@ -88,4 +88,15 @@ pub async fn a_scan_tells_every_key_that_matches(tier: Arc<dyn CacheTier>) {
     assert!(scan.next().await.expect("next").is_none(), "it has ended");
     found.remove(&key("k lease"));
     assert_eq!(found, expected);
+}
+
+/// There may have been others, of which it does not know any more.
+pub async fn a_tier_that_knows_nobody_waits_for_those_before(tier: Arc<dyn CacheTier>) {
+    let mut connection = connect(&*tier).await;
+    let position = append(&*tier).await;
+    let unheard = || async { shared(&*tier).unheard(position, HOUR).await.expect("unheard") };
+    assert!(unheard().await > HOUR / 2);
+    beat(&mut *connection, 1, position, HOUR, Duration::ZERO).await;
+    assert!(unheard().await > HOUR / 2);
+    assert!(shared(&*tier).unheard(position, Duration::ZERO).await.expect("unheard").is_zero());
 }
