@@ -112,7 +112,7 @@ fn a_writer_that_dies_inside_write_around_leaves_nothing_old_behind() {
         assert_eq!(load.await.unwrap(), 0, "it began before");
         assert_eq!(source.through(&b).await, 1);
         assert!(b.get::<u32>("k").await.is_none(), "nothing is stored while the fence stands");
-        eventually("the fence lapses", || async { redis.cli(&["EXISTS", "cache:k"]) == "0" }).await;
+        eventually("the fence lapses", || async { redis.cli(&["EXISTS", "{cache:k}!fences"]) == "0" }).await;
         assert_eq!(source.through(&b).await, 1);
         assert_eq!(*b.get::<u32>("k").await.unwrap(), 1);
         assert_eq!(*node(&redis.url()).await.get::<u32>("k").await.unwrap(), 1);
@@ -138,7 +138,7 @@ async fn a_write_around_that_is_dropped_invalidates_in_the_background() {
     drop(write);
     eventually("b has heard of it", || async { b.stats().invalidations_received >= 2 }).await;
     assert_eq!(a.status().await.queued_invalidations, 0);
-    assert_ne!(redis.cli(&["EXISTS", "cache:k"]), "0", "the fence stays until it lapses");
+    assert_eq!(redis.cli(&["EXISTS", "{cache:k}!fences"]), "1", "the fence stays until it lapses");
 }
 
 #[tokio::test]
@@ -148,8 +148,8 @@ async fn a_long_write_keeps_its_fence() {
     let a = node_builder(&redis.url()).clock(clock.clone()).fence_ttl(Duration::from_secs(6)).build().await.unwrap();
     let write = || async {
         for _ in 0..3 {
-            assert_eq!(redis.cli(&["PEXPIRE", "cache:k", "5000"]), "1");
-            let renewed = || async { redis.cli(&["PTTL", "cache:k"]).parse::<i64>().unwrap() > 5_000 };
+            assert_eq!(redis.cli(&["PEXPIRE", "{cache:k}!fences", "5000"]), "1");
+            let renewed = || async { redis.cli(&["PTTL", "{cache:k}!fences"]).parse::<i64>().unwrap() > 5_000 };
             eventually("it is renewed", || async {
                 clock.advance(Duration::from_secs(2));
                 renewed().await
@@ -159,7 +159,7 @@ async fn a_long_write_keeps_its_fence() {
         Ok::<_, Infallible>(())
     };
     a.write_around(&["k"], write).await.unwrap();
-    assert_eq!(redis.cli(&["EXISTS", "cache:k"]), "0");
+    assert_eq!(redis.cli(&["EXISTS", "{cache:k}!fences"]), "0");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  0  magic       CA C3       never valid UTF-8, so no JSON or plain text starts so
 //!         2  layout      1
-//!         3  kind        'V' value, 'N' negative entry, 'L' lease, 'F' fences
+//!         3  kind        'V' value, 'N' negative entry, 'L' lease
 //!         4  token       16 bytes
 //!        20  flag        lease: 1 when another node waits for it
 //!        21  codec
@@ -18,9 +18,8 @@
 //!        86  tags        u16, how many there are, then a u16 each
 //!            payload     to the end
 //! ```
-//! A lease ends after its flag. Fences follow their kind at once: of each the token, and until when it holds, a u64 in
-//! milliseconds of the tier's clock. All numbers are big-endian. The scripts of a shared tier read no further than the
-//! claim, which they write, and patch the birth of a value that is stored together with its journal record.
+//! A lease ends after its flag. All numbers are big-endian. The scripts of a shared tier read no further than the claim,
+//! which they write, and patch the birth of a value that is stored together with its journal record.
 //!
 //! Hand-written rather than derived: the scripts depend on each offset, and every length is checked before it is used.
 
@@ -53,13 +52,10 @@ pub const VERSION_AT: usize = 70;
 pub const CLAIMED_AT: usize = 78;
 /// The length of what stands before the tags, in bytes: no entry is shorter than this and the number of its tags.
 pub const HEADER_BYTES: usize = 86;
-/// The length of one fence, in bytes.
-pub const FENCE_BYTES: usize = Token::BYTES + 8;
 
 const KIND_VALUE: u8 = b'V';
 const KIND_ABSENT: u8 = b'N';
 const KIND_LEASE: u8 = b'L';
-const KIND_FENCES: u8 = b'F';
 
 /// What a shared tier held under a key.
 #[derive(Clone, Debug)]
@@ -69,8 +65,6 @@ pub enum Frame {
     Entry(Entry),
     /// Somebody holds the right to fill the key.
     Lease(Token),
-    /// Nobody may store anything under the key.
-    Fenced,
     /// Bytes that were not written by this crate.
     Foreign(Bytes),
 }
@@ -132,10 +126,6 @@ pub fn decode(bytes: Bytes) -> Result<Frame, InvalidFrame> {
     }
     if bytes.get(MAGIC.len()) != Some(&LAYOUT) {
         return Err(InvalidFrame("its layout is unknown"));
-    }
-    let fences = bytes.len().checked_sub(TOKEN_AT).filter(|_| bytes.get(KIND_AT) == Some(&KIND_FENCES));
-    if fences.is_some_and(|fences| fences % FENCE_BYTES == 0) {
-        return Ok(Frame::Fenced);
     }
     let Some(token) = array_at(&bytes, TOKEN_AT) else { return Err(InvalidFrame("it is too short")) };
     let token = Token::from_bytes(token);
@@ -228,15 +218,6 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{written:?}"));
         let token = Token::from_bytes([1; 16]);
         assert!(matches!(decode(encode_lease(token)), Ok(Frame::Lease(read)) if read == token));
-    }
-
-    #[test]
-    fn fences_are_recognised_by_their_length() {
-        let fences = |length: usize| Bytes::from([&MAGIC[..], &[LAYOUT, KIND_FENCES], &vec![7; length]].concat());
-        for length in [0, FENCE_BYTES, 3 * FENCE_BYTES] {
-            assert!(matches!(decode(fences(length)), Ok(Frame::Fenced)), "{length}");
-        }
-        assert!(decode(fences(FENCE_BYTES + 1)).is_err());
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl Names {
         name
     }
 
+    /// The name of the fences of `key`. No pattern of data keys matches it, so that whatever removes the one leaves the other.
+    /// As its hash tag is the name of the data key, both are in one slot of a cluster, unless the key has one of its own.
+    pub(crate) fn fences(&self, key: &Key) -> String {
+        format!("{{{}}}!fences", self.data(key))
+    }
+
     /// The key whose data key has this name, if it is one.
     pub(crate) fn key_of(&self, name: &[u8]) -> Option<Key> {
         let key = name.strip_prefix(self.namespace.as_str().as_bytes())?.strip_prefix(b":")?;
@@ -64,6 +70,7 @@ mod tests {
         for foreign in [&b"shop/v1.2"[..], b"shop/v1.2:", b"shop/v1.2:\xff", b"other:user:1"] {
             assert_eq!(names.key_of(foreign), None);
         }
+        assert_eq!(names.fences(&Key::new("user:1").unwrap()), "{shop/v1.2:user:1}!fences");
         assert_eq!(names.data_matching(&Pattern::new("user:*").unwrap()), "shop/v1.2:user:*");
         assert_eq!(names.journal, "{shop/v1.2}!journal");
         assert_eq!(names.rules, "{shop/v1.2}!rules");

@@ -3,27 +3,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::coherence::Position;
 use cache_core::{Key, KeyScan, Pattern, TierError};
 use deadpool_redis::Connection;
 use redis::Cmd;
 use redis::aio::ConnectionLike;
 
 use crate::error::tier_error;
-use crate::scripts;
 use crate::tier::Inner;
 
-/// So many keys are swept by one call of the script, which has to unpack them.
-const KEYS_PER_SWEEP: usize = 1_000;
-
-/// Removes every key that matches, but for fences and for entries that were born at `before` or later, and tells how many
-/// there were. SCAN may report a key twice, so what the removals say is what counts.
+/// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
+/// what counts.
 ///
 /// Each batch is two commands, one after the other's reply, so that the server turns to its other clients in between.
-pub(crate) async fn sweep(
+pub(crate) async fn remove_matching(
     connection: &mut (impl ConnectionLike + Send),
     pattern: &str,
-    before: Position,
     batch: usize,
 ) -> Result<u64, TierError> {
     let mut removed = 0;
@@ -31,14 +25,10 @@ pub(crate) async fn sweep(
     loop {
         let (next, names) = step(connection, pattern, cursor, batch).await?;
         // A batch can be larger than asked for.
-        for names in names.chunks(batch.min(KEYS_PER_SWEEP)) {
-            let mut script = scripts::SWEEP.prepare_invoke();
-            for name in names {
-                script.key(name);
-            }
-            script.arg(before.millis()).arg(before.sequence());
-            let swept: u64 = script.invoke_async(connection).await.map_err(|error| tier_error("sweeping", &error))?;
-            removed += swept;
+        for names in names.chunks(batch) {
+            let unlinked: u64 =
+                unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))?;
+            removed += unlinked;
             tokio::task::yield_now().await;
         }
         if next == 0 {

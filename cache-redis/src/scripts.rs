@@ -23,7 +23,6 @@ script!(RELEASE, "scripts/release.lua");
 script!(PUT, "scripts/put.lua");
 script!(INVALIDATE, "scripts/invalidate.lua");
 script!(FENCE, "scripts/fence.lua");
-script!(SWEEP, "scripts/sweep.lua");
 script!(BEGIN, "scripts/begin.lua");
 script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");
@@ -35,4 +34,3 @@ const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame:
 const _: () = assert!(frame::KIND_AT == 3 && frame::TOKEN_AT == 4 && frame::FLAG_AT == 20 && frame::LEASE_BYTES == 21);
 const _: () = assert!(frame::BIRTH_AT == 54 && frame::VERSION_AT == 70 && frame::CLAIMED_AT == 78);
 const _: () = assert!(frame::HEADER_BYTES == 86);
-const _: () = assert!(frame::FENCE_BYTES == 24);

@@ -15,14 +15,16 @@ use redis::Value;
 use crate::message::{self, lease_ended};
 use crate::scan::DataScan;
 use crate::tier::{RedisTier, encode, millis};
-use crate::{journal, rules, scan, scripts};
+use crate::{journal, rules, scripts};
 
 #[async_trait]
 impl SharedTier for RedisTier {
     async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
         let mut over = over.map(|token| *token.as_bytes());
         loop {
-            let mut script = scripts::ACQUIRE.key(self.inner.names().data(key));
+            let names = self.inner.names();
+            let mut script = scripts::ACQUIRE.key(names.data(key));
+            script.key(names.fences(key));
             let replaceable = over.as_ref().map_or(&[][..], |token| &token[..]);
             script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(replaceable);
             let found = match self.inner.lane.invoke("acquiring a lease", &script).await? {
@@ -85,7 +87,7 @@ impl SharedTier for RedisTier {
         // The caller is told at the latest when the response is not waited for any more.
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::PUT.key(&names.journal);
-        script.key(names.data(key));
+        script.key(names.data(key)).key(names.fences(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
         script.arg(put.replicate.map_or_else(String::new, |ttl| millis(ttl).to_string()));
@@ -106,6 +108,9 @@ impl SharedTier for RedisTier {
         for key in keys {
             script.key(names.data(key));
         }
+        for key in keys.iter().filter(|_| lift.is_some()) {
+            script.key(names.fences(key));
+        }
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         script.arg(lift.as_ref().map_or(&[][..], |token| &token.as_bytes()[..]));
         for field in rules::fields(&record.change) {
@@ -121,16 +126,13 @@ impl SharedTier for RedisTier {
         for key in keys {
             script.key(names.data(key));
         }
+        for key in keys {
+            script.key(names.fences(key));
+        }
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         script.arg(&token.as_bytes()[..]).arg(millis(hold));
         let (previous, position, removed) = self.inner.lane.invoke("fencing", &script).await?;
         appended(previous, position, removed)
-    }
-
-    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError> {
-        let mut connection = self.inner.lane.check_out().await?;
-        let pattern = self.inner.names().data_matching(pattern);
-        scan::sweep(&mut connection, &pattern, before, self.inner.scan_batch).await
     }
 
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {

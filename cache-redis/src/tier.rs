@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::coherence::Position;
 use cache_core::frame::{self, Frame};
 use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
 use redis::Value;
@@ -152,7 +151,9 @@ impl CacheTier for RedisTier {
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        self.sweep(pattern, Position::MAX).await
+        let mut connection = self.inner.lane.check_out().await?;
+        let pattern = self.inner.names().data_matching(pattern);
+        scan::remove_matching(&mut connection, &pattern, self.inner.scan_batch).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {

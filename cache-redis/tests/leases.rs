@@ -65,8 +65,6 @@ async fn garbage_never_keeps_a_key_from_being_filled() {
         &long_lease,
         &value[..85],
         &value[..87],
-        b"\xca\xc3\x01F",
-        b"\xca\xc3\x01F0123456789abcdef01234567",
         &tags,
         &version,
         &kind,

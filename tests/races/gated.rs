@@ -151,10 +151,6 @@ impl SharedTier for GatedTier {
         self.commands.fence(keys, record, token, hold).await
     }
 
-    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError> {
-        self.commands.sweep(pattern, before).await
-    }
-
     async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError> {
         self.commands.unheard(position, bound).await
     }

@@ -17,7 +17,6 @@ use crate::coherence::{Change, Coherence, Debts, Position, RECORD_MAX_KEYS, Reco
 use crate::entry::Token;
 use crate::error::TierError;
 use crate::key::Key;
-use crate::pattern::Pattern;
 use crate::stats::TierCounters;
 use crate::status::{TierState, TierStatus};
 use crate::tier::{Appended, CacheTier, SharedTier};
@@ -212,8 +211,8 @@ impl Far {
             let removed = match change {
                 Change::Keys(keys) => self.attempt(self.tier.delete(keys)).await?,
                 // Without a journal nobody could tell which entries of the tier are older than the tags' invalidation.
-                Change::Tags(_) => self.sweep(&Change::Clear, Position::MAX).await?,
-                _ => self.sweep(change, Position::MAX).await?,
+                Change::Tags(_) => self.sweep(&Change::Clear).await?,
+                _ => self.sweep(change).await?,
             };
             return Ok(Carried { removed, position: None });
         };
@@ -233,7 +232,7 @@ impl Far {
         let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
         acknowledge_in(coherence, change, &appended)?;
         let position = appended.position;
-        carried = Carried { removed: self.sweep(change, position).await?, position: Some(position) };
+        carried = Carried { removed: self.sweep(change).await?, position: Some(position) };
         if let Change::Pattern(pattern) = change {
             self.attempt(shared.swept(pattern, position)).await?;
             coherence.rules.swept(position, pattern);
@@ -242,15 +241,12 @@ impl Far {
     }
 
     /// Frees what a pattern or a clear covers. It takes as long as the tier is large, so the tier bounds its own steps.
-    /// What is not older than the change stays.
-    async fn sweep(&self, change: &Change, before: Position) -> Result<u64, TierError> {
-        let swept = match (self.shared(), change) {
-            (Some(shared), Change::Pattern(pattern)) => shared.sweep(pattern, before).await,
-            (Some(shared), Change::Clear) => shared.sweep(&Pattern::all(), before).await,
-            (None, Change::Pattern(pattern)) => self.tier.invalidate_pattern(pattern).await,
-            (None, Change::Clear) => self.tier.clear().await,
+    async fn sweep(&self, change: &Change) -> Result<u64, TierError> {
+        let swept = match change {
+            Change::Pattern(pattern) => self.tier.invalidate_pattern(pattern).await,
+            Change::Clear => self.tier.clear().await,
             // A tag has no index: what has it is void, and runs out by itself.
-            (_, Change::Tags(_) | Change::Keys(_) | Change::Fence(..) | Change::Begin) => Ok(0),
+            Change::Tags(_) | Change::Keys(_) | Change::Fence(..) | Change::Begin => Ok(0),
         };
         self.note(swept)
     }

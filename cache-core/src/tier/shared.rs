@@ -91,8 +91,8 @@ pub trait KeyScan: Send {
 
 /// The operations of a tier that several nodes share: leases, fences, and the journal.
 ///
-/// A key holds an entry, a lease, or fences, and never two of them. So whatever removes the key voids a fill, and while it
-/// is fenced nothing is stored under it.
+/// A key holds an entry or a lease, and never both, so whatever removes the key voids a fill. While it is fenced, nothing is
+/// stored under it; fences are kept apart from it, so what removes the key leaves them.
 #[async_trait]
 pub trait SharedTier: Send + Sync {
     /// Puts a lease with `token` under `key`, to lapse after `ttl`, if the key is absent, or if it holds an entry with the
@@ -142,8 +142,7 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not say whether it did.
     async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError>;
 
-    /// Removes what is under `keys`, but for fences, and appends `record`, as one step. Of fences, those with the token
-    /// `lift` are lifted. The rule of a pattern, of tags or of a clear is kept with its position, so that
+    /// Removes what is under `keys` and appends `record`, as one step. Fences stay, but for those with the token `lift`. The rule of a pattern, of tags or of a clear is kept with its position, so that
     /// [`BusConnection::rules`](crate::coherence::BusConnection::rules) tells it.
     ///
     /// # Errors
@@ -156,13 +155,6 @@ pub trait SharedTier: Send + Sync {
     /// # Errors
     /// The tier could not say whether it did.
     async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError>;
-
-    /// Removes what is under the keys that match, but for fences and for entries born at `before` or later, and tells how
-    /// many entries and leases there were. It takes as long as the tier is large, in steps that are each bounded.
-    ///
-    /// # Errors
-    /// The tier could not say whether it removed all of them.
-    async fn sweep(&self, pattern: &Pattern, before: Position) -> Result<u64, TierError>;
 
     /// The records after `after`, oldest first, at most `limit`: for a node that does not hear of them.
     ///

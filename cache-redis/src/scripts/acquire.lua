@@ -1,4 +1,4 @@
--- KEYS: the data key.
+-- KEYS: the data key; its fences.
 -- ARGV: the lease; its time to live in milliseconds; the token of the entry that may be replaced, or an empty string.
 -- Returns 1 when the lease was put, 0 when another lease is there, 2 when the key is fenced, else the entry that is there.
 -- Bytes that are none of these are replaced: garbage must not keep a key from being filled.
@@ -9,12 +9,12 @@ if found and string.sub(found, 1, 3) == '\202\195\1' then
     redis.call('SETRANGE', KEYS[1], 20, '\1')
     return 0
   end
-  if kind == 'F' and (#found - 4) % 24 == 0 and redis.call('PTTL', KEYS[1]) > 0 then
-    return 2
-  end
   if (kind == 'V' or kind == 'N') and #found >= 88 and string.sub(found, 5, 20) ~= ARGV[3] then
     return found
   end
+end
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  return 2
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1

@@ -1,4 +1,4 @@
--- KEYS: the journal; the data key.
+-- KEYS: the journal; the data key; its fences.
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
 -- milliseconds from which on the caller has given up; for how many milliseconds near tiers of other nodes may keep the
 -- entry, or an empty string if they are not to be sent it.
@@ -9,11 +9,10 @@ local now = redis.call('TIME')
 if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
 end
-local found = redis.pcall('GETRANGE', KEYS[2], 0, 77)
-local head = type(found) == 'string' and string.sub(found, 1, 4) or ''
-local fenced = head == '\202\195\1F'
 local version = string.sub(ARGV[4], 71, 78)
-if version ~= '\0\0\0\0\0\0\0\0' and #found == 78 and (head == '\202\195\1V' or head == '\202\195\1N') then
+local found = version ~= '\0\0\0\0\0\0\0\0' and redis.pcall('GETRANGE', KEYS[2], 0, 77) or ''
+local head = #found == 78 and string.sub(found, 1, 4)
+if head == '\202\195\1V' or head == '\202\195\1N' then
   -- Byte by byte: as a number it would lose the last of 64 bits.
   for i = 1, 8 do
     local theirs, ours = string.byte(found, 70 + i), string.byte(version, i)
@@ -30,7 +29,7 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local previous = last[1] and last[1][1] or '0-0'
 local position = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[1])
 local message = previous .. ' ' .. position .. ' '
-if fenced then
+if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
   return {previous, position, 0}
 end

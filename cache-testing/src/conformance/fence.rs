@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
-use cache_core::{Acquire, Appended, CacheTier, Key, Pattern, PutOutcome};
+use cache_core::coherence::{BusMessage, Change, NodeId, Record};
+use cache_core::{Acquire, Appended, CacheTier, Key, PutOutcome};
 
 use super::support::{
-    HOUR, SHORT, acquire, assert_absent, assert_acquired, assert_holds, connect, entry, eventually, key, keys, next,
-    put, record_of_keys, set, shared, token,
+    HOUR, SHORT, acquire, assert_absent, assert_acquired, connect, entry, eventually, keys, next, put, record_of_keys,
+    set, shared, token,
 };
 
 async fn fence(tier: &dyn CacheTier, keys: &[Key], holder: u8, hold: Duration) -> Appended {
@@ -62,7 +62,8 @@ pub async fn only_its_holder_lifts_a_fence(tier: Arc<dyn CacheTier>) {
     shared(&*tier).invalidate(&keys, &record_of_keys(&keys), None).await.expect("invalidate");
     lift(&*tier, &keys, 2).await;
     shared(&*tier).release(&keys[0], token(1)).await.expect("release");
-    assert_eq!(shared(&*tier).sweep(&Pattern::all(), Position::MAX).await.expect("sweep"), 0);
+    tier.delete(&keys).await.expect("delete");
+    assert_eq!(tier.clear().await.expect("clear"), 0, "nothing was stored");
     assert!(is_fenced(&*tier, &keys[0]).await);
     lift(&*tier, &keys, 1).await;
     assert!(!is_fenced(&*tier, &keys[0]).await);
@@ -96,23 +97,4 @@ pub async fn a_fence_lapses_unless_it_is_renewed(tier: Arc<dyn CacheTier>) {
         lift(&*tier, &keys[2..], holder).await;
     }
     assert!(!is_fenced(&*tier, &keys[2]).await);
-}
-
-/// A scan frees what its rule voids, and nothing younger.
-pub async fn a_sweep_leaves_what_was_born_since(tier: Arc<dyn CacheTier>) {
-    let all = keys(["old", "new", "lease", "other"]);
-    let born = |millis, sequence| {
-        let mut entry = entry("v");
-        entry.birth = Position::new(millis, sequence);
-        entry
-    };
-    tier.set(&all[0], born(5, 1), HOUR).await.expect("set");
-    tier.set(&all[1], born(5, 2), HOUR).await.expect("set");
-    assert_acquired(&*tier, &all[2], token(1)).await;
-    let swept = shared(&*tier).sweep(&Pattern::new("[on]*").expect("a valid pattern"), Position::new(5, 2)).await;
-    assert_eq!(swept.expect("sweep"), 1);
-    assert_holds(&*tier, &all[1], "v").await;
-    let swept = shared(&*tier).sweep(&Pattern::all(), Position::new(5, 2)).await;
-    assert_eq!(swept.expect("sweep"), 1, "nobody knows when the load of a lease began");
-    assert_holds(&*tier, &key("new"), "v").await;
 }

@@ -222,7 +222,6 @@ macro_rules! conformance_tests {
             fence::only_its_holder_lifts_a_fence,
             fence::a_key_is_fenced_until_the_last_fence_is_lifted,
             fence::a_fence_lapses_unless_it_is_renewed,
-            fence::a_sweep_leaves_what_was_born_since,
             put::an_older_version_does_not_replace_a_newer_one,
             put::without_a_version_the_last_one_stays,
             put::a_value_is_sent_with_its_record,
