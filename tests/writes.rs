@@ -42,6 +42,7 @@ async fn a_write_around_the_cache_leaves_nothing_old_anywhere() {
     assert_eq!((source.through(&a).await, source.through(&b).await), (0, 0));
     let (written, other) = (source.clone(), b.clone());
     let result = a.write_around(&["k"], || async {
+        eventually("the other node has heard of the fence", || async { other.get::<u32>("k").await.is_none() }).await;
         // Before the source changes, and after: what is loaded goes to its callers and nowhere else.
         assert_eq!(written.through(&other).await, 0);
         written.write(1);

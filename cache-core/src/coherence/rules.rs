@@ -7,7 +7,10 @@
 //! of a tag when every entry that is older has run out, since none may live longer than the service's longest time to live.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::coherence::Position;
 use crate::pattern::Pattern;
@@ -56,6 +59,8 @@ pub(crate) struct Rules {
     sequence: AtomicU64,
     /// Counts the patterns that were forgotten once everything had been scanned for them.
     forgotten: AtomicU64,
+    /// Tells whoever waits that a slot has changed.
+    moved: Notify,
     /// For each slot, the count at its last change. Made when the first tag is invalidated.
     changed: OnceLock<Box<[AtomicU64]>>,
 }
@@ -90,6 +95,7 @@ impl Rules {
             list: Mutex::default(),
             sequence: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
+            moved: Notify::new(),
             changed: OnceLock::default(),
         }
     }
@@ -135,6 +141,19 @@ impl Rules {
         for slot in tags.slots() {
             let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
             changed[usize::from(slot.number())].fetch_max(sequence, Ordering::AcqRel);
+        }
+        self.moved.notify_waiters();
+    }
+
+    /// Completes when one of `tags` has been invalidated since `sequence`.
+    pub(crate) async fn overtaken(&self, tags: &Tags, sequence: u64) {
+        loop {
+            let mut moved = pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.tags_moved(tags, sequence) {
+                return;
+            }
+            moved.await;
         }
     }
 

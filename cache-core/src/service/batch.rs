@@ -11,6 +11,7 @@ use super::lease::Lease;
 use super::load::Store;
 use super::near::Near;
 use super::read::{FarRead, Missing};
+use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
 use crate::error::LoadError;
 use crate::key::Key;
@@ -117,9 +118,10 @@ impl Inner {
         let names: Vec<String> =
             leased.iter().map(|(key, _)| key.as_str().to_owned()).chain(invalid.iter().cloned()).collect();
         let origins: Vec<_> = leased.iter().map(|(key, _)| self.origin(key)).collect();
-        let leases: Vec<&Lease> = leased.iter().filter_map(|(_, store)| store.lease()).collect();
+        let leases: Vec<(&Lease, &Origin)> =
+            leased.iter().zip(&origins).filter_map(|((_, store), origin)| Some((store.lease()?, origin))).collect();
         let keep = async {
-            join_all(leases.iter().map(|lease| lease.keep())).await;
+            join_all(leases.iter().map(|(lease, origin)| lease.keep(plan.policy.tag_slots(), origin))).await;
             std::future::pending().await
         };
         let mut loaded = self.run_keeping(plan, keep, move || batch_loader(names)).await?;

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::batch::BatchLease;
 use super::load::Store;
 use super::read::Missing;
+use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
 use crate::entry::{Entry, Token};
 use crate::far::Far;
 use crate::key::Key;
+use crate::tags::Tags;
 use crate::tier::Acquire;
 
 /// The shortest and the longest wait between two looks at a lease of another node. Its end is announced on the bus, so
@@ -123,15 +125,24 @@ impl Lease {
         acquired
     }
 
-    /// Keeps the lease from lapsing, until dropped.
-    pub(super) async fn keep(&self) -> std::convert::Infallible {
+    /// Keeps the lease from lapsing, until dropped. When one of `tags` is invalidated it is given back: what is being loaded
+    /// will not be stored, and nobody should wait for it. (Keys, patterns and clears remove the lease themselves.)
+    pub(super) async fn keep(&self, tags: &Tags, origin: &Origin) -> std::convert::Infallible {
         let Some(shared) = self.far.shared() else { return std::future::pending().await };
-        loop {
-            let ttl = self.inner.lease_ttl;
-            self.inner.clock.sleep(ttl / 3).await;
-            // A lease that is lost is noticed by the fill.
-            self.far.ask(shared.extend(&self.key, self.token, ttl)).await;
+        let extend = async {
+            loop {
+                let ttl = self.inner.lease_ttl;
+                self.inner.clock.sleep(ttl / 3).await;
+                // A lease that is lost is noticed by the fill.
+                self.far.ask(shared.extend(&self.key, self.token, ttl)).await;
+            }
+        };
+        tokio::select! {
+            () = self.inner.coherence.rules.overtaken(tags, origin.ticket.rules.tag_sequence) => {}
+            () = extend => {}
         }
+        self.far.ask(shared.release(&self.key, self.token)).await;
+        std::future::pending().await
     }
 
     /// Fills the key with `entry`: `None` when the tier could not say, `Some(false)` when the lease is no longer there.

@@ -12,6 +12,7 @@ use super::global::in_scope;
 use super::lease::{Lease, Permit};
 use super::near::Near;
 use super::read::{FarRead, Missing};
+use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
 use crate::error::LoadError;
 use crate::flight::{Outcome, Role};
@@ -137,7 +138,8 @@ impl Inner {
         Fut: Future<Output = Result<Option<T>, E>> + Send,
     {
         let origin = self.origin(key);
-        let value = self.run(plan, store.lease(), load).await?.map(Arc::new);
+        let lease = store.lease().map(|lease| (lease, &origin));
+        let value = self.run(plan, lease, load).await?.map(Arc::new);
         self.store(key, plan, store, origin, value.clone()).await;
         Ok(value)
     }
@@ -146,7 +148,7 @@ impl Inner {
     pub(super) async fn run<R, E, Fut>(
         &self,
         plan: &Plan,
-        lease: Option<&Lease>,
+        lease: Option<(&Lease, &Origin)>,
         load: impl FnOnce() -> Fut + Send,
     ) -> Result<R, LoadError<E>>
     where
@@ -154,7 +156,7 @@ impl Inner {
     {
         let keep = async {
             match lease {
-                Some(lease) => lease.keep().await,
+                Some((lease, origin)) => lease.keep(plan.policy.tag_slots(), origin).await,
                 None => std::future::pending().await,
             }
         };
