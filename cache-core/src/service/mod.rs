@@ -41,6 +41,8 @@ use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::tier::NearTier;
 
+use near::Near;
+
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
@@ -123,7 +125,14 @@ impl<B: Backends> CachingService<B> {
     /// A hit in the near tier does not allocate, lock or suspend; a hit in a far tier is copied into the near one. May be
     /// cancelled at any point.
     pub async fn get<T: Cacheable>(&self, key: impl AsRef<str>) -> Option<Arc<T>> {
-        self.entry(key.as_ref()).get().await
+        let key = key.as_ref();
+        // Not by `entry`, whose policy would have to be moved through the hit path.
+        match self.inner.look_near(key, self.inner.policy.schema_version()) {
+            Near::Hit(value) => Some(value),
+            Near::Absent => None,
+            // Boxed, so that the future of a hit stays small.
+            Near::Miss => Box::pin(async { self.inner.get(key, &self.inner.plan()).await }).await,
+        }
     }
 
     /// The values under `keys`, in their order: one look-up in the near tier each, and one call to a far tier for all that

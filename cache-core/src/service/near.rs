@@ -48,6 +48,7 @@ impl Inner {
     }
 
     /// The value of an entry that another node sent. The near tier has it by reference from here on.
+    #[cold]
     fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>, bytes: &[u8], codec: u8, now: Timestamp) -> Near<T> {
         let known = self.codec.as_deref().filter(|known| known.id() == codec);
         let Some(value) = known.and_then(|known| codec::decode::<T>(known, bytes).ok()) else {
