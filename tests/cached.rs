@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 mod errors;
 #[path = "cached/keys.rs"]
 mod keys;
+#[path = "cached/methods.rs"]
+mod methods;
 #[path = "cached/shapes.rs"]
 mod shapes;
 

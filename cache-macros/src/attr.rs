@@ -12,7 +12,7 @@ use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
 
 /// Every argument, in the order in which messages list them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "key",
     "ttl",
     "local_ttl",
@@ -24,6 +24,7 @@ const NAMES: [&str; 12] = [
     "cache",
     "when",
     "skip",
+    "companions",
     "crate",
 ];
 
@@ -37,6 +38,7 @@ pub(crate) struct Arguments {
     pub(crate) cache: Option<Expr>,
     pub(crate) when: Option<Expr>,
     pub(crate) skip: Vec<Ident>,
+    pub(crate) companions: Option<Companions>,
     pub(crate) crate_path: Option<Path>,
 }
 
@@ -49,6 +51,15 @@ impl Arguments {
         });
         settings.chain(&self.policy).map(ToTokens::to_token_stream).collect()
     }
+}
+
+/// Where companions go, where the function does not tell.
+#[derive(Clone, Copy)]
+pub(crate) enum Companions {
+    /// Beside it in its `impl` block.
+    Associated,
+    /// Nowhere.
+    None,
 }
 
 /// One policy and its value.
@@ -137,6 +148,7 @@ fn argument(
         "cache" => arguments.cache = Some(assigned(input, &name, expression)?),
         "when" => arguments.when = Some(assigned(input, &name, expression)?),
         "skip" => arguments.skip.extend(skipped(input, &name)?),
+        "companions" => arguments.companions = Some(assigned(input, &name, companions)?),
         "crate" => arguments.crate_path = Some(assigned(input, &name, Path::parse)?),
         unknown => return Err(syn::Error::new_spanned(&name, unknown_argument(unknown))),
     }
@@ -172,6 +184,18 @@ fn key(input: ParseStream<'_>) -> syn::Result<LitStr> {
     }
 }
 
+fn companions(input: ParseStream<'_>) -> syn::Result<Companions> {
+    let value: TokenTree = input.parse()?;
+    match value.to_string().as_str() {
+        "associated" => Ok(Companions::Associated),
+        "none" => Ok(Companions::None),
+        _ => Err(syn::Error::new_spanned(
+            value,
+            "`companions` is `associated`, for a function of an `impl` block, or `none`, for one of a trait or its implementation",
+        )),
+    }
+}
+
 fn duration_value(input: ParseStream<'_>) -> syn::Result<SettingValue> {
     match ungrouped(input.parse()?) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => duration::parse(&text.value())
@@ -202,7 +226,7 @@ fn skipped(input: ParseStream<'_>, name: &Ident) -> syn::Result<Punctuated<Ident
     }
     let content;
     syn::parenthesized!(content in input);
-    Punctuated::parse_terminated(&content)
+    Punctuated::parse_terminated_with(&content, Ident::parse_any)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::expand::Expansion;
 use crate::generics;
+use crate::signature::Place;
 use crate::template::{Piece, Placeholder};
 use crate::tokens;
 use crate::valid::{Cached, Input, Key, Naming};
@@ -19,27 +20,52 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
         let (name, ty) = (&input.hidden, input.ty);
         quote!(#name: &(#ty))
     });
+    let parameters = receiver(expansion).into_iter().chain(parameters);
+    let (name, statements) = (expansion.hidden("key"), statements(expansion));
+    quote! {
+        fn #name #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
+            #statements
+            #key
+        }
+    }
+}
+
+/// `&self`, if the key reads it.
+fn receiver(expansion: &Expansion<'_>) -> Option<TokenStream> {
+    let receiver = expansion.cached.function.signature.receiver().filter(|_| expansion.cached.receiver.in_key)?;
+    let token = &receiver.self_token;
+    Some(quote!(&#token))
+}
+
+/// What writes the key, where the inputs are references.
+fn statements(expansion: &Expansion<'_>) -> TokenStream {
+    let (private, key) = (expansion.private(), &expansion.key);
     let (separators, writes) = match &expansion.cached.key {
         Key::Template(template) => (template.separators.as_str(), template_writes(expansion, &template.pieces)),
         Key::Default { parameters } => ("", default_writes(expansion, parameters)),
     };
     quote! {
-        fn __key #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
-            #[allow(unused_imports)]
-            use #private::WriteDisplay as _;
-            let mut #key = #private::KeyBuffer::new(#separators);
-            #writes
-            #key
-        }
+        #[allow(unused_imports)]
+        use #private::WriteDisplay as _;
+        let mut #key = #private::KeyBuffer::new(#separators);
+        #writes
     }
+}
+
+/// The key where there is no function for it.
+pub(crate) fn block(expansion: &Expansion<'_>) -> TokenStream {
+    let (key, statements) = (&expansion.key, statements(expansion));
+    let names = inputs(expansion.cached).map(|input| &input.hidden);
+    quote!(let #key = { #(let #names = &#names;)* #statements #key };)
 }
 
 /// `let key = Self::__key(..);`, before any argument is moved.
 pub(crate) fn call(expansion: &Expansion<'_>, name: Naming) -> TokenStream {
     let key = &expansion.key;
     let turbofish = generics::turbofish(&expansion.narrowed(|input| input.in_key, false));
-    let names = inputs(expansion.cached).map(name);
-    quote!(let #key = Self::__key #turbofish(#(&#names),*);)
+    let (function, names) = (expansion.hidden("key"), inputs(expansion.cached).map(name));
+    let receiver = receiver(expansion).map(|receiver| quote!(#receiver,));
+    quote!(let #key = Self::#function #turbofish(#receiver #(&#names),*);)
 }
 
 /// The type and constant parameters that are a part of the key.
@@ -110,8 +136,20 @@ fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStrea
         let write = quote_spanned!(input.ty.span()=> #key.argument(#name););
         quote!(#anonymous #key.next_argument(); #write)
     });
+    let function = match expansion.cached.place {
+        Place::Free => quote!(#key.function(::core::any::type_name::<Self>());),
+        Place::Associated => {
+            let name = expansion.cached.function.signature.ident.to_string();
+            quote!(#key.method(::core::any::type_name::<Self>(), #name);)
+        }
+        // The path of an item in it names the trait too, without the type's parameters, which `Self` has.
+        Place::Contained => quote! {
+            struct __Here;
+            #key.method(::core::any::type_name::<Self>(), ::core::any::type_name::<__Here>());
+        },
+    };
     quote! {
-        #key.function(::core::any::type_name::<Self>());
+        #function
         #(#types)*
         #(#arguments)*
         #key.literal(")");

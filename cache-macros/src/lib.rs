@@ -6,6 +6,7 @@
 mod ast;
 mod attr;
 mod companion;
+mod contained;
 mod duration;
 mod errors;
 mod expand;
@@ -13,13 +14,15 @@ mod generics;
 mod key;
 mod nearest;
 mod returns;
+mod signature;
 mod template;
 mod tokens;
 mod valid;
 
 use proc_macro::TokenStream;
 
-/// Caches what an async function returns.
+/// Caches what an async function returns: `async fn`, or a function that returns `impl Future`, free, of a type or of a
+/// trait.
 ///
 /// ```text
 /// #[cached(key = "user:{id}", ttl = "5m")]
@@ -42,6 +45,7 @@ use proc_macro::TokenStream;
 /// | `skip(db, ..)` | Arguments that are no part of the key. |
 /// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
 /// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. |
+/// | `companions = associated`, `= none` | Where the function stands, if that cannot be seen from it: see below. |
 /// | `crate = path` | Where the crate `cache_aside` is found if it was renamed. |
 ///
 /// # Beside the function
@@ -50,6 +54,15 @@ use proc_macro::TokenStream;
 /// `find_user::get(7).await`, `find_user::put(7, user).await`, `find_user::invalidate(7).await`,
 /// `find_user::refresh(7).await` and `find_user::uncached(7).await`. The first four take only the arguments that the
 /// key, `cache` and the policies use.
+///
+/// In an `impl` block they are associated functions, `find_user_key`, `find_user_get` and so on, and take `&self` where
+/// the key, `cache` or a policy reads it. `self` is no argument: name what of it matters in the key, `{self.tenant}`. The
+/// default key has `Self` with its type parameters, and `{Self}` and `{T}` stand for types in a template.
+///
+/// An attribute sees only its function. Without a receiver, and where neither signature nor body says `Self`, it takes
+/// the function for a free one: `companions = associated` corrects that. A trait and its implementation can have no such
+/// functions: write `companions = none` there, except below `async_trait`, whose functions are recognised. The service's
+/// own `invalidate` and `get` serve in their place.
 ///
 /// # Errors
 ///

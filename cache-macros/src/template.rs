@@ -1,6 +1,7 @@
 //! Key templates: `"user:{id}:{name.len()}"`.
 
 use crate::errors::Errors;
+use crate::tokens;
 use proc_macro2::{Ident, Span};
 use syn::{Expr, ExprField, ExprMethodCall, LitStr};
 
@@ -9,6 +10,16 @@ pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
     /// Characters that this template escapes in its placeholders beyond the reserved ones, because they separate two.
     pub(crate) separators: String,
+}
+
+impl Template {
+    /// Whether a placeholder uses the name.
+    pub(crate) fn mentions(&self, name: &Ident) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Placeholder(placeholder) => tokens::mention(&placeholder.expression, name),
+            Piece::Literal(_) => false,
+        })
+    }
 }
 
 pub(crate) enum Piece {

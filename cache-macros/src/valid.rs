@@ -6,13 +6,14 @@ use crate::errors::Errors;
 use crate::expand::local;
 use crate::generics;
 use crate::nearest::{list, suggestion};
+use crate::signature::{self, Awaited, Place, Uses};
 use crate::template::{self, Piece, Template};
 use crate::tokens;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{FnArg, Pat, PatType, ReturnType, Safety, Token, Type};
+use syn::{FnArg, Pat, PatType, Token, Type};
 
 /// A function and all that is known about its cache.
 pub(crate) struct Cached<'a> {
@@ -21,6 +22,11 @@ pub(crate) struct Cached<'a> {
     pub(crate) inputs: Vec<Input<'a>>,
     pub(crate) key: Key,
     pub(crate) loader: Loader,
+    pub(crate) place: Place,
+    pub(crate) awaited: Awaited,
+    /// Who reads `self`, if there is one.
+    pub(crate) receiver: Uses,
+    /// What awaiting the function gives.
     pub(crate) returned: Type,
 }
 
@@ -67,15 +73,18 @@ pub(crate) enum Loader {
 pub(crate) fn validate<'a>(
     function: &'a Function,
     arguments: &'a Arguments,
+    place: Place,
     errors: &mut Errors,
 ) -> Option<Cached<'a>> {
-    let callable = check_signature(function, errors);
+    let callable = signature::check(function, "cached", errors);
+    let awaited = signature::awaited(&function.signature);
+    let callable = callable & awaited.as_ref().is_some_and(|(_, returned)| signature::check_returned(returned, errors));
     let mut inputs = inputs(function, arguments);
     let mut known = check_skipped(function, arguments, &inputs, errors);
     let key = match &arguments.key {
         Some(literal) => {
             let mut template = template::parse(literal, errors)?;
-            known &= mark_placeholders(function, &mut template, &mut inputs, errors);
+            known &= mark_placeholders(function, place, &mut template, &mut inputs, errors);
             check_parameters(function, arguments, &template, errors);
             let mut uncovered = Errors::default();
             check_coverage(arguments, &mut inputs, &mut uncovered);
@@ -91,51 +100,37 @@ pub(crate) fn validate<'a>(
             Key::Default { parameters: key_parameters(function, arguments, &inputs) }
         }
     };
-    let returned = match &function.signature.output {
-        ReturnType::Default => syn::parse_quote!(()),
-        ReturnType::Type(_, ty) => ty.as_ref().clone(),
-    };
-    callable.then(|| Cached { loader: loader(function), function, arguments, inputs, key, returned })
+    let (awaited, returned) = awaited.filter(|_| callable)?;
+    let receiver = receiver(&key, arguments);
+    Some(Cached {
+        loader: loader(function, place),
+        function,
+        arguments,
+        inputs,
+        key,
+        place,
+        awaited,
+        receiver,
+        returned,
+    })
 }
 
-/// Whether the signature is one that can be cached.
-fn check_signature(function: &Function, errors: &mut Errors) -> bool {
-    let signature = &function.signature;
-    let mut wrong = |tokens: &dyn ToTokens, message: &str| {
-        errors.push(syn::Error::new_spanned(tokens.to_token_stream(), message));
-        false
+/// Who reads `self`.
+fn receiver(key: &Key, arguments: &Arguments) -> Uses {
+    let receiver = format_ident!("self");
+    let in_key = match key {
+        Key::Template(template) => template.mentions(&receiver),
+        Key::Default { .. } => false,
     };
-    let mut callable = true;
-    if signature.asyncness.is_none() {
-        callable = wrong(&signature.fn_token, "`#[cached]` needs an async function: write `async fn`");
+    Uses {
+        in_key,
+        in_cache: tokens::mention(&arguments.cache.to_token_stream(), &receiver),
+        in_policy: tokens::mention(&arguments.policy_expressions(), &receiver),
     }
-    if let Some(receiver) = signature.receiver() {
-        callable = wrong(
-            receiver,
-            "`#[cached]` is for free functions, methods are not supported: call a cached free function from the method, or use `CachingService::entry(key).get_or_load(..)` in it",
-        );
-    }
-    if let Safety::Unsafe(keyword) = &signature.safety {
-        callable =
-            wrong(keyword, "an unsafe function cannot be cached: its caller's promises do not hold for other callers");
-    }
-    if let Some(abi) = &signature.abi {
-        callable = wrong(abi, "a function of another ABI cannot be cached");
-    }
-    if let ReturnType::Type(_, ty) = &signature.output
-        && tokens::contain_keyword(ty, "impl")
-    {
-        callable =
-            wrong(ty, "a cached value needs a type that can be named: `impl Trait` cannot be read back from a cache");
-    }
-    callable
 }
 
 fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
-    let typed = function.signature.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(typed) => Some(typed),
-        FnArg::Receiver(_) => None,
-    });
+    let typed = signature::typed(&function.signature);
     typed.enumerate().map(|(position, typed)| input(position, typed, arguments)).collect()
 }
 
@@ -216,7 +211,10 @@ fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>
         let text = skipped.to_string();
         if arguments.skip[..position].contains(skipped) {
             errors.on(skipped, format!("`{text}` is skipped twice: leave one out"));
-        } else if !names.contains(&text) && parameters(function).all(|name| name != skipped) {
+        } else if !names.contains(&text)
+            && parameters(function).all(|name| name != skipped)
+            && !(text == "self" && function.signature.receiver().is_some())
+        {
             known = false;
             let nearest = suggestion(&text, names.iter().map(String::as_str));
             errors
@@ -229,6 +227,7 @@ fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>
 /// Notes which inputs the placeholders name, and reports placeholders that name none. Whether all name one.
 fn mark_placeholders(
     function: &Function,
+    place: Place,
     template: &mut Template,
     inputs: &mut [Input<'_>],
     errors: &mut Errors,
@@ -239,8 +238,9 @@ fn mark_placeholders(
         let Piece::Placeholder(placeholder) = piece else { continue };
         let root = &placeholder.root;
         let argument = inputs.iter().any(|input| input.names.contains(root));
-        placeholder.parameter = !argument && parameters(function).any(|name| name == root);
-        if !argument && !placeholder.parameter {
+        placeholder.parameter = !argument && is_parameter(function, place, root);
+        let receiver = root == "self" && function.signature.receiver().is_some();
+        if !argument && !placeholder.parameter && !receiver {
             known = false;
             let text = root.to_string();
             let nearest = suggestion(&text, names.iter().map(String::as_str));
@@ -257,6 +257,12 @@ fn mark_placeholders(
         }
     }
     known
+}
+
+/// Whether a name is a generic parameter. Those of the `impl` block are not to be seen from here, but are written like types.
+fn is_parameter(function: &Function, place: Place, name: &Ident) -> bool {
+    parameters(function).any(|parameter| parameter == name)
+        || place != Place::Free && name.to_string().starts_with(char::is_uppercase)
 }
 
 /// A type parameter of the return type that is not in the key would let two types share it.
@@ -310,9 +316,15 @@ fn key_parameters(function: &Function, arguments: &Arguments, inputs: &[Input<'_
 }
 
 /// Spawned only if nothing is borrowed by its written type: hidden borrows cannot occur in an async function.
-fn loader(function: &Function) -> Loader {
+///
+/// Of the `impl` block's parameters it is not known here whether they borrow. A method that takes `self: Arc<Self>` says
+/// that it does not need its caller; any other runs with it.
+fn loader(function: &Function, place: Place) -> Loader {
+    if place == Place::Contained || place == Place::Associated && function.signature.receiver().is_none() {
+        return Loader::Inline;
+    }
     let owned = |input: &FnArg| match input {
-        FnArg::Receiver(_) => false,
+        FnArg::Receiver(receiver) => signature::is_owned(receiver),
         FnArg::Typed(typed) => {
             let ty: TokenStream = typed.ty.to_token_stream();
             !tokens::borrow(&ty) && (!tokens::contain_keyword(&ty, "impl") || tokens::say_static(&ty))
@@ -336,7 +348,8 @@ mod tests {
         let mut errors = Errors::default();
         let function: Function = syn::parse_str(function).expect(function);
         let arguments = attr::parse(arguments, &mut errors);
-        let valid = validate(&function, &arguments, &mut errors)
+        let place = signature::place(&function, &arguments, &TokenStream::new());
+        let valid = validate(&function, &arguments, place, &mut errors)
             .map(|cached| (cached.loader, cached.inputs.iter().map(|input| input.in_key).collect()));
         (errors.messages(), valid)
     }

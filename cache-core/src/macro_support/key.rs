@@ -62,6 +62,17 @@ impl KeyBuffer {
         self.literal("(");
     }
 
+    /// Begins a default key with a type and a function of it.
+    pub fn method(&mut self, type_name: &str, name: &str) {
+        for path in [type_name, name] {
+            for segment in path.split("::") {
+                self.escaped(segment);
+                self.literal("::");
+            }
+        }
+        self.literal("(");
+    }
+
     /// Separates the arguments of a default key.
     pub fn next_argument(&mut self) {
         if self.arguments > 0 {
