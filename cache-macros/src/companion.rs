@@ -99,7 +99,7 @@ fn get(expansion: &Expansion<'_>) -> Function {
 
 fn put(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, krate) = (open(expansion), &expansion.entry, &expansion.krate);
+    let (open, entry, krate) = (open_with(expansion, expansion.opened_to_store()), &expansion.entry, &expansion.krate);
     let private = expansion.private_at(expansion.cached.returned.span());
     let [shape, payload, errors] = expansion.probed();
     let probes = expansion.probes(&shape, &payload, &errors);
@@ -112,7 +112,7 @@ fn put(expansion: &Expansion<'_>) -> Function {
         signature: signature(
             expansion,
             "put",
-            |input| input.in_cache || input.in_policy,
+            |input| input.in_cache || input.in_policy || input.in_tags,
             true,
             Some(quote!(#value: #stored)),
             &quote!(#krate::Receipt),
@@ -174,9 +174,12 @@ fn name<'a>(expansion: &Expansion<'a>) -> &'a Ident {
 
 /// The statements that open the entry, once the key is read.
 fn open(expansion: &Expansion<'_>) -> TokenStream {
+    open_with(expansion, expansion.opened())
+}
+
+fn open_with(expansion: &Expansion<'_>, opened: TokenStream) -> TokenStream {
     let key = key::call(expansion, |input| &input.name);
     let destructured = expansion.destructured(|input| &input.name);
-    let opened = expansion.opened();
     quote!(#key #destructured #opened)
 }
 
@@ -196,7 +199,7 @@ fn signature<'a>(
         quote!(#name: #ty)
     });
     let uses = &expansion.cached.receiver;
-    let reads_self = uses.in_key || name != "key" && (uses.in_cache || uses.in_policy);
+    let reads_self = uses.in_key || name != "key" && (uses.in_cache || uses.in_policy) || name == "put" && uses.in_tags;
     let receiver = expansion.cached.function.signature.receiver().filter(|_| reads_self).map(|receiver| {
         let token = &receiver.self_token;
         quote!(&#token)

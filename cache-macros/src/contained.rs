@@ -24,7 +24,7 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
 fn statements(expansion: &Expansion<'_>) -> TokenStream {
     let (private, [shape, payload, errors]) = (expansion.private(), expansion.probed());
     let (key, opened, destructured) =
-        (key::block(expansion), expansion.opened(), expansion.destructured(|input| &input.hidden));
+        (key::block(expansion), expansion.opened_to_store(), expansion.destructured(|input| &input.hidden));
     let (bypass, load) = (local("__bypass"), local("__load"));
     let condition = match &expansion.cached.arguments.when {
         None => quote!(false),
@@ -32,7 +32,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
     };
     let (closure, probes, limited) =
         (closure(expansion), expansion.probes(&shape, &payload, &errors), expansion.check_limit(&shape));
-    let entry = &expansion.entry;
+    let (entry, unless) = (&expansion.entry, expansion.unless());
     quote! {
         #key
         #destructured
@@ -44,7 +44,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
         if #bypass {
             return #load().await;
         }
-        #errors.inline(#entry, #private::Verb::Load, #shape, #payload, #load).await
+        #errors.inline(#entry, #private::Verb::Load, #shape, #payload, #unless, #load).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! where a module cannot name what surrounds it.
 
 use crate::ast::{self, AttributeKind, Function};
-use crate::attr::{self, SettingValue};
+use crate::attr::{self, Setting, SettingValue, Texts};
 use crate::companion;
 use crate::contained;
 use crate::errors::Errors;
@@ -210,12 +210,11 @@ impl<'a> Expansion<'a> {
             .as_ref()
             .map(|when| quote_spanned!(when.span()=> if !(#when) { return #body.await; }));
         let key = key::call(self, |input| &input.hidden);
-        let opened = self.opened();
+        let opened = self.opened_to_store();
         let probes = self.probes(&shape, &payload, &errors);
         let limited = self.check_limit(&shape);
-        let entry = &self.entry;
-        let call =
-            quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #loader).await);
+        let (entry, unless) = (&self.entry, self.unless());
+        let call = quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #unless, #loader).await);
         quote! {
             #(#lints)*
             #signature {
@@ -227,6 +226,14 @@ impl<'a> Expansion<'a> {
                 #limited
                 #call
             }
+        }
+    }
+
+    /// The closure that bars a value from being stored.
+    pub(crate) fn unless(&self) -> TokenStream {
+        match &self.cached.arguments.unless {
+            Some(unless) => unless.to_token_stream(),
+            None => quote!(|_| false),
         }
     }
 
@@ -329,12 +336,33 @@ impl<'a> Expansion<'a> {
         let expressions = arguments.cache.is_some()
             || arguments.when.is_some()
             || arguments.policy.is_some()
+            || arguments.tags.is_some()
             || arguments.settings.iter().any(|setting| matches!(setting.value, SettingValue::Expression(_)));
         let patterns = self.cached.inputs.iter().filter(|_| expressions).filter_map(|input| {
             let (pattern, name) = (input.pattern.as_ref()?, name(input));
             Some(quote!(#[allow(unused_variables)] let #pattern = &#name;))
         });
         quote!(#(#patterns)*)
+    }
+
+    /// The entry's tags, for what stores a value.
+    fn tags(&self) -> Option<TokenStream> {
+        match self.cached.arguments.tags.as_ref()? {
+            Texts::Expression(tags) => Some(quote_spanned!(tags.span()=> .tags(#tags))),
+            Texts::Templates(_) => {
+                let parameters = &self.cached.function.signature.generics.params;
+                let tags = self.cached.tags.iter().map(|tag| key::text(tag, parameters, &|span| self.private_at(span)));
+                let count = tags.len();
+                Some(quote!(.tags(::core::convert::identity::<[::std::string::String; #count]>([#(#tags),*]))))
+            }
+        }
+    }
+
+    /// The statements that open the key's entry with the function's policies, and its tags.
+    pub(crate) fn opened_to_store(&self) -> TokenStream {
+        let (opened, entry) = (self.opened(), &self.entry);
+        let tags = self.tags().map(|tags| quote!(let #entry = #entry #tags;));
+        quote!(#opened #tags)
     }
 
     /// The statements that open the key's entry with the function's policies.
@@ -348,20 +376,10 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(cache.span()=> #private::service(&(#cache)))
             }
         };
-        let policy = self.cached.arguments.policy.iter().map(|policy| quote!(.policy(#policy)));
-        let settings = self.cached.arguments.settings.iter().map(|setting| {
-            let name = &setting.name;
-            match &setting.value {
-                SettingValue::Expression(expression) => quote!(.#name(#expression)),
-                SettingValue::Duration(duration) => {
-                    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-                    quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
-                }
-            }
-        });
+        let policies = policies(self.cached.arguments.policy.as_ref(), &self.cached.arguments.settings);
         quote! {
             let #service: #krate::CachingService = #source;
-            let #entry = #service.entry(#key.as_str())#(#policy)*#(#settings)*;
+            let #entry = #service.entry(#key.as_str())#policies;
         }
     }
 
@@ -430,6 +448,22 @@ impl<'a> Expansion<'a> {
         }
         generics::narrowed(&self.cached.function.signature.generics, &used)
     }
+}
+
+/// The calls that give an entry its policies.
+pub(crate) fn policies(policy: Option<&syn::Expr>, settings: &[Setting]) -> TokenStream {
+    let policy = policy.iter().map(|policy| quote!(.policy(#policy))).collect::<TokenStream>();
+    let settings = settings.iter().map(|setting| {
+        let name = &setting.name;
+        match &setting.value {
+            SettingValue::Expression(expression) => quote!(.#name(#expression)),
+            SettingValue::Duration(duration) => {
+                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
+            }
+        }
+    });
+    quote!(#policy #(#settings)*)
 }
 
 /// A name that no expression of the user can see.

@@ -34,10 +34,11 @@ pub(crate) enum Awaited {
     Boxed,
 }
 
-/// Whether there is a receiver, and who reads it.
+/// What reads the receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Uses {
     pub(crate) in_key: bool,
+    pub(crate) in_tags: bool,
     pub(crate) in_cache: bool,
     pub(crate) in_policy: bool,
 }

@@ -36,6 +36,8 @@ pub(crate) struct Placeholder {
     pub(crate) parameter: bool,
     /// What follows the colon: `08x`.
     pub(crate) format: Option<String>,
+    /// Whether only a hash of it is written: `{token:hash}`.
+    pub(crate) hashed: bool,
     pub(crate) span: Span,
 }
 
@@ -58,10 +60,10 @@ fn cut(literal: &LitStr) -> syn::Result<Vec<Piece>> {
     let text = literal.value();
     let fail = |message: String| Err(syn::Error::new_spanned(literal, message));
     if text.is_empty() {
-        return fail("an empty key: write for example `key = \"user:{id}\"`".to_owned());
+        return fail("an empty key or tag: write for example `\"user:{id}\"`".to_owned());
     }
     if let Some(control) = text.chars().find(|c| c.is_control()) {
-        return fail(format!("a key holds no control characters, but this one has {control:?}"));
+        return fail(format!("keys and tags hold no control characters, but this one has {control:?}"));
     }
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -115,9 +117,7 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
     if source.trim().is_empty() {
         return fail(format!("`{{{text}}}` names no argument: write for example `{{id}}`"));
     }
-    if format.is_some_and(|format| format.trim() == "hash") {
-        return fail(format!("`{{{text}}}`: hashed placeholders do not exist; a format is `{{id:08x}}`"));
-    }
+    let hashed = format.is_some_and(|format| format.trim() == "hash");
     let Ok(expression) = LitStr::new(source, literal.span()).parse::<Expr>() else {
         return fail(format!("`{{{text}}}` is no expression"));
     };
@@ -126,7 +126,8 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
             root,
             parameter: false,
             expression,
-            format: format.map(str::to_owned),
+            format: format.filter(|_| !hashed).map(str::to_owned),
+            hashed,
             span: literal.span(),
         }),
         None => fail(format!(
@@ -261,7 +262,6 @@ mod tests {
             ("{id +}", "no expression"),
             ("{id + 1}", "more than a placeholder may be"),
             ("{std::process::id()}", "more than a placeholder may be"),
-            ("{token:hash}", "do not exist"),
         ] {
             let errors = read(text).err().unwrap_or_default();
             assert!(errors.len() == 1 && errors[0].contains(message), "{text}: {errors:?}");

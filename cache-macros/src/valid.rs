@@ -1,7 +1,7 @@
 //! What the arguments mean for the function: which inputs are in the key, how the body runs, and what is wrong.
 
 use crate::ast::Function;
-use crate::attr::Arguments;
+use crate::attr::{Arguments, Texts};
 use crate::errors::Errors;
 use crate::expand::local;
 use crate::generics;
@@ -21,6 +21,7 @@ pub(crate) struct Cached<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) inputs: Vec<Input<'a>>,
     pub(crate) key: Key,
+    pub(crate) tags: Vec<Template>,
     pub(crate) loader: Loader,
     pub(crate) place: Place,
     pub(crate) awaited: Awaited,
@@ -44,6 +45,8 @@ pub(crate) struct Input<'a> {
     pub(crate) in_cache: bool,
     /// Whether an expression for a policy uses it.
     pub(crate) in_policy: bool,
+    /// Whether a tag uses it.
+    pub(crate) in_tags: bool,
     /// The names that the attribute's expressions use.
     pub(crate) used: Vec<Ident>,
     names: Vec<Ident>,
@@ -100,14 +103,19 @@ pub(crate) fn validate<'a>(
             Key::Default { parameters: key_parameters(function, arguments, &inputs) }
         }
     };
+    let tags = tags(function, place, arguments, &mut inputs, errors);
+    if let (Some(name), Some(_)) = (&arguments.name, &arguments.key) {
+        errors.on(name, "a `name` stands in the default key, and there is a `key` here: leave one of them out");
+    }
     let (awaited, returned) = awaited.filter(|_| callable)?;
-    let receiver = receiver(&key, arguments);
+    let receiver = receiver(&key, &tags, arguments);
     Some(Cached {
         loader: loader(function, place),
         function,
         arguments,
         inputs,
         key,
+        tags,
         place,
         awaited,
         receiver,
@@ -115,8 +123,31 @@ pub(crate) fn validate<'a>(
     })
 }
 
+/// The templates of the tags. Their arguments are noted, but a tag is no part of the key.
+fn tags(
+    function: &Function,
+    place: Place,
+    arguments: &Arguments,
+    inputs: &mut [Input<'_>],
+    errors: &mut Errors,
+) -> Vec<Template> {
+    let Some(Texts::Templates(literals)) = &arguments.tags else { return Vec::new() };
+    let in_key: Vec<bool> = inputs.iter().map(|input| input.in_key).collect();
+    let mut templates = Vec::new();
+    for literal in literals {
+        let Some(mut template) = template::parse(literal, errors) else { continue };
+        mark_placeholders(function, place, &mut template, inputs, errors);
+        templates.push(template);
+    }
+    for (input, in_key) in inputs.iter_mut().zip(in_key) {
+        input.in_tags |= input.names.iter().any(|name| templates.iter().any(|template| template.mentions(name)));
+        input.in_key = in_key;
+    }
+    templates
+}
+
 /// Who reads `self`.
-fn receiver(key: &Key, arguments: &Arguments) -> Uses {
+fn receiver(key: &Key, tags: &[Template], arguments: &Arguments) -> Uses {
     let receiver = format_ident!("self");
     let in_key = match key {
         Key::Template(template) => template.mentions(&receiver),
@@ -124,12 +155,13 @@ fn receiver(key: &Key, arguments: &Arguments) -> Uses {
     };
     Uses {
         in_key,
+        in_tags: tags.iter().any(|tag| tag.mentions(&receiver)) || arguments.tags_mention(&receiver),
         in_cache: tokens::mention(&arguments.cache.to_token_stream(), &receiver),
         in_policy: tokens::mention(&arguments.policy_expressions(), &receiver),
     }
 }
 
-fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
+pub(crate) fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
     let typed = signature::typed(&function.signature);
     typed.enumerate().map(|(position, typed)| input(position, typed, arguments)).collect()
 }
@@ -145,8 +177,9 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
     let simple = matches!(&pattern, Pat::Ident(ident) if ident.subpat.is_none());
     let (cache, policies) = (arguments.cache.to_token_stream(), arguments.policy_expressions());
     let when = arguments.when.to_token_stream();
-    let used =
-        names.iter().filter(|name| [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)));
+    let used = names.iter().filter(|name| {
+        [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)) || arguments.tags_mention(name)
+    });
     let used = used.cloned().collect();
     Input {
         hidden: if simple { name.clone() } else { local(&format!("__argument_{position}")) },
@@ -155,6 +188,7 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
         ty: &typed.ty,
         in_key: false,
         in_cache: names.iter().any(|name| tokens::mention(&cache, name)),
+        in_tags: names.iter().any(|name| arguments.tags_mention(name)),
         in_policy: names.iter().any(|name| tokens::mention(&policies, name)),
         used,
         names,
@@ -225,7 +259,7 @@ fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>
 }
 
 /// Notes which inputs the placeholders name, and reports placeholders that name none. Whether all name one.
-fn mark_placeholders(
+pub(crate) fn mark_placeholders(
     function: &Function,
     place: Place,
     template: &mut Template,
