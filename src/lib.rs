@@ -35,7 +35,7 @@
 //! |---|---|---|
 //! | `local` | yes | [`LocalTier`], the tier in the process |
 //! | `redis` | yes | [`RedisTier`], the shared tier |
-//! | `macros` | yes | [`macro@cached`] |
+//! | `macros` | yes | [`macro@cached`], [`macro@cache_put`], [`macro@cache_invalidate`] |
 //! | `json` | yes | [`Json`], the default codec |
 //! | `tls` | no | `rediss://` URLs, through rustls |
 
@@ -56,7 +56,7 @@ pub use cache_core::{
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};
 #[cfg(feature = "macros")]
-pub use cache_macros::cached;
+pub use cache_macros::{cache_invalidate, cache_put, cached};
 #[cfg(feature = "redis")]
 pub use cache_redis::{RedisTier, RedisTierBuilder};
 
@@ -74,9 +74,9 @@ pub mod prelude {
     pub use crate::LocalTier;
     #[cfg(feature = "redis")]
     pub use crate::RedisTier;
-    #[cfg(feature = "macros")]
-    pub use crate::cached;
     pub use crate::{CachingService, Delivery, Error, LoadError, Policy, Receipt};
+    #[cfg(feature = "macros")]
+    pub use crate::{cache_invalidate, cache_put, cached};
 }
 
 /// The code of the README, which is compiled and run with the documentation tests.

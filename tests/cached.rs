@@ -14,12 +14,18 @@ use std::time::Duration;
 use cache_aside::{CacheKey, CachingService, KeyWriter, LocalTier, Policy, cached};
 use serde::{Deserialize, Serialize};
 
+#[path = "cached/arguments.rs"]
+mod arguments;
 #[path = "cached/errors.rs"]
 mod errors;
 #[path = "cached/keys.rs"]
 mod keys;
+#[path = "cached/methods.rs"]
+mod methods;
 #[path = "cached/shapes.rs"]
 mod shapes;
+#[path = "cached/writes.rs"]
+mod writes;
 
 /// Runs `future` with a service of its own in the place of the global one.
 async fn scoped<F: Future>(future: F) -> F::Output {

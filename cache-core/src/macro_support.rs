@@ -8,6 +8,7 @@ mod key;
 mod load;
 mod returned;
 mod shared_error;
+mod write;
 
 pub use cache_key::CacheKey;
 pub use companion::{Presents, ServiceSource, get, put, service};
@@ -22,3 +23,4 @@ pub use returned::{
     Returned, Shape, Shared, Stored, check_payload, payload_of,
 };
 pub use shared_error::{AsDisplay, AsError, AsHolder, Describe, HoldsError, SharedError};
+pub use write::{ProbeOutcome, Voided, decide, put_made, put_returned, texts, write_around};

@@ -19,12 +19,12 @@ impl Parse for Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !is_function(input) {
-            return Err(input.error("`#[cached]` goes on an async function"));
+            return Err(input.error("this attribute goes on an async function"));
         }
         let signature = input.parse::<Signature>()?;
         match input.parse::<TokenTree>() {
             Ok(TokenTree::Group(body)) => Ok(Self { attributes, visibility, signature, body }),
-            _ => Err(syn::Error::new_spanned(&signature, "`#[cached]` goes on a function with a body")),
+            _ => Err(syn::Error::new_spanned(&signature, "this attribute goes on a function with a body")),
         }
     }
 }

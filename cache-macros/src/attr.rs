@@ -3,6 +3,7 @@
 use crate::duration;
 use crate::errors::Errors;
 use crate::nearest::{list, suggestion};
+use crate::tokens;
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::time::Duration;
@@ -12,35 +13,68 @@ use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
 
 /// Every argument, in the order in which messages list them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 16] = [
     "key",
+    "name",
     "ttl",
     "local_ttl",
     "negative_ttl",
     "load_timeout",
     "jitter",
     "schema",
+    "tags",
     "policy",
     "cache",
     "when",
+    "unless",
     "skip",
+    "companions",
     "crate",
 ];
+
+/// Reads the value of a policy.
+type ReadValue = fn(ParseStream<'_>) -> syn::Result<SettingValue>;
+
+/// The policies, each a method of the entry: the one place to add another.
+const POLICIES: [(&str, ReadValue); 6] = [
+    ("ttl", duration_value),
+    ("local_ttl", duration_value),
+    ("negative_ttl", duration_value),
+    ("load_timeout", duration_value),
+    ("jitter", expression_value),
+    ("schema", expression_value),
+];
+
+/// The value of a policy, if the name is that of one.
+pub(crate) fn policy(input: ParseStream<'_>, name: &Ident) -> Option<syn::Result<Setting>> {
+    let (_, value) = POLICIES.iter().find(|(policy, _)| name == policy)?;
+    Some(assigned(input, name, *value).map(|value| Setting { name: name.clone(), value }))
+}
 
 /// The arguments of one attribute.
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) key: Option<LitStr>,
+    /// What a default key begins with in place of the function's path.
+    pub(crate) name: Option<LitStr>,
+    pub(crate) tags: Option<Texts>,
+    pub(crate) unless: Option<Expr>,
     /// The policies given one by one, in the order of the attribute.
     pub(crate) settings: Vec<Setting>,
     pub(crate) policy: Option<Expr>,
     pub(crate) cache: Option<Expr>,
     pub(crate) when: Option<Expr>,
     pub(crate) skip: Vec<Ident>,
+    pub(crate) companions: Option<Companions>,
     pub(crate) crate_path: Option<Path>,
 }
 
 impl Arguments {
+    /// Whether the expression that gives the tags, if there is one, uses the name.
+    pub(crate) fn tags_mention(&self, name: &Ident) -> bool {
+        matches!(&self.tags, Some(Texts::Expression(tags)) if tokens::mention(tags, name))
+    }
+
     /// The expressions that policies are given by, one after the other.
     pub(crate) fn policy_expressions(&self) -> TokenStream {
         let settings = self.settings.iter().filter_map(|setting| match &setting.value {
@@ -49,6 +83,15 @@ impl Arguments {
         });
         settings.chain(&self.policy).map(ToTokens::to_token_stream).collect()
     }
+}
+
+/// Where companions go, where the function does not tell.
+#[derive(Clone, Copy)]
+pub(crate) enum Companions {
+    /// Beside it in its `impl` block.
+    Associated,
+    /// Nowhere.
+    None,
 }
 
 /// One policy and its value.
@@ -65,10 +108,24 @@ pub(crate) enum SettingValue {
 /// Reads the arguments, and reports every one that is wrong.
 pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Arguments {
     let mut arguments = Arguments::default();
+    each("cached", &NAMES, tokens, errors, &mut |name, input| argument(name, input, &mut arguments));
+    arguments
+}
+
+/// Reads what stands behind the name of an argument.
+type Read<'r> = dyn FnMut(&Ident, ParseStream<'_>) -> syn::Result<()> + 'r;
+
+/// Reads every argument of an attribute whose name is one of `names`, and reports the others.
+pub(crate) fn each(attribute: &str, names: &[&str], tokens: TokenStream, errors: &mut Errors, read: &mut Read<'_>) {
     let parsed = (|input: ParseStream<'_>| {
         let mut seen = Vec::new();
         while !input.is_empty() {
-            let result = argument(input, &mut arguments, &mut seen, errors).and_then(|()| separator(input));
+            let result = named(input, &mut seen, errors)
+                .and_then(|name| match names.contains(&name.to_string().as_str()) {
+                    true => read(&name, input),
+                    false => Err(unknown_argument(attribute, names, &name)),
+                })
+                .and_then(|()| separator(input));
             if let Err(error) = result {
                 errors.push(error);
                 skip_to_next(input);
@@ -80,7 +137,6 @@ pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Arguments {
     if let Err(error) = parsed {
         errors.push(error);
     }
-    arguments
 }
 
 fn separator(input: ParseStream<'_>) -> syn::Result<()> {
@@ -106,12 +162,8 @@ fn starts_argument(input: ParseStream<'_>) -> bool {
             && (rest.is_empty() || rest.peek(Token![=]) || rest.peek(Token![,]) || rest.peek(syn::token::Paren))
 }
 
-fn argument(
-    input: ParseStream<'_>,
-    arguments: &mut Arguments,
-    seen: &mut Vec<Ident>,
-    errors: &mut Errors,
-) -> syn::Result<()> {
+/// The name of the next argument.
+fn named(input: ParseStream<'_>, seen: &mut Vec<Ident>, errors: &mut Errors) -> syn::Result<Ident> {
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
         let text = literal.value();
@@ -123,33 +175,44 @@ fn argument(
         errors.on(&name, format!("`{name}` is given twice: leave one out"));
     }
     seen.push(name.clone());
+    Ok(name)
+}
+
+fn argument(name: &Ident, input: ParseStream<'_>, arguments: &mut Arguments) -> syn::Result<()> {
+    if let Some(setting) = policy(input, name) {
+        arguments.settings.push(setting?);
+        return Ok(());
+    }
     match name.to_string().as_str() {
-        "key" => arguments.key = Some(assigned(input, &name, key)?),
-        "ttl" | "local_ttl" | "negative_ttl" | "load_timeout" => {
-            let value = assigned(input, &name, duration_value)?;
-            arguments.settings.push(Setting { name, value });
-        }
-        "jitter" | "schema" => {
-            let value = SettingValue::Expression(assigned(input, &name, expression)?);
-            arguments.settings.push(Setting { name, value });
-        }
-        "policy" => arguments.policy = Some(assigned(input, &name, expression)?),
-        "cache" => arguments.cache = Some(assigned(input, &name, expression)?),
-        "when" => arguments.when = Some(assigned(input, &name, expression)?),
-        "skip" => arguments.skip.extend(skipped(input, &name)?),
-        "crate" => arguments.crate_path = Some(assigned(input, &name, Path::parse)?),
-        unknown => return Err(syn::Error::new_spanned(&name, unknown_argument(unknown))),
+        "key" => arguments.key = Some(assigned(input, name, text)?),
+        "name" => arguments.name = Some(assigned(input, name, text)?),
+        "tags" => arguments.tags = Some(assigned(input, name, texts)?),
+        "unless" => arguments.unless = Some(assigned(input, name, closure)?),
+        "policy" => arguments.policy = Some(assigned(input, name, expression)?),
+        "cache" => arguments.cache = Some(assigned(input, name, expression)?),
+        "when" => arguments.when = Some(assigned(input, name, expression)?),
+        "skip" => arguments.skip.extend(skipped(input, name)?),
+        "companions" => arguments.companions = Some(assigned(input, name, companions)?),
+        _ => arguments.crate_path = Some(assigned(input, name, Path::parse)?),
     }
     Ok(())
 }
 
-fn unknown_argument(name: &str) -> String {
-    let nearest = suggestion(name, NAMES);
-    format!("`#[cached]` has no argument `{name}`{nearest}\nits arguments are {}", list(NAMES))
+fn unknown_argument(attribute: &str, names: &[&str], name: &Ident) -> syn::Error {
+    let text = name.to_string();
+    let (nearest, known) = (suggestion(&text, names.iter().copied()), list(names.iter().copied()));
+    syn::Error::new_spanned(
+        name,
+        format!("`#[{attribute}]` has no argument `{text}`{nearest}\nits arguments are {known}"),
+    )
 }
 
 /// `= value`
-fn assigned<T>(input: ParseStream<'_>, name: &Ident, value: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<T> {
+pub(crate) fn assigned<T>(
+    input: ParseStream<'_>,
+    name: &Ident,
+    value: fn(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<T> {
     if !input.peek(Token![=]) {
         return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value: `{name} = ..`")));
     }
@@ -165,10 +228,56 @@ fn ungrouped(expression: Expr) -> Expr {
     }
 }
 
-fn key(input: ParseStream<'_>) -> syn::Result<LitStr> {
-    match ungrouped(input.parse()?) {
+pub(crate) fn text(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    literal(input.parse()?)
+}
+
+fn literal(expression: Expr) -> syn::Result<LitStr> {
+    match ungrouped(expression) {
         Expr::Lit(ExprLit { lit: Lit::Str(template), .. }) => Ok(template),
-        other => Err(syn::Error::new_spanned(other, "a key is a string literal, for example `key = \"user:{id}\"`")),
+        other => Err(syn::Error::new_spanned(other, "this is a string literal, for example `\"user:{id}\"`")),
+    }
+}
+
+/// Several templates, or what gives several strings.
+pub(crate) enum Texts {
+    Templates(Vec<LitStr>),
+    Expression(Expr),
+}
+
+/// `["org:{org_id}", ..]`, or an expression.
+pub(crate) fn texts(input: ParseStream<'_>) -> syn::Result<Texts> {
+    match ungrouped(input.parse()?) {
+        Expr::Array(array) => array.elems.into_iter().map(literal).collect::<syn::Result<_>>().map(Texts::Templates),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            let value = text.value();
+            Err(syn::Error::new_spanned(text, format!("these are several: write `[\"{value}\"]`")))
+        }
+        other => Ok(Texts::Expression(other)),
+    }
+}
+
+/// `|value| ..`
+pub(crate) fn closure(input: ParseStream<'_>) -> syn::Result<Expr> {
+    match ungrouped(input.parse()?) {
+        Expr::Closure(closure) if closure.inputs.len() == 1 => Ok(Expr::Closure(closure)),
+        other => Err(syn::Error::new_spanned(other, "this is a closure over the value: write `|value| ..`")),
+    }
+}
+
+fn expression_value(input: ParseStream<'_>) -> syn::Result<SettingValue> {
+    expression(input).map(SettingValue::Expression)
+}
+
+fn companions(input: ParseStream<'_>) -> syn::Result<Companions> {
+    let value: TokenTree = input.parse()?;
+    match value.to_string().as_str() {
+        "associated" => Ok(Companions::Associated),
+        "none" => Ok(Companions::None),
+        _ => Err(syn::Error::new_spanned(
+            value,
+            "`companions` is `associated`, for a function of an `impl` block, or `none`, for one of a trait or its implementation",
+        )),
     }
 }
 
@@ -185,7 +294,7 @@ fn duration_value(input: ParseStream<'_>) -> syn::Result<SettingValue> {
     }
 }
 
-fn expression(input: ParseStream<'_>) -> syn::Result<Expr> {
+pub(crate) fn expression(input: ParseStream<'_>) -> syn::Result<Expr> {
     match ungrouped(input.parse()?) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Err(syn::Error::new_spanned(
             &text,
@@ -202,7 +311,7 @@ fn skipped(input: ParseStream<'_>, name: &Ident) -> syn::Result<Punctuated<Ident
     }
     let content;
     syn::parenthesized!(content in input);
-    Punctuated::parse_terminated(&content)
+    Punctuated::parse_terminated_with(&content, Ident::parse_any)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::ast::AttributeKind;
 use crate::expand::Expansion;
 use crate::key;
 use crate::returns;
+use crate::signature::Place;
 use crate::valid::Input;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -14,12 +15,14 @@ pub(crate) const NAMES: [&str; 6] = ["key", "get", "put", "invalidate", "refresh
 
 /// The type and its functions.
 pub(crate) fn expand(expansion: &Expansion<'_>) -> TokenStream {
-    write(expansion, &|function| function.body.clone())
+    // In an `impl` block the body itself is `find_user_uncached`.
+    let uncached = (expansion.cached.place == Place::Free).then(|| uncached(expansion));
+    write(expansion, functions(expansion).chain(uncached), &|function| function.body.clone())
 }
 
 /// The same with empty bodies.
 pub(crate) fn stubs(expansion: &Expansion<'_>) -> TokenStream {
-    write(expansion, &|_| quote!(::core::unimplemented!()))
+    write(expansion, functions(expansion).chain([uncached(expansion)]), &|_| quote!(::core::unimplemented!()))
 }
 
 /// One associated function.
@@ -29,16 +32,27 @@ struct Function {
     body: TokenStream,
 }
 
-fn write(expansion: &Expansion<'_>, body: &dyn Fn(&Function) -> TokenStream) -> TokenStream {
+fn write(
+    expansion: &Expansion<'_>,
+    functions: impl Iterator<Item = Function>,
+    body: &dyn Fn(&Function) -> TokenStream,
+) -> TokenStream {
     let function = expansion.cached.function;
     let (visibility, name) = (&function.visibility, &function.signature.ident);
     let everything = expansion.attributes(|kind| matches!(kind, AttributeKind::Everything));
     let documentation = format!("The cache of [`{name}()`].");
-    let functions = functions(expansion).map(|function| {
+    let associated = expansion.cached.place == Place::Associated;
+    let attributes = associated.then(
+        || quote!(#(#everything)* #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]),
+    );
+    let functions = functions.map(|function| {
         let Function { documentation, signature, .. } = &function;
         let body = body(&function);
-        quote!(#[doc = #documentation] #visibility #signature { #body })
+        quote!(#[doc = #documentation] #attributes #visibility #signature { #body })
     });
+    if associated {
+        return quote!(#(#functions)*);
+    }
     quote! {
         #(#everything)*
         #[doc = #documentation]
@@ -51,22 +65,14 @@ fn write(expansion: &Expansion<'_>, body: &dyn Fn(&Function) -> TokenStream) -> 
 }
 
 fn functions(expansion: &Expansion<'_>) -> impl Iterator<Item = Function> {
-    [
-        key_function(expansion),
-        get(expansion),
-        put(expansion),
-        invalidate(expansion),
-        refresh(expansion),
-        uncached(expansion),
-    ]
-    .into_iter()
+    [key_function(expansion), get(expansion), put(expansion), invalidate(expansion), refresh(expansion)].into_iter()
 }
 
 fn key_function(expansion: &Expansion<'_>) -> Function {
     let (call, key) = (key::call(expansion, |input| &input.name), &expansion.key);
     Function {
-        documentation: format!("The key of [`{}()`]'s value for these arguments.", name(expansion)),
-        signature: signature(expansion, quote!(fn key), |_| false, false, None, &quote!(::std::string::String)),
+        documentation: format!("The key of [`{}()`]'s value for these arguments.", link(expansion)),
+        signature: signature(expansion, "key", |_| false, false, None, &quote!(::std::string::String)),
         body: quote!(#call #key.into_string()),
     }
 }
@@ -81,7 +87,7 @@ fn get(expansion: &Expansion<'_>) -> Function {
         documentation: "The cached value, or `None`: never loads.".to_owned(),
         signature: signature(
             expansion,
-            quote!(async fn get),
+            "get",
             |input| input.in_cache || input.in_policy,
             true,
             None,
@@ -93,7 +99,7 @@ fn get(expansion: &Expansion<'_>) -> Function {
 
 fn put(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, krate) = (open(expansion), &expansion.entry, &expansion.krate);
+    let (open, entry, krate) = (open_with(expansion, expansion.opened_to_store()), &expansion.entry, &expansion.krate);
     let private = expansion.private_at(expansion.cached.returned.span());
     let [shape, payload, errors] = expansion.probed();
     let probes = expansion.probes(&shape, &payload, &errors);
@@ -105,8 +111,8 @@ fn put(expansion: &Expansion<'_>) -> Function {
         documentation: "Stores a value in place of the cached one, on every node.".to_owned(),
         signature: signature(
             expansion,
-            quote!(async fn put),
-            |input| input.in_cache || input.in_policy,
+            "put",
+            |input| input.in_cache || input.in_policy || input.in_tags,
             true,
             Some(quote!(#value: #stored)),
             &quote!(#krate::Receipt),
@@ -121,7 +127,7 @@ fn invalidate(expansion: &Expansion<'_>) -> Function {
         documentation: "Drops the cached value from every tier of every node.".to_owned(),
         signature: signature(
             expansion,
-            quote!(async fn invalidate),
+            "invalidate",
             |input| input.in_cache || input.in_policy,
             false,
             None,
@@ -134,8 +140,8 @@ fn invalidate(expansion: &Expansion<'_>) -> Function {
 fn refresh(expansion: &Expansion<'_>) -> Function {
     let run = expansion.run(quote!(Refresh));
     Function {
-        documentation: format!("Drops the cached value, and returns what [`{}()`] loads anew.", name(expansion)),
-        signature: expansion.signature(&format_ident!("refresh"), |input| &input.name, None),
+        documentation: format!("Drops the cached value, and returns what [`{}()`] loads anew.", link(expansion)),
+        signature: expansion.signature(&expansion.companion("refresh"), |input| &input.name, None),
         body: quote!(Self::#run.await),
     }
 }
@@ -143,12 +149,22 @@ fn refresh(expansion: &Expansion<'_>) -> Function {
 fn uncached(expansion: &Expansion<'_>) -> Function {
     let body = expansion.body_call(|input| &input.name);
     Function {
-        documentation: format!(
-            "What [`{}()`] would be without a cache: runs its body, stores nothing.",
-            name(expansion)
-        ),
-        signature: expansion.signature(&format_ident!("uncached"), |input| &input.name, None),
+        documentation: uncached_documentation(expansion),
+        signature: expansion.signature(&expansion.companion("uncached"), |input| &input.name, None),
         body: quote!(#body.await),
+    }
+}
+
+pub(crate) fn uncached_documentation(expansion: &Expansion<'_>) -> String {
+    format!("What [`{}()`] would be without a cache: runs its body, stores nothing.", link(expansion))
+}
+
+/// The function as a link of rustdoc names it.
+fn link(expansion: &Expansion<'_>) -> String {
+    let name = name(expansion);
+    match expansion.cached.place {
+        Place::Free => name.to_string(),
+        Place::Associated | Place::Contained => format!("Self::{name}"),
     }
 }
 
@@ -158,16 +174,19 @@ fn name<'a>(expansion: &Expansion<'a>) -> &'a Ident {
 
 /// The statements that open the entry, once the key is read.
 fn open(expansion: &Expansion<'_>) -> TokenStream {
+    open_with(expansion, expansion.opened())
+}
+
+fn open_with(expansion: &Expansion<'_>, opened: TokenStream) -> TokenStream {
     let key = key::call(expansion, |input| &input.name);
     let destructured = expansion.destructured(|input| &input.name);
-    let opened = expansion.opened();
     quote!(#key #destructured #opened)
 }
 
-/// `fn head(inputs of the key, inputs taken, last) -> output`
+/// `fn name(inputs of the key, inputs taken, last) -> output`; async, but for the key
 fn signature<'a>(
     expansion: &Expansion<'a>,
-    head: TokenStream,
+    name: &str,
     taken: fn(&Input<'a>) -> bool,
     returned: bool,
     last: Option<TokenStream>,
@@ -179,6 +198,14 @@ fn signature<'a>(
         let (name, ty) = (&input.name, input.ty);
         quote!(#name: #ty)
     });
-    let inputs = inputs.chain(last);
-    quote!(#head #generics(#(#inputs),*) -> #output #clause)
+    let uses = &expansion.cached.receiver;
+    let reads_self = uses.in_key || name != "key" && (uses.in_cache || uses.in_policy) || name == "put" && uses.in_tags;
+    let receiver = expansion.cached.function.signature.receiver().filter(|_| reads_self).map(|receiver| {
+        let token = &receiver.self_token;
+        quote!(&#token)
+    });
+    let inputs = receiver.into_iter().chain(inputs).chain(last);
+    let keyword = (name != "key").then(|| quote!(async));
+    let name = expansion.companion(name);
+    quote!(#keyword fn #name #generics(#(#inputs),*) -> #output #clause)
 }

@@ -5,11 +5,13 @@
 //! where a module cannot name what surrounds it.
 
 use crate::ast::{self, AttributeKind, Function};
-use crate::attr::{self, SettingValue};
+use crate::attr::{self, Setting, SettingValue, Texts};
 use crate::companion;
+use crate::contained;
 use crate::errors::Errors;
 use crate::generics;
 use crate::key;
+use crate::signature::{self, Awaited, Place};
 use crate::valid::{Cached, Input, Loader, Naming, validate};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -26,13 +28,17 @@ pub(crate) fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let mut errors = Errors::default();
+    let attribute = arguments.clone();
     let arguments = attr::parse(arguments, &mut errors);
-    let cached = validate(&function, &arguments, &mut errors);
+    let place = signature::place(&function, &arguments, &attribute);
+    let cached = validate(&function, &arguments, place, &mut errors);
     match (errors.into_compile_errors(), cached) {
         (None, Some(cached)) => Expansion::new(&cached).all(),
         // The companion stays, empty, so that a mistake in the arguments breaks nothing that uses it.
         (errors, cached) => {
-            let stubs = cached.map(|cached| companion::stubs(&Expansion::new(&cached)));
+            let stubs = cached
+                .filter(|cached| cached.place != Place::Contained)
+                .map(|cached| companion::stubs(&Expansion::new(&cached)));
             quote!(#errors #[allow(unused_variables)] #function #stubs)
         }
     }
@@ -59,11 +65,68 @@ impl<'a> Expansion<'a> {
             None => quote!(::cache_aside),
         };
         let taken = companion::NAMES.iter().any(|taken| name == taken);
-        let body = if taken { format_ident!("{name}_body", span = name.span()) } else { name.clone() };
+        let body = match cached.place {
+            Place::Free if taken => format_ident!("{name}_body", span = name.span()),
+            Place::Free => name.clone(),
+            Place::Associated | Place::Contained => format_ident!("{name}_uncached", span = name.span()),
+        };
         Self { cached, krate, key: local("__key"), entry: local("__entry"), body }
     }
 
     fn all(&self) -> TokenStream {
+        match self.cached.place {
+            Place::Free => self.free(),
+            Place::Associated => self.associated(),
+            Place::Contained => contained::function(self),
+        }
+    }
+
+    fn associated(&self) -> TokenStream {
+        let function = self.function();
+        let companion = companion::expand(self);
+        let key = key::function(self);
+        let run = self.run_function();
+        let boxed = self.boxed_function();
+        let body = self.body_function();
+        let everything = self.attributes(|kind| matches!(kind, AttributeKind::Everything));
+        let hidden = [Some(key), Some(run), boxed].into_iter().flatten().map(|function| {
+            quote! {
+                #(#everything)*
+                #[doc(hidden)]
+                #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
+                #function
+            }
+        });
+        let (visibility, documentation) = (&self.cached.function.visibility, companion::uncached_documentation(self));
+        quote! {
+            #function
+            #companion
+            #(#hidden)*
+            #(#everything)*
+            #[doc = #documentation]
+            #[allow(dead_code)]
+            #visibility #body
+        }
+    }
+
+    /// The name of a function of the expansion that users do not call.
+    pub(crate) fn hidden(&self, name: &str) -> Ident {
+        match self.cached.place {
+            Place::Free => format_ident!("__{name}"),
+            Place::Associated | Place::Contained => format_ident!("__{}_{name}", self.cached.function.signature.ident),
+        }
+    }
+
+    /// The name of a companion.
+    pub(crate) fn companion(&self, name: &str) -> Ident {
+        let function = &self.cached.function.signature.ident;
+        match self.cached.place {
+            Place::Free => format_ident!("{name}"),
+            Place::Associated | Place::Contained => format_ident!("{function}_{name}", span = function.span()),
+        }
+    }
+
+    fn free(&self) -> TokenStream {
         let function = self.function();
         let companion = companion::expand(self);
         let key = key::function(self);
@@ -96,14 +159,21 @@ impl<'a> Expansion<'a> {
         let lints = self.lints();
         let visibility = &function.visibility;
         let name = &function.signature.ident;
-        let signature = self.signature(name, |input| &input.name, None);
         let run = self.run(quote!(Load));
+        let owner = match self.cached.place {
+            Place::Free => name.to_token_stream(),
+            Place::Associated | Place::Contained => quote!(Self),
+        };
+        let signature = self.visible_signature(name, |input| &input.name);
+        let body = match self.cached.awaited {
+            Awaited::Async => quote!(#owner::#run.await),
+            Awaited::Future => quote!(async move { #owner::#run.await }),
+            Awaited::Boxed => quote!(::std::boxed::Box::pin(async move { #owner::#run.await })),
+        };
         quote! {
             #(#attributes)*
             #(#lints)*
-            #visibility #signature {
-                #name::#run.await
-            }
+            #visibility #signature { #body }
         }
     }
 
@@ -111,16 +181,24 @@ impl<'a> Expansion<'a> {
     pub(crate) fn run(&self, verb: TokenStream) -> TokenStream {
         let private = self.private();
         let turbofish = generics::turbofish(&self.cached.function.signature.generics);
-        let names = self.cached.inputs.iter().map(|input| &input.name);
-        quote!(__run #turbofish(#private::Verb::#verb, #(#names),*))
+        let (run, names) = (self.hidden("run"), self.cached.inputs.iter().map(|input| &input.name));
+        let receiver = self.receiver_argument();
+        quote!(#run #turbofish(#receiver #private::Verb::#verb, #(#names),*))
+    }
+
+    /// `self,` if there is one.
+    fn receiver_argument(&self) -> Option<TokenStream> {
+        self.cached.function.signature.receiver().map(|receiver| {
+            let token = &receiver.self_token;
+            quote!(#token,)
+        })
     }
 
     /// Answers from the cache, or loads; for the function and for `refresh`.
     fn run_function(&self) -> TokenStream {
         let private = self.private();
         let (verb, [shape, payload, errors]) = (local("__verb"), self.probed());
-        let signature =
-            self.signature(&format_ident!("__run"), |input| &input.hidden, Some(quote!(#verb: #private::Verb)));
+        let signature = self.signature(&self.hidden("run"), |input| &input.hidden, Some(quote!(#verb: #private::Verb)));
         let lints = self.lints();
         let body = self.body_call(|input| &input.hidden);
         let (load, loader) = self.loader();
@@ -130,17 +208,14 @@ impl<'a> Expansion<'a> {
             .arguments
             .when
             .as_ref()
-            .map(|when| quote_spanned!(when.span()=> if !(#when) { return #body.await; }));
+            // Without the span of the condition, which would have it linted as a part of the negation.
+            .map(|when| quote!(if !(#when) { return #body.await; }));
         let key = key::call(self, |input| &input.hidden);
-        let opened = self.opened();
+        let opened = self.opened_to_store();
         let probes = self.probes(&shape, &payload, &errors);
-        let limited = self.cached.arguments.settings.iter().find(|setting| setting.name == "load_timeout");
-        let limited = limited.map(
-            |setting| quote_spanned!(setting.name.span()=> #private::check_load_timeout(&#private::errors_of(#shape));),
-        );
-        let entry = &self.entry;
-        let call =
-            quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #loader).await);
+        let limited = self.check_limit(&shape);
+        let (entry, unless) = (&self.entry, self.unless());
+        let call = quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #unless, #loader).await);
         quote! {
             #(#lints)*
             #signature {
@@ -155,6 +230,14 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// The closure that bars a value from being stored.
+    pub(crate) fn unless(&self) -> TokenStream {
+        match &self.cached.arguments.unless {
+            Some(unless) => unless.to_token_stream(),
+            None => quote!(|_| false),
+        }
+    }
+
     /// How the body is run, and the closure that runs it.
     ///
     /// A task's future is boxed where its type can be written down. Else the compiler, asked whether the body may be sent
@@ -165,8 +248,9 @@ impl<'a> Expansion<'a> {
             return (quote!(inline), quote!(move || #body));
         }
         let turbofish = generics::turbofish(&self.cached.function.signature.generics);
-        let names = self.cached.inputs.iter().map(|input| &input.hidden);
-        (quote!(spawned), quote!(move || Self::__boxed #turbofish(#(#names),*)))
+        let (boxed, names) = (self.hidden("boxed"), self.cached.inputs.iter().map(|input| &input.hidden));
+        let receiver = self.receiver_argument();
+        (quote!(spawned), quote!(move || Self::#boxed #turbofish(#receiver #(#names),*)))
     }
 
     /// The body's future in a box, for functions that load in a task of their own.
@@ -177,11 +261,11 @@ impl<'a> Expansion<'a> {
         let signature = &self.cached.function.signature;
         let (generics, clause, returned) =
             (&signature.generics, &signature.generics.where_clause, &self.cached.returned);
-        let inputs = self.inputs(|input| &input.hidden);
-        let body = self.body_call(|input| &input.hidden);
+        let inputs = self.receiver().into_iter().chain(self.inputs(|input| &input.hidden));
+        let (name, body) = (self.hidden("boxed"), self.body_call(|input| &input.hidden));
         let future = quote!(dyn ::core::future::Future<Output = #returned> + ::core::marker::Send);
         Some(quote! {
-            fn __boxed #generics(#(#inputs),*) -> ::core::pin::Pin<::std::boxed::Box<#future>> #clause {
+            fn #name #generics(#(#inputs),*) -> ::core::pin::Pin<::std::boxed::Box<#future>> #clause {
                 ::std::boxed::Box::pin(#body)
             }
         })
@@ -207,18 +291,40 @@ impl<'a> Expansion<'a> {
         let body = &self.body;
         let turbofish = generics::turbofish(&self.cached.function.signature.generics);
         let names = self.cached.inputs.iter().map(name);
-        quote!(Self::#body #turbofish(#(#names),*))
+        let receiver = self.receiver_argument();
+        quote!(Self::#body #turbofish(#receiver #(#names),*))
     }
 
-    /// The function's signature under another name, with names in place of patterns.
+    /// The receiver, which comes before all other inputs.
+    pub(crate) fn receiver(&self) -> Option<TokenStream> {
+        signature::receiver(&self.cached.function.signature).map(ToTokens::into_token_stream)
+    }
+
+    /// The function's own signature under another name, with names in place of patterns.
+    pub(crate) fn visible_signature(&self, name: &Ident, input_name: Naming) -> TokenStream {
+        let signature = &self.cached.function.signature;
+        let (keyword, generics, output) = (&signature.asyncness, &signature.generics, &signature.output);
+        let inputs = self.receiver().into_iter().chain(self.inputs(input_name));
+        let clause = &signature.generics.where_clause;
+        quote!(#keyword fn #name #generics(#(#inputs),*) #output #clause)
+    }
+
+    /// The signature of an async function with the same inputs and the same output, and maybe one input more.
     pub(crate) fn signature(&self, name: &Ident, input_name: Naming, first: Option<TokenStream>) -> TokenStream {
         let signature = &self.cached.function.signature;
-        let (generics, clause, output) = (&signature.generics, &signature.generics.where_clause, &signature.output);
-        let inputs = first.into_iter().chain(self.inputs(input_name));
+        let (generics, clause) = (&signature.generics, &signature.generics.where_clause);
+        let output = match self.cached.awaited {
+            Awaited::Async => signature.output.to_token_stream(),
+            Awaited::Future | Awaited::Boxed => {
+                let returned = &self.cached.returned;
+                quote!(-> #returned)
+            }
+        };
+        let inputs = self.receiver().into_iter().chain(first).chain(self.inputs(input_name));
         quote!(async fn #name #generics(#(#inputs),*) #output #clause)
     }
 
-    fn inputs(&self, name: Naming) -> impl Iterator<Item = TokenStream> {
+    pub(crate) fn inputs(&self, name: Naming) -> impl Iterator<Item = TokenStream> {
         self.cached.inputs.iter().map(move |input| {
             let (name, ty) = (name(input), input.ty);
             quote!(#name: #ty)
@@ -231,12 +337,33 @@ impl<'a> Expansion<'a> {
         let expressions = arguments.cache.is_some()
             || arguments.when.is_some()
             || arguments.policy.is_some()
+            || arguments.tags.is_some()
             || arguments.settings.iter().any(|setting| matches!(setting.value, SettingValue::Expression(_)));
         let patterns = self.cached.inputs.iter().filter(|_| expressions).filter_map(|input| {
             let (pattern, name) = (input.pattern.as_ref()?, name(input));
             Some(quote!(#[allow(unused_variables)] let #pattern = &#name;))
         });
         quote!(#(#patterns)*)
+    }
+
+    /// The entry's tags, for what stores a value.
+    fn tags(&self) -> Option<TokenStream> {
+        match self.cached.arguments.tags.as_ref()? {
+            Texts::Expression(tags) => Some(quote_spanned!(tags.span()=> .tags(#tags))),
+            Texts::Templates(_) => {
+                let parameters = &self.cached.function.signature.generics.params;
+                let tags = self.cached.tags.iter().map(|tag| key::text(tag, parameters, &|span| self.private_at(span)));
+                let count = tags.len();
+                Some(quote!(.tags(::core::convert::identity::<[::std::string::String; #count]>([#(#tags),*]))))
+            }
+        }
+    }
+
+    /// The statements that open the key's entry with the function's policies, and its tags.
+    pub(crate) fn opened_to_store(&self) -> TokenStream {
+        let (opened, entry) = (self.opened(), &self.entry);
+        let tags = self.tags().map(|tags| quote!(let #entry = #entry #tags;));
+        quote!(#opened #tags)
     }
 
     /// The statements that open the key's entry with the function's policies.
@@ -250,20 +377,10 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(cache.span()=> #private::service(&(#cache)))
             }
         };
-        let policy = self.cached.arguments.policy.iter().map(|policy| quote!(.policy(#policy)));
-        let settings = self.cached.arguments.settings.iter().map(|setting| {
-            let name = &setting.name;
-            match &setting.value {
-                SettingValue::Expression(expression) => quote!(.#name(#expression)),
-                SettingValue::Duration(duration) => {
-                    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-                    quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
-                }
-            }
-        });
+        let policies = policies(self.cached.arguments.policy.as_ref(), &self.cached.arguments.settings);
         quote! {
             let #service: #krate::CachingService = #source;
-            let #entry = #service.entry(#key.as_str())#(#policy)*#(#settings)*;
+            let #entry = #service.entry(#key.as_str())#policies;
         }
     }
 
@@ -271,6 +388,13 @@ impl<'a> Expansion<'a> {
     pub(crate) fn probed(&self) -> [Ident; 3] {
         let span = Span::mixed_site().located_at(self.cached.returned.span());
         ["__shape", "__payload", "__errors"].map(|name| Ident::new(name, span))
+    }
+
+    /// A call that compiles only if the error type can say that a load took too long, where that has a limit.
+    pub(crate) fn check_limit(&self, shape: &Ident) -> Option<TokenStream> {
+        let private = self.private();
+        let setting = self.cached.arguments.settings.iter().find(|setting| setting.name == "load_timeout")?;
+        Some(quote_spanned!(setting.name.span()=> #private::check_load_timeout(&#private::errors_of(#shape));))
     }
 
     /// The statements that find out, by type, what the function returns.
@@ -305,7 +429,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// The lint levels for what holds the user's tokens beside the body. An expectation is met there; here it allows.
-    fn lints(&self) -> Vec<TokenStream> {
+    pub(crate) fn lints(&self) -> Vec<TokenStream> {
         let levels = self.attributes(|kind| matches!(kind, AttributeKind::Lints)).into_iter();
         let expected = self.attributes(|kind| matches!(kind, AttributeKind::Expectation)).into_iter();
         let allowed = expected.filter_map(|attribute| {
@@ -325,6 +449,22 @@ impl<'a> Expansion<'a> {
         }
         generics::narrowed(&self.cached.function.signature.generics, &used)
     }
+}
+
+/// The calls that give an entry its policies.
+pub(crate) fn policies(policy: Option<&syn::Expr>, settings: &[Setting]) -> TokenStream {
+    let policy = policy.iter().map(|policy| quote!(.policy(#policy))).collect::<TokenStream>();
+    let settings = settings.iter().map(|setting| {
+        let name = &setting.name;
+        match &setting.value {
+            SettingValue::Expression(expression) => quote!(.#name(#expression)),
+            SettingValue::Duration(duration) => {
+                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
+            }
+        }
+    });
+    quote!(#policy #(#settings)*)
 }
 
 /// A name that no expression of the user can see.

@@ -1,14 +1,16 @@
 //! The function that writes a key.
 
-use crate::expand::Expansion;
+use crate::expand::{Expansion, local};
 use crate::generics;
-use crate::template::{Piece, Placeholder};
+use crate::signature::Place;
+use crate::template::{Piece, Placeholder, Template};
 use crate::tokens;
 use crate::valid::{Cached, Input, Key, Naming};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::GenericParam;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
+use syn::{GenericParam, Token};
 
 /// `fn __key(..) -> KeyBuffer`, which takes what the key needs by reference.
 pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
@@ -19,27 +21,52 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
         let (name, ty) = (&input.hidden, input.ty);
         quote!(#name: &(#ty))
     });
+    let parameters = receiver(expansion).into_iter().chain(parameters);
+    let (name, statements) = (expansion.hidden("key"), statements(expansion));
+    quote! {
+        fn #name #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
+            #statements
+            #key
+        }
+    }
+}
+
+/// `&self`, if the key reads it.
+fn receiver(expansion: &Expansion<'_>) -> Option<TokenStream> {
+    let receiver = expansion.cached.function.signature.receiver().filter(|_| expansion.cached.receiver.in_key)?;
+    let token = &receiver.self_token;
+    Some(quote!(&#token))
+}
+
+/// What writes the key, where the inputs are references.
+fn statements(expansion: &Expansion<'_>) -> TokenStream {
+    let (private, key) = (expansion.private(), &expansion.key);
     let (separators, writes) = match &expansion.cached.key {
         Key::Template(template) => (template.separators.as_str(), template_writes(expansion, &template.pieces)),
         Key::Default { parameters } => ("", default_writes(expansion, parameters)),
     };
     quote! {
-        fn __key #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
-            #[allow(unused_imports)]
-            use #private::WriteDisplay as _;
-            let mut #key = #private::KeyBuffer::new(#separators);
-            #writes
-            #key
-        }
+        #[allow(unused_imports)]
+        use #private::WriteDisplay as _;
+        let mut #key = #private::KeyBuffer::new(#separators);
+        #writes
     }
+}
+
+/// The key where there is no function for it.
+pub(crate) fn block(expansion: &Expansion<'_>) -> TokenStream {
+    let (key, statements) = (&expansion.key, statements(expansion));
+    let names = inputs(expansion.cached).map(|input| &input.hidden);
+    quote!(let #key = { #(let #names = &#names;)* #statements #key };)
 }
 
 /// `let key = Self::__key(..);`, before any argument is moved.
 pub(crate) fn call(expansion: &Expansion<'_>, name: Naming) -> TokenStream {
     let key = &expansion.key;
     let turbofish = generics::turbofish(&expansion.narrowed(|input| input.in_key, false));
-    let names = inputs(expansion.cached).map(name);
-    quote!(let #key = Self::__key #turbofish(#(&#names),*);)
+    let (function, names) = (expansion.hidden("key"), inputs(expansion.cached).map(name));
+    let receiver = receiver(expansion).map(|receiver| quote!(#receiver,));
+    quote!(let #key = Self::#function #turbofish(#receiver #(&#names),*);)
 }
 
 /// The type and constant parameters that are a part of the key.
@@ -65,19 +92,61 @@ fn template_writes(expansion: &Expansion<'_>, pieces: &[Piece]) -> TokenStream {
         let (pattern, name) = (input.pattern.as_ref()?, &input.hidden);
         Some(quote!(#[allow(unused_variables)] let #pattern = #name;))
     });
-    let writes = pieces.iter().map(|piece| match piece {
-        Piece::Literal(text) => quote!(#key.literal(#text);),
-        Piece::Placeholder(placeholder) if placeholder.parameter => parameter_write(expansion, &placeholder.root),
-        Piece::Placeholder(placeholder) => placeholder_write(expansion, placeholder),
-    });
+    let parameters = &expansion.cached.function.signature.generics.params;
+    let private = |span| expansion.private_at(span);
+    let writes = pieces.iter().map(|piece| piece_write(piece, key, parameters, &private));
     quote!(#(#destructured)* #(#writes)*)
 }
 
-fn placeholder_write(expansion: &Expansion<'_>, placeholder: &Placeholder) -> TokenStream {
-    let (expression, span, key) = (&placeholder.expression, placeholder.span, &expansion.key);
-    let private = expansion.private_at(span);
+/// The generic parameters of a function.
+pub(crate) type Parameters = Punctuated<GenericParam, Token![,]>;
+
+/// A template's text as a `String`, where the arguments are in scope.
+pub(crate) fn text(template: &Template, parameters: &Parameters, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
+    let key = local("__text");
+    let (separators, here) = (&template.separators, private(Span::call_site()));
+    let writes = template.pieces.iter().map(|piece| piece_write(piece, &key, parameters, private));
+    quote! {{
+        #[allow(unused_imports)]
+        use #here::WriteDisplay as _;
+        let mut #key = #here::KeyBuffer::new(#separators);
+        #(#writes)*
+        #key.into_string()
+    }}
+}
+
+fn piece_write(
+    piece: &Piece,
+    key: &Ident,
+    parameters: &Parameters,
+    private: &dyn Fn(Span) -> TokenStream,
+) -> TokenStream {
+    let placeholder = match piece {
+        Piece::Literal(text) => return quote!(#key.literal(#text);),
+        Piece::Placeholder(placeholder) => placeholder,
+    };
+    let (root, span) = (&placeholder.root, placeholder.span);
+    match placeholder.hashed {
+        true => {
+            let value = local("__value");
+            let write = placeholder_write(placeholder, &value, private);
+            let write = if placeholder.parameter { parameter_write(&value, parameters, root) } else { write };
+            quote_spanned!(span=> #key.hashed(|#value| { #write });)
+        }
+        false if placeholder.parameter => parameter_write(key, parameters, root),
+        false => {
+            let write = placeholder_write(placeholder, key, private);
+            quote_spanned!(span=> { let #key = &mut #key; #write })
+        }
+    }
+}
+
+/// Writes to `key`, a mutable reference.
+fn placeholder_write(placeholder: &Placeholder, key: &Ident, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
+    let (expression, span) = (&placeholder.expression, placeholder.span);
+    let private = private(span);
     match &placeholder.format {
-        None => quote_spanned!(span=> (&&#private::Placeholder(&#expression)).write(&mut #key);),
+        None => quote_spanned!(span=> (&&#private::Placeholder(&#expression)).write(#key);),
         Some(format) => {
             let format = syn::LitStr::new(&format!("{{:{format}}}"), span);
             quote_spanned!(span=> #key.text(::core::format_args!(#format, #expression));)
@@ -86,9 +155,7 @@ fn placeholder_write(expansion: &Expansion<'_>, placeholder: &Placeholder) -> To
 }
 
 /// Writes a constant parameter's value, or the name of a type parameter's type.
-fn parameter_write(expansion: &Expansion<'_>, name: &Ident) -> TokenStream {
-    let key = &expansion.key;
-    let parameters = &expansion.cached.function.signature.generics.params;
+fn parameter_write(key: &Ident, parameters: &Parameters, name: &Ident) -> TokenStream {
     let constant = parameters.iter().any(|each| matches!(each, GenericParam::Const(each) if each.ident == *name));
     if constant {
         quote!(#key.text(::core::format_args!("{}", #name));)
@@ -100,7 +167,7 @@ fn parameter_write(expansion: &Expansion<'_>, name: &Ident) -> TokenStream {
 fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStream {
     let key = &expansion.key;
     let types = parameters.iter().map(|name| {
-        let write = parameter_write(expansion, name);
+        let write = parameter_write(key, &expansion.cached.function.signature.generics.params, name);
         quote!(#key.next_argument(); #write)
     });
     let arguments = inputs(expansion.cached).map(|input| {
@@ -110,8 +177,23 @@ fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStrea
         let write = quote_spanned!(input.ty.span()=> #key.argument(#name););
         quote!(#anonymous #key.next_argument(); #write)
     });
+    let named = expansion.cached.arguments.name.as_ref();
+    let function = match expansion.cached.place {
+        Place::Free if named.is_some() => quote!(#key.function(#named);),
+        _ if named.is_some() => quote!(#key.method(#named, ::core::any::type_name::<Self>());),
+        Place::Free => quote!(#key.function(::core::any::type_name::<Self>());),
+        Place::Associated => {
+            let name = expansion.cached.function.signature.ident.to_string();
+            quote!(#key.method(::core::any::type_name::<Self>(), #name);)
+        }
+        // The path of an item in it names the trait too, without the type's parameters, which `Self` has.
+        Place::Contained => quote! {
+            struct __Here;
+            #key.method(::core::any::type_name::<Self>(), ::core::any::type_name::<__Here>());
+        },
+    };
     quote! {
-        #key.function(::core::any::type_name::<Self>());
+        #function
         #(#types)*
         #(#arguments)*
         #key.literal(")");

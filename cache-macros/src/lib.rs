@@ -6,6 +6,7 @@
 mod ast;
 mod attr;
 mod companion;
+mod contained;
 mod duration;
 mod errors;
 mod expand;
@@ -13,13 +14,17 @@ mod generics;
 mod key;
 mod nearest;
 mod returns;
+mod signature;
 mod template;
 mod tokens;
 mod valid;
+mod write_attr;
+mod writes;
 
 use proc_macro::TokenStream;
 
-/// Caches what an async function returns.
+/// Caches what an async function returns: `async fn`, or a function that returns `impl Future`, free, of a type or of a
+/// trait.
 ///
 /// ```text
 /// #[cached(key = "user:{id}", ttl = "5m")]
@@ -35,13 +40,17 @@ use proc_macro::TokenStream;
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{T}` for the name of a type parameter. Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
+/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter. Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
 /// | `ttl`, `local_ttl`, `negative_ttl`, `load_timeout` | Durations: `"300ms"`, `"5m"`, `"1h30m"`, or an expression of type `Duration`. |
+/// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. |
+/// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. Tags are made on every call, so hits of a function that has them allocate. |
+/// | `unless = \|value\| expr` | Does not store the loaded value if this holds of `&T`; the callers that wait for it get it. It sees no arguments: the body has them. |
 /// | `jitter`, `schema` | Expressions, as in `Policy`. |
 /// | `policy = expr` | A whole `Policy`, which the arguments above then adjust. |
 /// | `skip(db, ..)` | Arguments that are no part of the key. |
 /// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
 /// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. |
+/// | `companions = associated`, `= none` | Where the function stands, if that cannot be seen from it: see below. |
 /// | `crate = path` | Where the crate `cache_aside` is found if it was renamed. |
 ///
 /// # Beside the function
@@ -50,6 +59,15 @@ use proc_macro::TokenStream;
 /// `find_user::get(7).await`, `find_user::put(7, user).await`, `find_user::invalidate(7).await`,
 /// `find_user::refresh(7).await` and `find_user::uncached(7).await`. The first four take only the arguments that the
 /// key, `cache` and the policies use.
+///
+/// In an `impl` block they are associated functions, `find_user_key`, `find_user_get` and so on, and take `&self` where
+/// the key, `cache` or a policy reads it. `self` is no argument: name what of it matters in the key, `{self.tenant}`. The
+/// default key has `Self` with its type parameters, and `{Self}` and `{T}` stand for types in a template.
+///
+/// An attribute sees only its function. Without a receiver, and where neither signature nor body says `Self`, it takes
+/// the function for a free one: `companions = associated` corrects that. A trait and its implementation can have no such
+/// functions: write `companions = none` there, except below `async_trait`, whose functions are recognised. The service's
+/// own `invalidate` and `get` serve in their place.
 ///
 /// # Errors
 ///
@@ -68,4 +86,61 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(arguments.into(), item.into()).into()
+}
+
+/// Stores a value when an async function has succeeded.
+///
+/// ```text
+/// #[cache_put(key = "user:{user.id}", ttl = "5m")]
+/// async fn save_user(user: User) -> Result<User, DbError> { .. }
+/// ```
+///
+/// The stored value is what the function returned: `T` of `T`, `Option<T>`, `Result<T, E>` and `Result<Option<T>, E>`,
+/// and of `Arc<T>` in its place. With `value = |returned| expr` it is what that makes of a reference to it. An error stores
+/// nothing; `None` invalidates the key, since what was there is gone.
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `key = "user:{user.id}"` | The key, as for [`macro@cached`]. |
+/// | `value = \|returned\| expr` | What to store in place of what was returned. |
+/// | `when = expr` | Stores only if this holds of the arguments. |
+/// | `ttl`, `local_ttl`, `negative_ttl`, `jitter`, `schema`, `tags`, `policy` | As for [`macro@cached`]. |
+/// | `cache = expr`, `crate = path` | As for [`macro@cached`]. |
+///
+/// Key, tags, policies, `when` and `cache` are read before the body runs, so it may move its arguments. An attribute sees
+/// any function: free, of a type or of a trait, and several may stand on one.
+///
+/// Two writers of one key race: the value that is put last stays, and the source may have seen them in the other order.
+/// Where that can happen, use [`macro@cache_invalidate`].
+#[proc_macro_attribute]
+pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    writes::expand(write_attr::Attribute::Put, arguments.into(), item.into()).into()
+}
+
+/// Invalidates cached values when an async function has succeeded.
+///
+/// ```text
+/// #[cache_invalidate(key = "user:{user.id}", tags = ["org:{user.org}"])]
+/// async fn save_user(user: &User) -> Result<(), DbError> { .. }
+/// ```
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `key = "user:{id}"` | A key, as for [`macro@cached`]. |
+/// | `keys = ["user:{id}", ..]` | Several keys, or an expression that gives them. |
+/// | `pattern = "user:{id}:*"` | Every key that matches. No argument can widen it, since what it holds is escaped. |
+/// | `tags = ["org:{org}"]` | Everything with one of these tags, or an expression that gives them. |
+/// | `when = expr` | Invalidates only if this holds of the arguments. |
+/// | `when = \|returned\| expr` | Decides by what the function returned, also after an error: `\|_\| true` for always. |
+/// | `before = true` | Invalidates before the body runs, whatever comes of it, and not after: what is loaded meanwhile stays. |
+/// | `around = true` | Runs the body in `CachingService::write_around`, which fences the keys: not even the death of the process leaves an old value behind. |
+/// | `cache = expr`, `crate = path` | As for [`macro@cached`]. |
+///
+/// All of it is read before the body runs, so that may move its arguments. A function has succeeded if it returned, but not
+/// an `Err`. An attribute sees any function: free, of a type or of a trait, and several may stand on one.
+///
+/// A pattern that is malformed with the arguments at hand invalidates nothing, and is reported through `tracing`.
+#[proc_macro_attribute]
+pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    writes::expand(write_attr::Attribute::Invalidate, arguments.into(), item.into()).into()
 }

@@ -1,6 +1,7 @@
 //! Key templates: `"user:{id}:{name.len()}"`.
 
 use crate::errors::Errors;
+use crate::tokens;
 use proc_macro2::{Ident, Span};
 use syn::{Expr, ExprField, ExprMethodCall, LitStr};
 
@@ -9,6 +10,16 @@ pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
     /// Characters that this template escapes in its placeholders beyond the reserved ones, because they separate two.
     pub(crate) separators: String,
+}
+
+impl Template {
+    /// Whether a placeholder uses the name.
+    pub(crate) fn mentions(&self, name: &Ident) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Placeholder(placeholder) => tokens::mention(&placeholder.expression, name),
+            Piece::Literal(_) => false,
+        })
+    }
 }
 
 pub(crate) enum Piece {
@@ -25,6 +36,8 @@ pub(crate) struct Placeholder {
     pub(crate) parameter: bool,
     /// What follows the colon: `08x`.
     pub(crate) format: Option<String>,
+    /// Whether only a hash of it is written: `{token:hash}`.
+    pub(crate) hashed: bool,
     pub(crate) span: Span,
 }
 
@@ -47,10 +60,10 @@ fn cut(literal: &LitStr) -> syn::Result<Vec<Piece>> {
     let text = literal.value();
     let fail = |message: String| Err(syn::Error::new_spanned(literal, message));
     if text.is_empty() {
-        return fail("an empty key: write for example `key = \"user:{id}\"`".to_owned());
+        return fail("an empty key or tag: write for example `\"user:{id}\"`".to_owned());
     }
     if let Some(control) = text.chars().find(|c| c.is_control()) {
-        return fail(format!("a key holds no control characters, but this one has {control:?}"));
+        return fail(format!("keys and tags hold no control characters, but this one has {control:?}"));
     }
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -104,9 +117,7 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
     if source.trim().is_empty() {
         return fail(format!("`{{{text}}}` names no argument: write for example `{{id}}`"));
     }
-    if format.is_some_and(|format| format.trim() == "hash") {
-        return fail(format!("`{{{text}}}`: hashed placeholders do not exist; a format is `{{id:08x}}`"));
-    }
+    let hashed = format.is_some_and(|format| format.trim() == "hash");
     let Ok(expression) = LitStr::new(source, literal.span()).parse::<Expr>() else {
         return fail(format!("`{{{text}}}` is no expression"));
     };
@@ -115,7 +126,8 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
             root,
             parameter: false,
             expression,
-            format: format.map(str::to_owned),
+            format: format.filter(|_| !hashed).map(str::to_owned),
+            hashed,
             span: literal.span(),
         }),
         None => fail(format!(
@@ -250,7 +262,6 @@ mod tests {
             ("{id +}", "no expression"),
             ("{id + 1}", "more than a placeholder may be"),
             ("{std::process::id()}", "more than a placeholder may be"),
-            ("{token:hash}", "do not exist"),
         ] {
             let errors = read(text).err().unwrap_or_default();
             assert!(errors.len() == 1 && errors[0].contains(message), "{text}: {errors:?}");

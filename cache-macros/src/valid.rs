@@ -1,18 +1,19 @@
 //! What the arguments mean for the function: which inputs are in the key, how the body runs, and what is wrong.
 
 use crate::ast::Function;
-use crate::attr::Arguments;
+use crate::attr::{Arguments, Texts};
 use crate::errors::Errors;
 use crate::expand::local;
 use crate::generics;
 use crate::nearest::{list, suggestion};
+use crate::signature::{self, Awaited, Place, Uses};
 use crate::template::{self, Piece, Template};
 use crate::tokens;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{FnArg, Pat, PatType, ReturnType, Safety, Token, Type};
+use syn::{FnArg, Pat, PatType, Token, Type};
 
 /// A function and all that is known about its cache.
 pub(crate) struct Cached<'a> {
@@ -20,7 +21,13 @@ pub(crate) struct Cached<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) inputs: Vec<Input<'a>>,
     pub(crate) key: Key,
+    pub(crate) tags: Vec<Template>,
     pub(crate) loader: Loader,
+    pub(crate) place: Place,
+    pub(crate) awaited: Awaited,
+    /// Who reads `self`, if there is one.
+    pub(crate) receiver: Uses,
+    /// What awaiting the function gives.
     pub(crate) returned: Type,
 }
 
@@ -38,6 +45,8 @@ pub(crate) struct Input<'a> {
     pub(crate) in_cache: bool,
     /// Whether an expression for a policy uses it.
     pub(crate) in_policy: bool,
+    /// Whether a tag uses it.
+    pub(crate) in_tags: bool,
     /// The names that the attribute's expressions use.
     pub(crate) used: Vec<Ident>,
     names: Vec<Ident>,
@@ -67,15 +76,18 @@ pub(crate) enum Loader {
 pub(crate) fn validate<'a>(
     function: &'a Function,
     arguments: &'a Arguments,
+    place: Place,
     errors: &mut Errors,
 ) -> Option<Cached<'a>> {
-    let callable = check_signature(function, errors);
+    let callable = signature::check(function, "cached", errors);
+    let awaited = signature::awaited(&function.signature);
+    let callable = callable & awaited.as_ref().is_some_and(|(_, returned)| signature::check_returned(returned, errors));
     let mut inputs = inputs(function, arguments);
     let mut known = check_skipped(function, arguments, &inputs, errors);
     let key = match &arguments.key {
         Some(literal) => {
             let mut template = template::parse(literal, errors)?;
-            known &= mark_placeholders(function, &mut template, &mut inputs, errors);
+            known &= mark_placeholders(function, place, &mut template, &mut inputs, errors);
             check_parameters(function, arguments, &template, errors);
             let mut uncovered = Errors::default();
             check_coverage(arguments, &mut inputs, &mut uncovered);
@@ -91,51 +103,66 @@ pub(crate) fn validate<'a>(
             Key::Default { parameters: key_parameters(function, arguments, &inputs) }
         }
     };
-    let returned = match &function.signature.output {
-        ReturnType::Default => syn::parse_quote!(()),
-        ReturnType::Type(_, ty) => ty.as_ref().clone(),
-    };
-    callable.then(|| Cached { loader: loader(function), function, arguments, inputs, key, returned })
+    let tags = tags(function, place, arguments, &mut inputs, errors);
+    if let (Some(name), Some(_)) = (&arguments.name, &arguments.key) {
+        errors.on(name, "a `name` stands in the default key, and there is a `key` here: leave one of them out");
+    }
+    let (awaited, returned) = awaited.filter(|_| callable)?;
+    let receiver = receiver(&key, &tags, arguments);
+    Some(Cached {
+        loader: loader(function, place),
+        function,
+        arguments,
+        inputs,
+        key,
+        tags,
+        place,
+        awaited,
+        receiver,
+        returned,
+    })
 }
 
-/// Whether the signature is one that can be cached.
-fn check_signature(function: &Function, errors: &mut Errors) -> bool {
-    let signature = &function.signature;
-    let mut wrong = |tokens: &dyn ToTokens, message: &str| {
-        errors.push(syn::Error::new_spanned(tokens.to_token_stream(), message));
-        false
-    };
-    let mut callable = true;
-    if signature.asyncness.is_none() {
-        callable = wrong(&signature.fn_token, "`#[cached]` needs an async function: write `async fn`");
+/// The templates of the tags. Their arguments are noted, but a tag is no part of the key.
+fn tags(
+    function: &Function,
+    place: Place,
+    arguments: &Arguments,
+    inputs: &mut [Input<'_>],
+    errors: &mut Errors,
+) -> Vec<Template> {
+    let Some(Texts::Templates(literals)) = &arguments.tags else { return Vec::new() };
+    let in_key: Vec<bool> = inputs.iter().map(|input| input.in_key).collect();
+    let mut templates = Vec::new();
+    for literal in literals {
+        let Some(mut template) = template::parse(literal, errors) else { continue };
+        mark_placeholders(function, place, &mut template, inputs, errors);
+        templates.push(template);
     }
-    if let Some(receiver) = signature.receiver() {
-        callable = wrong(
-            receiver,
-            "`#[cached]` is for free functions, methods are not supported: call a cached free function from the method, or use `CachingService::entry(key).get_or_load(..)` in it",
-        );
+    for (input, in_key) in inputs.iter_mut().zip(in_key) {
+        input.in_tags |= input.names.iter().any(|name| templates.iter().any(|template| template.mentions(name)));
+        input.in_key = in_key;
     }
-    if let Safety::Unsafe(keyword) = &signature.safety {
-        callable =
-            wrong(keyword, "an unsafe function cannot be cached: its caller's promises do not hold for other callers");
-    }
-    if let Some(abi) = &signature.abi {
-        callable = wrong(abi, "a function of another ABI cannot be cached");
-    }
-    if let ReturnType::Type(_, ty) = &signature.output
-        && tokens::contain_keyword(ty, "impl")
-    {
-        callable =
-            wrong(ty, "a cached value needs a type that can be named: `impl Trait` cannot be read back from a cache");
-    }
-    callable
+    templates
 }
 
-fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
-    let typed = function.signature.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(typed) => Some(typed),
-        FnArg::Receiver(_) => None,
-    });
+/// Who reads `self`.
+fn receiver(key: &Key, tags: &[Template], arguments: &Arguments) -> Uses {
+    let receiver = format_ident!("self");
+    let in_key = match key {
+        Key::Template(template) => template.mentions(&receiver),
+        Key::Default { .. } => false,
+    };
+    Uses {
+        in_key,
+        in_tags: tags.iter().any(|tag| tag.mentions(&receiver)) || arguments.tags_mention(&receiver),
+        in_cache: tokens::mention(&arguments.cache.to_token_stream(), &receiver),
+        in_policy: tokens::mention(&arguments.policy_expressions(), &receiver),
+    }
+}
+
+pub(crate) fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<Input<'a>> {
+    let typed = signature::typed(&function.signature);
     typed.enumerate().map(|(position, typed)| input(position, typed, arguments)).collect()
 }
 
@@ -150,8 +177,9 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
     let simple = matches!(&pattern, Pat::Ident(ident) if ident.subpat.is_none());
     let (cache, policies) = (arguments.cache.to_token_stream(), arguments.policy_expressions());
     let when = arguments.when.to_token_stream();
-    let used =
-        names.iter().filter(|name| [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)));
+    let used = names.iter().filter(|name| {
+        [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)) || arguments.tags_mention(name)
+    });
     let used = used.cloned().collect();
     Input {
         hidden: if simple { name.clone() } else { local(&format!("__argument_{position}")) },
@@ -160,6 +188,7 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
         ty: &typed.ty,
         in_key: false,
         in_cache: names.iter().any(|name| tokens::mention(&cache, name)),
+        in_tags: names.iter().any(|name| arguments.tags_mention(name)),
         in_policy: names.iter().any(|name| tokens::mention(&policies, name)),
         used,
         names,
@@ -216,7 +245,10 @@ fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>
         let text = skipped.to_string();
         if arguments.skip[..position].contains(skipped) {
             errors.on(skipped, format!("`{text}` is skipped twice: leave one out"));
-        } else if !names.contains(&text) && parameters(function).all(|name| name != skipped) {
+        } else if !names.contains(&text)
+            && parameters(function).all(|name| name != skipped)
+            && !(text == "self" && function.signature.receiver().is_some())
+        {
             known = false;
             let nearest = suggestion(&text, names.iter().map(String::as_str));
             errors
@@ -227,8 +259,9 @@ fn check_skipped(function: &Function, arguments: &Arguments, inputs: &[Input<'_>
 }
 
 /// Notes which inputs the placeholders name, and reports placeholders that name none. Whether all name one.
-fn mark_placeholders(
+pub(crate) fn mark_placeholders(
     function: &Function,
+    place: Place,
     template: &mut Template,
     inputs: &mut [Input<'_>],
     errors: &mut Errors,
@@ -239,8 +272,9 @@ fn mark_placeholders(
         let Piece::Placeholder(placeholder) = piece else { continue };
         let root = &placeholder.root;
         let argument = inputs.iter().any(|input| input.names.contains(root));
-        placeholder.parameter = !argument && parameters(function).any(|name| name == root);
-        if !argument && !placeholder.parameter {
+        placeholder.parameter = !argument && is_parameter(function, place, root);
+        let receiver = root == "self" && function.signature.receiver().is_some();
+        if !argument && !placeholder.parameter && !receiver {
             known = false;
             let text = root.to_string();
             let nearest = suggestion(&text, names.iter().map(String::as_str));
@@ -257,6 +291,12 @@ fn mark_placeholders(
         }
     }
     known
+}
+
+/// Whether a name is a generic parameter. Those of the `impl` block are not to be seen from here, but are written like types.
+fn is_parameter(function: &Function, place: Place, name: &Ident) -> bool {
+    parameters(function).any(|parameter| parameter == name)
+        || place != Place::Free && name.to_string().starts_with(char::is_uppercase)
 }
 
 /// A type parameter of the return type that is not in the key would let two types share it.
@@ -310,9 +350,15 @@ fn key_parameters(function: &Function, arguments: &Arguments, inputs: &[Input<'_
 }
 
 /// Spawned only if nothing is borrowed by its written type: hidden borrows cannot occur in an async function.
-fn loader(function: &Function) -> Loader {
+///
+/// Of the `impl` block's parameters it is not known here whether they borrow. A method that takes `self: Arc<Self>` says
+/// that it does not need its caller; any other runs with it.
+fn loader(function: &Function, place: Place) -> Loader {
+    if place == Place::Contained || place == Place::Associated && function.signature.receiver().is_none() {
+        return Loader::Inline;
+    }
     let owned = |input: &FnArg| match input {
-        FnArg::Receiver(_) => false,
+        FnArg::Receiver(receiver) => signature::is_owned(receiver),
         FnArg::Typed(typed) => {
             let ty: TokenStream = typed.ty.to_token_stream();
             !tokens::borrow(&ty) && (!tokens::contain_keyword(&ty, "impl") || tokens::say_static(&ty))
@@ -336,7 +382,8 @@ mod tests {
         let mut errors = Errors::default();
         let function: Function = syn::parse_str(function).expect(function);
         let arguments = attr::parse(arguments, &mut errors);
-        let valid = validate(&function, &arguments, &mut errors)
+        let place = signature::place(&function, &arguments, &TokenStream::new());
+        let valid = validate(&function, &arguments, place, &mut errors)
             .map(|cached| (cached.loader, cached.inputs.iter().map(|input| input.in_key).collect()));
         (errors.messages(), valid)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::load::Presence;
-use super::returned::{Copied, Fallible, FallibleMaybe, HandedOut, Maybe, Payload, Shape, Shared, Stored};
+use super::returned::{Copied, Fallible, FallibleMaybe, Maybe, Payload, Shape, Shared, Stored};
 use crate::{CachingService, EntryBuilder, Receipt};
 
 /// The cached value, for `find_user::get`.
@@ -22,7 +22,7 @@ where
     (S, P): Presents<G, Stored = P::Stored>,
 {
     match <(S, P)>::accept(value) {
-        Some(value) => entry.set(value).await,
+        Some(value) => entry.set_shared(value).await,
         None => entry.invalidate().await,
     }
 }
@@ -40,7 +40,7 @@ pub trait Presents<G> {
     /// For `get`.
     fn present(stored: Arc<Self::Stored>) -> Arc<G>;
     /// For `put`; `None` if there is no value in what was put.
-    fn accept(given: G) -> Option<Self::Stored>;
+    fn accept(given: G) -> Option<Arc<Self::Stored>>;
 }
 
 macro_rules! presents_stored {
@@ -50,8 +50,8 @@ macro_rules! presents_stored {
             fn present(stored: Arc<T>) -> Arc<T> {
                 stored
             }
-            fn accept(given: T) -> Option<T> {
-                Some(given)
+            fn accept(given: T) -> Option<Arc<T>> {
+                Some(Arc::new(given))
             }
         })*
     };
@@ -63,13 +63,14 @@ macro_rules! presents_returned {
     ($([$($parameter:ident)+] $shape:ty, $payload:ty;)*) => {
         $(impl<$($parameter),+> Presents<<$shape as Shape>::Returned> for ($shape, $payload)
         where
-            T: Stored + HandedOut,
+            T: Stored,
+            $payload: Payload<Value = <$shape as Shape>::Payload, Stored = T>,
         {
             type Stored = T;
             fn present(stored: Arc<T>) -> Arc<<$shape as Shape>::Returned> {
                 Arc::new(<$shape>::join(Ok(<$shape as Shape>::Presence::of(<$payload>::hand_out(stored)))))
             }
-            fn accept(given: <$shape as Shape>::Returned) -> Option<T> {
+            fn accept(given: <$shape as Shape>::Returned) -> Option<Arc<T>> {
                 let value = <$shape as Shape>::Presence::present(<$shape>::split(given).ok()?);
                 value.map(<$payload>::take_in)
             }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use sha2::{Digest, Sha256};
+
 use super::cache_key::CacheKey;
 
 /// A key being written. Up to [`KeyBuffer::INLINE_BYTES`] bytes it lives on the stack.
@@ -62,12 +64,38 @@ impl KeyBuffer {
         self.literal("(");
     }
 
+    /// Begins a default key with a type and a function of it.
+    pub fn method(&mut self, type_name: &str, name: &str) {
+        for path in [type_name, name] {
+            for segment in path.split("::") {
+                self.escaped(segment);
+                self.literal("::");
+            }
+        }
+        self.literal("(");
+    }
+
     /// Separates the arguments of a default key.
     pub fn next_argument(&mut self) {
         if self.arguments > 0 {
             self.literal(":");
         }
         self.arguments += 1;
+    }
+
+    /// Appends the hash of what `write` writes, and nothing else of it: 32 hexadecimal digits.
+    ///
+    /// The hash is SHA-256, keyed by a constant and cut to 128 bits. It cannot be keyed by the namespace or a secret: every
+    /// node must come to the same key, and `find_user::key(..)` knows no service. So it hides what cannot be guessed, such
+    /// as a token, and not what can be tried out, such as a birthday.
+    pub fn hashed(&mut self, write: impl FnOnce(&mut Self)) {
+        let mut value = Self::new("");
+        write(&mut value);
+        let hash =
+            Sha256::new_with_prefix("cache-aside: a hashed placeholder\0").chain_update(value.as_str()).finalize();
+        for byte in &hash[..16] {
+            self.hexadecimal(*byte);
+        }
     }
 
     /// Appends an argument to a default key.
@@ -114,8 +142,12 @@ impl KeyBuffer {
     }
 
     fn percent(&mut self, byte: u8) {
-        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
         self.literal("%");
+        self.hexadecimal(byte);
+    }
+
+    fn hexadecimal(&mut self, byte: u8) {
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
         for digit in [byte >> 4, byte & 15] {
             self.literal(DIGITS[usize::from(digit)].encode_utf8(&mut [0; 4]));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::failure::{Alone, Coalesced, Limit, Share};
 use super::returned::{Of, Payload, Shape};
+use crate::service::Loaded;
 use crate::{Cacheable, EntryBuilder, LoadError};
 
 /// What a call does with the cached value.
@@ -25,10 +26,13 @@ pub struct Optional;
 #[derive(Debug)]
 pub struct Required;
 
-/// Whether there is always a value, and so which calls of the entry are made.
+/// Whether there is always a value.
 pub trait Presence {
     /// `T` or `Option<T>`.
     type Of<T>;
+
+    /// Whether there may be none.
+    const OPTIONAL: bool;
 
     /// Changes the value, if there is one.
     fn map<A, B>(value: Self::Of<A>, change: impl FnOnce(A) -> B) -> Self::Of<B>;
@@ -39,33 +43,14 @@ pub trait Presence {
     /// A value that is there.
     fn of<T>(value: T) -> Self::Of<T>;
 
-    /// Loads in a task of its own.
-    fn spawned<T, E, F, Fut>(
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        load: F,
-    ) -> impl Future<Output = Result<Self::Of<Arc<T>>, LoadError<E>>> + Send
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Self::Of<T>, E>> + Send + 'static;
-
-    /// Loads in the caller's task.
-    fn inline<T, E, F, Fut>(
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        load: F,
-    ) -> impl Future<Output = Result<Self::Of<Arc<T>>, LoadError<E>>> + Send
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send,
-        Fut: Future<Output = Result<Self::Of<T>, E>> + Send;
+    /// What a load gave.
+    fn loaded<T>(value: Option<T>) -> Self::Of<T>;
 }
 
 impl Presence for Required {
     type Of<T> = T;
+
+    const OPTIONAL: bool = false;
 
     fn map<A, B>(value: A, change: impl FnOnce(A) -> B) -> B {
         change(value)
@@ -79,35 +64,15 @@ impl Presence for Required {
         value
     }
 
-    async fn spawned<T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        match verb {
-            Verb::Load => entry.get_or_load(load).await,
-            Verb::Refresh => Box::pin(entry.refresh(load)).await,
-        }
-    }
-
-    async fn inline<T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send,
-        Fut: Future<Output = Result<T, E>> + Send,
-    {
-        match verb {
-            Verb::Load => entry.get_or_load_inline(load).await,
-            Verb::Refresh => Box::pin(entry.refresh_inline(load)).await,
-        }
+    fn loaded<T>(value: Option<T>) -> T {
+        value.unwrap_or_else(|| unreachable!("a load whose callers take no absence for an answer ended with one"))
     }
 }
 
 impl Presence for Optional {
     type Of<T> = Option<T>;
+
+    const OPTIONAL: bool = true;
 
     fn map<A, B>(value: Option<A>, change: impl FnOnce(A) -> B) -> Option<B> {
         value.map(change)
@@ -121,31 +86,39 @@ impl Presence for Optional {
         Some(value)
     }
 
-    async fn spawned<T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
-    {
-        match verb {
-            Verb::Load => entry.get_or_load_optional(load).await,
-            Verb::Refresh => Box::pin(entry.refresh_optional(load)).await,
-        }
+    fn loaded<T>(value: Option<T>) -> Option<T> {
+        value
     }
+}
 
-    async fn inline<T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send,
-        Fut: Future<Output = Result<Option<T>, E>> + Send,
-    {
-        match verb {
-            Verb::Load => entry.get_or_load_optional_inline(load).await,
-            Verb::Refresh => Box::pin(entry.refresh_optional_inline(load)).await,
-        }
+/// Loads in a task of its own.
+async fn spawned<S, T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Of<S, Arc<T>>, LoadError<E>>
+where
+    S: Shape,
+    T: Cacheable,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send + 'static,
+{
+    if matches!(verb, Verb::Refresh) {
+        Box::pin(entry.clone().invalidate()).await;
     }
+    entry.load(S::Presence::OPTIONAL, load).await.map(S::Presence::loaded)
+}
+
+/// Loads in the caller's task.
+async fn inline<S, T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Of<S, Arc<T>>, LoadError<E>>
+where
+    S: Shape,
+    T: Cacheable,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send,
+{
+    if matches!(verb, Verb::Refresh) {
+        Box::pin(entry.clone().invalidate()).await;
+    }
+    entry.load_inline(S::Presence::OPTIONAL, load).await.map(S::Presence::loaded)
 }
 
 impl<E, W, L> Coalesced<E, W, L>
@@ -158,12 +131,13 @@ where
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn spawned<S, P, F, Fut>(
+    pub async fn spawned<S, P, F, Fut, U>(
         self,
         entry: EntryBuilder<'_>,
         verb: Verb,
         _shape: S,
         _payload: P,
+        unless: U,
         body: F,
     ) -> S::Returned
     where
@@ -171,21 +145,23 @@ where
         P: Payload,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = S::Returned> + Send + 'static,
+        U: FnOnce(&P::Stored) -> bool + Send + 'static,
     {
-        let load = move || async move { stored::<S, P>(body().await) };
-        S::join(self.settle::<S, P>(S::Presence::spawned(Self::limited(entry), verb, load).await))
+        let load = move || async move { stored::<S, P>(body().await, unless) };
+        S::join(self.settle::<S, P>(spawned::<S, _, _, _, _>(Self::limited(entry), verb, load).await))
     }
 
     /// Answers from the cache, or runs `body` in the caller's task.
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn inline<S, P, F, Fut>(
+    pub async fn inline<S, P, F, Fut, U>(
         self,
         entry: EntryBuilder<'_>,
         verb: Verb,
         _shape: S,
         _payload: P,
+        unless: U,
         body: F,
     ) -> S::Returned
     where
@@ -193,9 +169,10 @@ where
         P: Payload,
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = S::Returned> + Send,
+        U: FnOnce(&P::Stored) -> bool + Send,
     {
-        let load = move || async move { stored::<S, P>(body().await) };
-        S::join(self.settle::<S, P>(S::Presence::inline(Self::limited(entry), verb, load).await))
+        let load = move || async move { stored::<S, P>(body().await, unless) };
+        S::join(self.settle::<S, P>(inline::<S, _, _, _, _>(Self::limited(entry), verb, load).await))
     }
 
     fn limited(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
@@ -223,12 +200,13 @@ impl<E: Send + 'static> Alone<E> {
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn spawned<S, P, F, Fut>(
+    pub async fn spawned<S, P, F, Fut, U>(
         self,
         entry: EntryBuilder<'_>,
         verb: Verb,
         _shape: S,
         _payload: P,
+        unless: U,
         body: F,
     ) -> S::Returned
     where
@@ -236,11 +214,12 @@ impl<E: Send + 'static> Alone<E> {
         P: Payload,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = S::Returned> + Send + 'static,
+        U: FnOnce(&P::Stored) -> bool + Send + 'static,
     {
         let seat = Arc::new(Seat::new(body));
         let leader = Arc::clone(&seat);
-        let load = move || async move { leader.lead::<S, P, Fut>().await };
-        let loaded = S::Presence::spawned(unlimited(entry), verb, load).await;
+        let load = move || async move { leader.lead::<S, P, Fut>(unless).await };
+        let loaded = spawned::<S, _, _, _, _>(unlimited(entry), verb, load).await;
         seat.settle::<S, P, Fut>(loaded).await
     }
 }
@@ -250,12 +229,13 @@ impl<E: Send> Alone<E> {
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn inline<S, P, F, Fut>(
+    pub async fn inline<S, P, F, Fut, U>(
         self,
         entry: EntryBuilder<'_>,
         verb: Verb,
         _shape: S,
         _payload: P,
+        unless: U,
         body: F,
     ) -> S::Returned
     where
@@ -263,11 +243,12 @@ impl<E: Send> Alone<E> {
         P: Payload,
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = S::Returned> + Send,
+        U: FnOnce(&P::Stored) -> bool + Send,
     {
         let seat = Seat::new(body);
         let leader = &seat;
-        let load = move || async move { leader.lead::<S, P, Fut>().await };
-        let loaded = S::Presence::inline(unlimited(entry), verb, load).await;
+        let load = move || async move { leader.lead::<S, P, Fut>(unless).await };
+        let loaded = inline::<S, _, _, _, _>(unlimited(entry), verb, load).await;
         seat.settle::<S, P, Fut>(loaded).await
     }
 }
@@ -289,7 +270,7 @@ impl<F, E> Seat<F, E> {
     }
 
     /// Runs the body, and keeps its error.
-    async fn lead<S, P, Fut>(&self) -> Result<Of<S, P::Stored>, Kept>
+    async fn lead<S, P, Fut>(&self, unless: impl FnOnce(&P::Stored) -> bool) -> Result<Option<Loaded<P::Stored>>, Kept>
     where
         S: Shape<Returned = Fut::Output, Payload = P::Value, Error = E>,
         P: Payload,
@@ -297,7 +278,7 @@ impl<F, E> Seat<F, E> {
         Fut: Future,
     {
         let Some(body) = take(&self.body) else { return Err(Kept) };
-        stored::<S, P>(body().await).map_err(|error| {
+        stored::<S, P>(body().await, unless).map_err(|error| {
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             Kept
         })
@@ -332,12 +313,16 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 }
 
 /// Takes what a body returned apart, for the cache.
-fn stored<S, P>(returned: S::Returned) -> Result<Of<S, P::Stored>, S::Error>
+fn stored<S, P>(
+    returned: S::Returned,
+    unless: impl FnOnce(&P::Stored) -> bool,
+) -> Result<Option<Loaded<P::Stored>>, S::Error>
 where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    S::split(returned).map(|value| S::Presence::map(value, P::take_in))
+    let value = S::Presence::present(S::split(returned)?).map(P::take_in);
+    Ok(value.map(|value| Loaded { kept: !unless(&value), value }))
 }
 
 /// For functions that cannot say that a load took too long: 100 years, since not every clock counts to the end of time.

@@ -38,7 +38,7 @@ macro_rules! shapes {
         $(
             $(#[$doc])*
             #[derive(Debug)]
-            pub struct $name<$($parameter),+>(Marker<($($parameter,)+)>);
+            pub struct $name<$($parameter),+>(pub(super) Marker<($($parameter,)+)>);
 
             impl<$($parameter),+> Clone for $name<$($parameter),+> {
                 fn clone(&self) -> Self {
@@ -229,16 +229,16 @@ pub trait Payload {
     /// What is stored.
     type Stored: Cacheable;
     /// For the cache.
-    fn take_in(value: Self::Value) -> Self::Stored;
+    fn take_in(value: Self::Value) -> Arc<Self::Stored>;
     /// For a caller.
     fn hand_out(stored: Arc<Self::Stored>) -> Self::Value;
 }
 
-impl<T: Stored + HandedOut> Payload for Shared<T> {
+impl<T: Stored> Payload for Shared<T> {
     type Value = Arc<T>;
     type Stored = T;
-    fn take_in(value: Arc<T>) -> T {
-        Arc::unwrap_or_clone(value)
+    fn take_in(value: Arc<T>) -> Arc<T> {
+        value
     }
     fn hand_out(stored: Arc<T>) -> Arc<T> {
         stored
@@ -248,8 +248,8 @@ impl<T: Stored + HandedOut> Payload for Shared<T> {
 impl<T: Stored + HandedOut> Payload for Copied<T> {
     type Value = T;
     type Stored = T;
-    fn take_in(value: T) -> T {
-        value
+    fn take_in(value: T) -> Arc<T> {
+        Arc::new(value)
     }
     fn hand_out(stored: Arc<T>) -> T {
         Arc::unwrap_or_clone(stored)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::near::Near;
-use super::{Cacheable, Inner, Plan};
+use super::{Cacheable, Inner, Loaded, Plan};
 use crate::error::LoadError;
 use crate::policy::Policy;
 use crate::status::Receipt;
@@ -128,6 +128,12 @@ impl<'a> EntryBuilder<'a> {
     /// As [`CachingService::set`](super::CachingService::set).
     pub async fn set<T: Cacheable>(self, value: T) -> Receipt {
         let (inner, key) = (self.inner, self.key);
+        inner.set(key, Arc::new(value), &self.plan(true)).await
+    }
+
+    /// As [`EntryBuilder::set`], for a value that others hold as well.
+    pub(crate) async fn set_shared<T: Cacheable>(self, value: Arc<T>) -> Receipt {
+        let (inner, key) = (self.inner, self.key);
         inner.set(key, value, &self.plan(true)).await
     }
 
@@ -235,6 +241,45 @@ impl<'a> EntryBuilder<'a> {
         }
         let (inner, key) = (self.inner, self.key);
         Box::pin(inner.load_inline(key, self.plan(true), loader)).await
+    }
+
+    /// As [`EntryBuilder::get_or_load_optional`], for a loader that shares its value or bars it from being stored. Unless
+    /// `optional`, an absence is no answer.
+    pub(crate) async fn load<T, E, F, Fut>(self, optional: bool, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send + 'static,
+    {
+        match self.inner.look_near(self.key, self.schema_version()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent if optional => return Ok(None),
+            Near::Absent | Near::Miss => {}
+        }
+        let (inner, key) = (self.inner, self.key);
+        Box::pin(inner.load_detached(key, self.plan(optional), loader)).await
+    }
+
+    /// As [`EntryBuilder::load`], for a loader that borrows: see [`EntryBuilder::get_or_load_inline`].
+    pub(crate) async fn load_inline<T, E, F, Fut>(
+        self,
+        optional: bool,
+        loader: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send,
+    {
+        match self.inner.look_near(self.key, self.schema_version()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent if optional => return Ok(None),
+            Near::Absent | Near::Miss => {}
+        }
+        let (inner, key) = (self.inner, self.key);
+        Box::pin(inner.load_inline(key, self.plan(optional), loader)).await
     }
 
     /// Invalidates the key, then loads it anew: callers that come meanwhile wait for this load.

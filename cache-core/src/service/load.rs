@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::builder::LONGEST_LOAD;
 use super::global::in_scope;
 use super::lease::{Lease, Permit};
+use super::loaded::Loaded;
 use super::near::Near;
 use super::read::{FarRead, Missing};
 use super::store::Origin;
@@ -20,7 +21,7 @@ use crate::key::Key;
 
 impl Inner {
     /// Loads `key` in a task of its own, or waits for the load that is under way.
-    pub(super) async fn load_detached<T, E, Fut>(
+    pub(super) async fn load_detached<T, E, L, Fut>(
         self: &Arc<Self>,
         key: &str,
         plan: Plan,
@@ -29,7 +30,8 @@ impl Inner {
     where
         T: Cacheable,
         E: Send + Sync + 'static,
-        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
+        L: Into<Loaded<T>>,
+        Fut: Future<Output = Result<Option<L>, E>> + Send + 'static,
     {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
@@ -56,7 +58,7 @@ impl Inner {
     }
 
     /// Loads `key` in the caller's task, or waits for the load that is under way.
-    pub(super) async fn load_inline<T, E, Fut>(
+    pub(super) async fn load_inline<T, E, L, Fut>(
         self: &Arc<Self>,
         key: &str,
         plan: Plan,
@@ -65,7 +67,8 @@ impl Inner {
     where
         T: Cacheable,
         E: Send + Sync + 'static,
-        Fut: Future<Output = Result<Option<T>, E>> + Send,
+        L: Into<Loaded<T>>,
+        Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
@@ -85,16 +88,22 @@ impl Inner {
         }
     }
 
-    async fn load_uncached<T, E, Fut>(&self, key: &str, plan: &Plan, load: impl FnOnce() -> Fut + Send) -> Outcome<T, E>
+    async fn load_uncached<T, E, L, Fut>(
+        &self,
+        key: &str,
+        plan: &Plan,
+        load: impl FnOnce() -> Fut + Send,
+    ) -> Outcome<T, E>
     where
-        Fut: Future<Output = Result<Option<T>, E>> + Send,
+        L: Into<Loaded<T>>,
+        Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         self.note_invalid_key(key);
-        self.run(plan, None, load).await.map(|value| value.map(Arc::new))
+        self.run(plan, None, load).await.map(|loaded| loaded.map(|loaded| loaded.into().value))
     }
 
     /// What the leader of a flight does.
-    async fn resolve<T, E, Fut>(
+    async fn resolve<T, E, L, Fut>(
         self: &Arc<Self>,
         key: &Key,
         plan: &Plan,
@@ -102,7 +111,8 @@ impl Inner {
     ) -> Outcome<T, E>
     where
         T: Cacheable,
-        Fut: Future<Output = Result<Option<T>, E>> + Send,
+        L: Into<Loaded<T>>,
+        Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         // The flight before this one may have ended since the caller looked.
         match self.peek_near(key.as_str(), plan.policy.schema_version()) {
@@ -126,7 +136,7 @@ impl Inner {
         self.load_and_store(key, plan, store, load).await
     }
 
-    async fn load_and_store<T, E, Fut>(
+    async fn load_and_store<T, E, L, Fut>(
         self: &Arc<Self>,
         key: &Key,
         plan: &Plan,
@@ -135,12 +145,16 @@ impl Inner {
     ) -> Outcome<T, E>
     where
         T: Cacheable,
-        Fut: Future<Output = Result<Option<T>, E>> + Send,
+        L: Into<Loaded<T>>,
+        Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         let origin = self.origin(key);
         let lease = store.lease().map(|lease| (lease, &origin));
-        let value = self.run(plan, lease, load).await?.map(Arc::new);
-        self.store(key, plan, store, origin, value.clone()).await;
+        let loaded: Option<Loaded<T>> = self.run(plan, lease, load).await?.map(Into::into);
+        let (value, kept) = loaded.map_or((None, true), |loaded| (Some(loaded.value), loaded.kept));
+        if kept {
+            self.store(key, plan, store, origin, value.clone()).await;
+        }
         Ok(value)
     }
 

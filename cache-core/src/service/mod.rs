@@ -11,6 +11,7 @@ mod environment;
 mod global;
 mod lease;
 mod load;
+mod loaded;
 mod near;
 mod preload;
 mod read;
@@ -46,6 +47,7 @@ use near::Near;
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
+pub(crate) use loaded::Loaded;
 pub use preload::{Preload, PreloadProgress};
 
 /// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.

@@ -84,7 +84,7 @@ impl Inner {
         }
     }
 
-    pub(super) async fn set<T: Cacheable>(&self, key: &str, value: T, plan: &Plan) -> Receipt {
+    pub(super) async fn set<T: Cacheable>(&self, key: &str, value: Arc<T>, plan: &Plan) -> Receipt {
         let ttl = plan.policy.draw_ttl(false).min(self.max_ttl);
         let Ok(key) = Key::new(key) else {
             self.note_invalid_key(key);
@@ -98,7 +98,6 @@ impl Inner {
         let change = Change::Keys([key.clone()].into());
         let (ticket, _) = self.coherence.void_key(key.as_str());
         let origin = Origin { ticket, birth: self.coherence.known(), began: self.clock.now() };
-        let value = Arc::new(value);
         let near_value = Value::Typed(Arc::clone(&value) as Arc<dyn std::any::Any + Send + Sync>);
         let mut entry = self.entry_of(plan, origin, Token::random(), near_value, ttl);
 

@@ -1,0 +1,10 @@
+use cache_aside::cache_put;
+
+#[cache_put(ttl = "5m", negative_ttl = "5 parsecs")]
+async fn save(id: u64) -> u64 {
+    id
+}
+
+fn main() {
+    let _ = save(1);
+}
