@@ -27,10 +27,11 @@ pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut
         return push(ListenerStep::Begin(beginning.stage));
     }
     match listener.link {
-        Link::Off if setup.deaf => return,
+        Link::Off if node < setup.deaf => return,
         Link::Off => return push(ListenerStep::Connect),
         Link::Cut => push(ListenerStep::Isolate),
         Link::Open => {}
+        Link::Gone => return,
     }
     if !listener.page.is_empty() {
         return push(ListenerStep::Next);

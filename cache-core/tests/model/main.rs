@@ -6,6 +6,7 @@ mod drain;
 mod effects;
 mod explore;
 mod faults;
+mod fences;
 mod listener;
 mod model;
 mod mutants;

@@ -25,7 +25,8 @@ fn g1(_: &Setup, state: &State) -> bool {
 }
 
 fn near_tiers(setup: &Setup, state: &State) -> bool {
-    (0..setup.nodes).all(|node| state.servable(node, setup).is_none_or(|entry| entry.version >= state.must(node)))
+    (0..setup.nodes)
+        .all(|node| state.servable(node, setup).is_none_or(|entry| entry.version >= state.tiers_must(node, setup)))
 }
 
 fn flights(setup: &Setup, state: &State) -> bool {
@@ -41,7 +42,7 @@ fn far_reads(setup: &Setup, state: &State) -> bool {
     let Slot::Value(entry) = state.redis.key else { return true };
     (0..setup.nodes).all(|node| {
         let accepted = !state.is_ruled_out(node, entry.birth, &setup.protocol) && state.is_ready(node, &setup.protocol);
-        !accepted || entry.version >= state.must(node)
+        !accepted || entry.version >= state.tiers_must(node, setup)
     })
 }
 
@@ -62,7 +63,7 @@ fn quiet(setup: &Setup, state: &State) -> bool {
 pub(crate) const KEPT: &str = "a node keeps what is new before it hears of the record over the bus";
 
 fn kept(setup: &Setup, state: &State) -> bool {
-    if state.writers.iter().any(|writer| writer.at != WriterAt::Done) {
+    if state.writers.iter().any(|writer| !matches!(writer.at, WriterAt::Done | WriterAt::Gone { .. })) {
         return false;
     }
     let last = state.redis.journal.last().map_or(START, |record| record.position);

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) returned: Vec<Version>,
     /// Specification: whether a read was served something older than it may.
     pub(crate) stale_read: bool,
+    /// Specification: what the source had when a fence last lapsed, and when that was.
+    pub(crate) lapsed: (Version, u8),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +38,8 @@ pub(crate) struct Redis {
     pub(crate) cleared: Position,
     /// The position of the pattern that has not been swept for.
     pub(crate) pattern: Position,
+    /// Specification: the fences that have neither been lifted nor lapsed, as in [`Slot::Fence`].
+    pub(crate) fences: u8,
     /// Commands that their senders have given up, and that may still run.
     pub(crate) late: Vec<Version>,
     /// Specification: nothing older may be under the key.
@@ -51,6 +55,8 @@ pub(crate) enum Slot {
     /// A lease, by the caller that took it.
     Lease(u8),
     Value(Entry),
+    /// The fences of writers, one bit each.
+    Fence(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +65,8 @@ pub(crate) struct Entry {
     pub(crate) birth: Position,
     /// When this node knew the value to be current. Zero in Redis.
     pub(crate) as_of: u8,
+    /// It was loaded without a lease, and is served by age alone.
+    pub(crate) limited: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +85,8 @@ pub(crate) enum Change {
     Clear,
     /// A pattern that covers the key: as a clear, but forgotten once it has been swept for.
     Pattern,
+    /// A fence of the key, by a writer of this node. Its version is that of the source when it lapsed.
+    Fence(u8),
     /// Something that does not cover the key.
     Other,
 }
@@ -104,11 +114,17 @@ pub(crate) struct Node {
     pub(crate) confirmed: u8,
     /// Until when entries may be served whatever their age.
     pub(crate) until: u8,
+    /// Writes of the source that are under way in this node.
+    pub(crate) writes: u8,
+    /// A fence has been heard of that has not lapsed, or a caller went away from its write.
+    pub(crate) fenced: bool,
     pub(crate) listener: Listener,
     pub(crate) queue: Queue,
     pub(crate) drain: Drain,
     /// Specification: what a read that starts now must see at the least.
     pub(crate) must: Version,
+    /// Specification: what its tiers must give at the least, whatever a load that began earlier may give.
+    pub(crate) tiers_must: Version,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +149,8 @@ pub(crate) enum Link {
     Open,
     /// Lost, and the node does not know.
     Cut,
+    /// The process has died.
+    Gone,
 }
 
 /// The answer to a question for the journal's last position.
@@ -189,6 +207,8 @@ pub(crate) struct Ticket {
     pub(crate) voided_before: Position,
     /// No rule has been forgotten since.
     pub(crate) rules_stand: bool,
+    /// The source may be changing.
+    pub(crate) fenced: bool,
 }
 
 /// One call of `get_or_load`, and the flight that it leads.
@@ -240,6 +260,8 @@ pub(crate) enum Permit {
     Lease,
     /// The far tier could not be asked.
     Unshared,
+    /// The key is fenced: nothing is stored.
+    Barred,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -254,6 +276,8 @@ pub(crate) enum Kind {
     Set,
     /// Invalidates another key.
     Other,
+    /// Fences the key, updates the source, then invalidates the key and lifts the fence.
+    Around,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -277,6 +301,10 @@ pub(crate) enum WriterAt {
         again: bool,
     },
     Carry,
+    /// Of a write between fences: puts the fence.
+    Fence,
+    /// Of a write between fences: updates the source.
+    Change,
     VoidBefore(Voiding),
     Sweep(Position),
     /// Of a pattern: tells that everything has been swept for.
@@ -285,8 +313,14 @@ pub(crate) enum WriterAt {
     Detach,
     /// Of a set: puts the value into the near tier.
     InsertNear,
+    /// Of a write between fences: the write has ended.
+    EndWrite,
     Return,
     Done,
+    /// Gone away after it put its fence. The source may change later still, while the fence holds.
+    Gone {
+        pending: bool,
+    },
 }
 
 /// How often each fault may still happen.
@@ -312,6 +346,10 @@ pub(crate) struct Faults {
     pub(crate) trim: u8,
     /// A caller goes away in the midst of its load, and its lease stays.
     pub(crate) die: u8,
+    /// A caller goes away in the midst of its write.
+    pub(crate) abandon: u8,
+    /// A process dies in the midst of a write.
+    pub(crate) crash: u8,
     /// How often time moves on.
     pub(crate) tick: u8,
 }
@@ -328,6 +366,8 @@ impl Faults {
         flush: 0,
         trim: 0,
         die: 0,
+        abandon: 0,
+        crash: 0,
         tick: 0,
     };
 }
