@@ -205,6 +205,7 @@ impl State {
             self.move_epoch(node);
             self.node_mut(node).near = None;
         }
+        let fails_over = self.fails_over();
         let holds = matches!(change, Change::Fence(by) if by != node) && self.redis.fences != 0;
         let state = self.node_mut(node);
         let remove = |state: &mut Node| {
@@ -215,6 +216,9 @@ impl State {
         match voiding.stage {
             VoidStage::Learn => {
                 state.known = state.known.max(position);
+                if fails_over {
+                    state.remember(voiding, protocol);
+                }
                 return (change != Change::Other).then_some(VoidStage::Fence);
             }
             VoidStage::Fence => {
@@ -247,12 +251,15 @@ impl State {
         stage: VoidStage,
         protocol: &Protocol,
     ) -> Option<VoidStage> {
-        let (cleared, pattern) = (self.redis.cleared, self.redis.pattern);
+        let (cleared, pattern, fails_over) = (self.redis.cleared, self.redis.pattern, self.fails_over());
         let state = self.node_mut(node);
         match stage {
             VoidStage::Learn => {
+                state.renewed = if state.applied.is_some() && fails_over { last } else { START };
                 state.applied = Some(last);
                 state.known = last;
+                state.recent.clear();
+                state.lost = false;
                 (state.cleared, state.pattern) =
                     if protocol.rules_loaded_on_begin { (cleared, pattern) } else { (START, START) };
                 return Some(VoidStage::Fence);

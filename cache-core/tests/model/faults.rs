@@ -1,5 +1,6 @@
 //! What may go wrong, and time.
 
+use crate::failover;
 use crate::fences;
 use crate::setup::Setup;
 use crate::state::{Entry, Faults, Link, Slot, State};
@@ -21,6 +22,9 @@ pub(crate) enum Fault {
     Flush,
     Trim,
     Tick,
+    /// The server that follows has all that there is; from now on it falls behind.
+    FallBehind,
+    Failover,
     /// The fences lapse of those that have gone away.
     Lapse,
 }
@@ -45,6 +49,8 @@ pub(crate) fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
         (left.flush > 0, Fault::Flush),
         (left.trim > 0, Fault::Trim),
         (left.tick > 0, Fault::Tick),
+        (left.failover > 0 && state.redis.follower.is_none(), Fault::FallBehind),
+        (state.redis.follower.is_some(), Fault::Failover),
         (state.redis.fences != 0, Fault::Lapse),
     ];
     others.into_iter().filter(|(possible, _)| *possible).for_each(|(_, fault)| push(fault));
@@ -87,6 +93,8 @@ pub(crate) fn step(state: &mut State, setup: &Setup, fault: Fault) -> Option<()>
             }
             state.redis.journal.remove(0);
         }
+        Fault::FallBehind => failover::fall_behind(state)?,
+        Fault::Failover => failover::take_over(state, setup)?,
         Fault::Tick => tick(state)?,
         Fault::Lapse => fences::lapse(state)?,
     }
@@ -122,7 +130,7 @@ fn is_dead(state: &State, holder: u8) -> bool {
     )
 }
 
-fn cut(state: &mut State, node: u8) -> Option<()> {
+pub(crate) fn cut(state: &mut State, node: u8) -> Option<()> {
     let listener = &mut state.node_mut(node).listener;
     if listener.link != Link::Open {
         return None;

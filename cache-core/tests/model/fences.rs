@@ -34,7 +34,7 @@ pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep
         WriterStep::Fence => {
             let next = if state.is_ready(node, &setup.protocol) {
                 let record = state.fence(at, &setup.protocol);
-                WriterAt::VoidBefore(Voiding { record, stage: VoidStage::Learn })
+                WriterAt::VoidBefore(Voiding { record, previous: None, stage: VoidStage::Learn })
             } else {
                 WriterAt::Change
             };

@@ -5,6 +5,7 @@ mod callers;
 mod drain;
 mod effects;
 mod explore;
+mod failover;
 mod faults;
 mod fences;
 mod listener;

@@ -8,6 +8,7 @@ use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Set};
 const NONE: Faults = Faults::NONE;
 const FAIL: Faults = Faults { fail: 1, ..NONE };
 const CUT: Faults = Faults { cut: 1, ..NONE };
+const FAILOVER: Faults = Faults { failover: 1, ..NONE };
 const CRASH: Faults = Faults { crash: 1, ..NONE };
 const FAIL_AND_CRASH: Faults = Faults { fail: 1, crash: 1, ..NONE };
 const DROP: Faults = Faults { drop: 1, ..NONE };
@@ -148,4 +149,23 @@ mutants! { assert_fence_is_needed:
         setup(2, &[1], &[(0, Around)]).first_deaf().faults(FAIL_AND_CRASH);
     unanswered_fill_of_a_node_that_joins, unanswered_fill_is_unleased,
         joins_under_a_fence();
+}
+
+// A server takes over that lacks the latest.
+mutants! { assert_fence_is_needed:
+    lost_records_not_delivered_again, lost_is_owed,
+        setup(1, &[], &[(0, Invalidate)]).far_warm().faults(FAILOVER);
+    loss_not_seen_between_two_records, nothing_between,
+        setup(1, &[], &[(0, Invalidate), (0, Other)]).far_warm().faults(FAILOVER);
+    journal_read_from_behind_the_last, replay_from_the_last,
+        setup(2, &[], &[(1, Invalidate), (0, Other)]).first_deaf().far_warm().faults(FAILOVER);
+}
+
+// Missing in the code as well: the answer for a lost record may be heard after the journal was read without it, or
+// something else be read in its place.
+mutants! { assert_fence_is_needed:
+    lost_record_acknowledged_late, late_acknowledgement_noticed,
+        setup(1, &[], &[(0, Invalidate), (0, Other)]).far_warm().faults(FAILOVER);
+    another_record_read_in_the_place_of_a_lost_one, replay_agrees,
+        setup(2, &[], &[(1, Invalidate), (0, Other)]).first_deaf().far_warm().collide().faults(FAILOVER);
 }

@@ -73,6 +73,16 @@ pub(crate) struct Protocol {
     pub(crate) late_put_refused: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
     pub(crate) isolated_flights_age: bool,
+    /// What the journal has lost is delivered again by those who remember it.
+    pub(crate) lost_is_owed: bool,
+    /// Nothing that a node remembers stands between two records of its journal.
+    pub(crate) nothing_between: bool,
+    /// Nothing that is read of the journal stands where this node remembers something else.
+    pub(crate) replay_agrees: bool,
+    /// A record of this node that it hears of only now, while what was applied lacks it or has another there, was lost.
+    pub(crate) late_acknowledgement_noticed: bool,
+    /// What is read of the journal begins with the last record that was applied.
+    pub(crate) replay_from_the_last: bool,
     /// A key is fenced while the source is being changed.
     pub(crate) fence_around_writes: bool,
     /// Who fences a fenced key joins the others.
@@ -135,6 +145,11 @@ impl Protocol {
         late_put_refused: true,
         isolated_flights_age: true,
         forgotten_rules_void_reads: true,
+        lost_is_owed: true,
+        nothing_between: true,
+        replay_agrees: true,
+        late_acknowledgement_noticed: true,
+        replay_from_the_last: true,
         fence_around_writes: true,
         fences_join: true,
         fence_bars_leases: true,

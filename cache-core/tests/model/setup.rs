@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
     /// back. Far enough back, and with enough records since, the protocol cannot tell the two journals apart.
     pub(crate) clock_back: bool,
+    /// What is appended after a failover may stand where something stood that was lost.
+    pub(crate) collide: bool,
     /// Within how many ticks a node that is well has asked again and heard the answer.
     pub(crate) heartbeat: u8,
     /// For how many ticks a node serves what it has read or loaded itself, whatever it hears.
@@ -49,6 +51,7 @@ pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup 
         joining: false,
         deaf: 0,
         clock_back: false,
+        collide: false,
         heartbeat: 2,
         isolated_ttl: 1,
     }
@@ -84,8 +87,16 @@ impl Setup {
         Self { deaf: 1, ..self }
     }
 
+    pub(crate) fn collide(self) -> Self {
+        Self { collide: true, ..self }
+    }
+
     pub(crate) fn clock_back(self) -> Self {
         Self { clock_back: true, ..self }
+    }
+
+    pub(crate) fn fails_over(&self) -> bool {
+        self.faults.failover > 0
     }
 
     pub(crate) fn timed(&self) -> bool {
@@ -117,6 +128,8 @@ impl Setup {
                 cleared: START,
                 pattern: START,
                 journal,
+                follower: None,
+                failed_over: false,
                 fences: 0,
                 late: Vec::new(),
                 floor: 0,
@@ -141,6 +154,9 @@ impl Setup {
             voided_before: START,
             known: if self.joining { START } else { last },
             applied: (!self.joining).then_some(last),
+            renewed: START,
+            recent: std::collections::BTreeMap::new(),
+            lost: false,
             cleared: START,
             pattern: START,
             confirmed: 0,

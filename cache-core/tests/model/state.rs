@@ -3,6 +3,8 @@
 //! Fields under "specification" are not part of the protocol: they say what must hold, and no step reads them to decide
 //! what to do.
 
+use std::collections::BTreeMap;
+
 /// A version of the source's value: a higher one is newer.
 pub(crate) type Version = u8;
 
@@ -38,6 +40,10 @@ pub(crate) struct Redis {
     pub(crate) cleared: Position,
     /// The position of the pattern that has not been swept for.
     pub(crate) pattern: Position,
+    /// What a server that follows has, and would have if it took over.
+    pub(crate) follower: Option<Box<Follower>>,
+    /// Specification: the follower has taken over, so what holds meanwhile is suspended.
+    pub(crate) failed_over: bool,
     /// Specification: the fences that have neither been lifted nor lapsed, as in [`Slot::Fence`].
     pub(crate) fences: u8,
     /// Commands that their senders have given up, and that may still run.
@@ -46,6 +52,16 @@ pub(crate) struct Redis {
     pub(crate) floor: Version,
     /// Specification: the newest version that any record has announced.
     pub(crate) announced: Version,
+}
+
+/// The data of Redis at an earlier moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Follower {
+    pub(crate) key: Slot,
+    pub(crate) journal: Vec<Record>,
+    pub(crate) next: Position,
+    pub(crate) cleared: Position,
+    pub(crate) pattern: Position,
 }
 
 /// What is under the key in Redis.
@@ -106,6 +122,12 @@ pub(crate) struct Node {
     pub(crate) voided_before: Position,
     pub(crate) known: Position,
     pub(crate) applied: Option<Position>,
+    /// Where the journal was last taken up anew.
+    pub(crate) renewed: Position,
+    /// The records that this node remembers, from `renewed` on. None where there is no failover.
+    pub(crate) recent: BTreeMap<Position, Change>,
+    /// The journal is known to lack records.
+    pub(crate) lost: bool,
     /// The position of the latest clear.
     pub(crate) cleared: Position,
     /// The position of the pattern, until it is forgotten.
@@ -157,6 +179,8 @@ pub(crate) enum Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     pub(crate) last: Position,
+    /// What the node knew of before it asked.
+    pub(crate) known: Position,
     pub(crate) at: u8,
     /// Specification: what had been announced then.
     pub(crate) announced: Version,
@@ -165,6 +189,8 @@ pub(crate) struct Asked {
 /// A `void_before` under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Voiding {
+    /// Of a record of this node: where the one before it stands.
+    pub(crate) previous: Option<Position>,
     pub(crate) record: Record,
     pub(crate) stage: VoidStage,
 }
@@ -350,6 +376,8 @@ pub(crate) struct Faults {
     pub(crate) abandon: u8,
     /// A process dies in the midst of a write.
     pub(crate) crash: u8,
+    /// A server takes over that lacks the latest.
+    pub(crate) failover: u8,
     /// How often time moves on.
     pub(crate) tick: u8,
 }
@@ -368,6 +396,7 @@ impl Faults {
         die: 0,
         abandon: 0,
         crash: 0,
+        failover: 0,
         tick: 0,
     };
 }

@@ -7,6 +7,7 @@ use crate::state::Faults;
 use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Set};
 
 const NONE: Faults = Faults::NONE;
+const FAILOVER: Faults = Faults { failover: 1, ..NONE };
 const CRASH: Faults = Faults { crash: 1, ..NONE };
 
 macro_rules! settings {
@@ -81,4 +82,12 @@ settings! {
         setup(2, &[1], &[(0, Around), (1, Clear)]).deaf().faults(CRASH);
     a_node_that_joins_under_a_fence:
         setup(2, &[1], &[(0, Around)]).joining().first_deaf().faults(Faults { crash: 1, tick: 2, ..NONE });
+    a_failover_on_two_nodes:
+        setup(2, &[], &[(0, Invalidate)]).warm().faults(FAILOVER);
+    a_failover_with_positions_given_twice:
+        setup(1, &[], &[(0, Invalidate), (0, Other)]).warm().collide().faults(FAILOVER);
+    a_failover_while_a_load_runs:
+        setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAILOVER);
+    a_failover_that_loses_a_clear:
+        setup(1, &[], &[(0, Clear), (0, Other)]).warm().faults(FAILOVER);
 }

@@ -156,9 +156,10 @@ fn carry(state: &mut State, setup: &Setup, at: usize) {
         }
         return queue(state, setup, at);
     }
+    let previous = setup.fails_over().then(|| state.last_position());
     let record = run_script(state, setup, at);
     state.writers[at].at = if setup.protocol.void_on_acknowledgement {
-        WriterAt::VoidBefore(Voiding { record, stage: VoidStage::Learn })
+        WriterAt::VoidBefore(Voiding { record, previous, stage: VoidStage::Learn })
     } else {
         acknowledged(&state.writers[at], record.position)
     };
@@ -240,6 +241,9 @@ fn void_before(state: &mut State, setup: &Setup, at: usize) {
     let Writer { node, .. } = state.writers[at];
     while let WriterAt::VoidBefore(voiding) = state.writers[at].at {
         let next = state.void_before(node, voiding, &setup.protocol);
+        if next.is_none() && !state.stands(node, voiding) {
+            return queue(state, setup, at);
+        }
         state.writers[at].at = match next {
             Some(stage) => WriterAt::VoidBefore(Voiding { stage, ..voiding }),
             None => acknowledged(&state.writers[at], voiding.record.position),
