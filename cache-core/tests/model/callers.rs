@@ -157,11 +157,14 @@ fn acquire(state: &mut State, setup: &Setup, at: usize) -> Option<()> {
     }
     match state.redis.key {
         Slot::Lease(_) => return None,
+        Slot::Fence(_) if setup.protocol.fence_bars_leases => {
+            state.callers[at].at = CallerAt::Load(Permit::Barred);
+        }
         Slot::Value(entry) if over.is_none_or(|over| (over.version, over.birth) != (entry.version, entry.birth)) => {
             state.callers[at].held = Some(Entry { as_of: now, ..entry });
             state.callers[at].at = CallerAt::Accept;
         }
-        Slot::Value(_) | Slot::Absent => {
+        Slot::Value(_) | Slot::Absent | Slot::Fence(_) => {
             state.redis.key = Slot::Lease(u8::try_from(at).unwrap_or(u8::MAX));
             state.callers[at].at = CallerAt::Load(Permit::Lease);
         }
@@ -184,12 +187,13 @@ fn load(state: &mut State, setup: &Setup, at: usize) {
     let CallerAt::Load(permit) = state.callers[at].at else { return };
     let birth = state.node(state.callers[at].node).known;
     let birth = if setup.protocol.birth_before_load { birth } else { START };
-    let entry = Entry { version: state.source, birth, as_of: state.now };
+    let entry = Entry { version: state.source, birth, as_of: state.now, limited: false };
     let ticket = state.note(state.callers[at].node);
+    let limited = permit == Permit::Unshared && setup.protocol.unleased_limited;
     let caller = &mut state.callers[at];
     caller.ticket = ticket;
-    caller.held = Some(entry);
-    caller.at = CallerAt::Store(permit);
+    caller.held = Some(Entry { limited, ..entry });
+    caller.at = if permit == Permit::Barred { CallerAt::End } else { CallerAt::Store(permit) };
 }
 
 /// `store`: looks whether the value is still good.
@@ -197,6 +201,10 @@ fn store(state: &mut State, setup: &Setup, at: usize) {
     let CallerAt::Store(permit) = state.callers[at].at else { return };
     let node = state.callers[at].node;
     let Some(mut entry) = state.callers[at].held else { return };
+    if permit == Permit::Unshared && state.callers[at].ticket.fenced && setup.protocol.fence_bars_unleased {
+        state.callers[at].at = CallerAt::End;
+        return;
+    }
     if !setup.protocol.birth_before_load {
         entry.birth = state.node(node).known;
         state.callers[at].ticket = state.note(node);
@@ -225,10 +233,10 @@ fn fill(state: &mut State, setup: &Setup, at: usize) {
     let Some(entry) = state.callers[at].held else { return };
     state.callers[at].at = CallerAt::InsertNear;
     if !state.is_ready(state.callers[at].node, &setup.protocol) {
-        return;
+        return unanswered(state, setup, at);
     }
     if holds_lease(state, at) || !setup.protocol.lease_in_fill {
-        state.redis.key = Slot::Value(Entry { as_of: 0, ..entry });
+        state.redis.key = Slot::Value(Entry { as_of: 0, limited: false, ..entry });
     } else {
         state.callers[at].at = CallerAt::End;
     }
@@ -240,8 +248,18 @@ fn fill_fails(state: &mut State, setup: &Setup, at: usize, ran: bool) -> Option<
     if ran {
         fill(state, setup, at);
     }
-    state.callers[at].at = CallerAt::InsertNear;
+    unanswered(state, setup, at);
     Some(())
+}
+
+/// Nobody has said whether the lease was still there, so what was loaded counts as loaded without one.
+fn unanswered(state: &mut State, setup: &Setup, at: usize) {
+    let unleased = setup.protocol.unanswered_fill_is_unleased;
+    let barred = unleased && state.callers[at].ticket.fenced;
+    if let Some(held) = &mut state.callers[at].held {
+        held.limited |= unleased;
+    }
+    state.callers[at].at = if barred { CallerAt::End } else { CallerAt::InsertNear };
 }
 
 fn insert_near(state: &mut State, setup: &Setup, at: usize) {

@@ -1,7 +1,7 @@
 //! The delivery of invalidations that had to wait.
 
 use crate::setup::Setup;
-use crate::state::{Change, Drain, State, VoidStage, Voiding};
+use crate::state::{Change, Drain, Record, State, VoidStage, Voiding};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DrainStep {
@@ -36,8 +36,9 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) 
             state.node_mut(node).drain = Drain::Carry(change, owed?);
         }
         (DrainStep::Carry, Drain::Carry(change, version)) => {
+            let previous = setup.fails_over().then(|| state.last_position());
             let record = state.invalidate(change, version, &setup.protocol);
-            state.node_mut(node).drain = Drain::Void(Voiding { record, stage: VoidStage::Learn });
+            state.node_mut(node).drain = Drain::Void(Voiding { record, previous, stage: VoidStage::Learn });
         }
         (DrainStep::CarryFails { ran }, Drain::Carry(change, version)) => {
             state.faults.fail = state.faults.fail.checked_sub(1)?;
@@ -60,6 +61,12 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) 
 fn void_before(state: &mut State, setup: &Setup, node: u8) {
     while let Drain::Void(voiding) = state.node(node).drain {
         let next = state.void_before(node, voiding, &setup.protocol);
+        let stands = state.stands(node, voiding);
+        if next.is_none() && !stands {
+            let Record { change, version, .. } = voiding.record;
+            state.node_mut(node).drain = Drain::Idle;
+            return state.enqueue(node, change, version, &setup.protocol);
+        }
         state.node_mut(node).drain = match next {
             Some(stage) => Drain::Void(Voiding { stage, ..voiding }),
             None if voiding.record.change != Change::Key => Drain::Sweep(voiding.record.version),

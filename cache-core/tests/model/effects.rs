@@ -21,10 +21,19 @@ impl State {
         self.node(node).must.max(self.returned.last().copied().unwrap_or(0))
     }
 
+    /// Specification: what the tiers of `node` must give at the least. A fence that lapses is no invalidation: a load that
+    /// began under it may end later, and be shared by then, but is not stored.
+    pub(crate) fn tiers_must(&self, node: u8, setup: &Setup) -> u8 {
+        let (lapsed, at) = self.lapsed;
+        let bounded = if setup.timed() && self.now >= at + setup.bound() { lapsed } else { 0 };
+        self.must(node).max(self.node(node).tiers_must).max(bounded)
+    }
+
     /// What the near tier of `node` may serve now.
     pub(crate) fn servable(&self, node: u8, setup: &Setup) -> Option<Entry> {
         let trusted = self.is_trusted(node, setup) || !setup.protocol.isolation;
-        self.node(node).near.filter(|entry| trusted || self.now < entry.as_of + setup.isolated_ttl)
+        let by_age = |entry: &Entry| self.now < entry.as_of + setup.isolated_ttl;
+        self.node(node).near.filter(|entry| trusted && !entry.limited || by_age(entry))
     }
 
     /// Whether `node` may serve what it holds whatever its age.
@@ -43,7 +52,7 @@ impl State {
     pub(crate) fn is_ready(&self, node: u8, protocol: &Protocol) -> bool {
         let node = self.node(node);
         let backlog = node.queue.key.is_some() || node.queue.rule.is_some() || node.drain != Drain::Idle;
-        !(backlog && protocol.backlog_blocks_reads)
+        node.listener.link != Link::Gone && !(backlog && protocol.backlog_blocks_reads)
     }
 
     /// Appends a record to the journal and publishes it.
@@ -56,7 +65,7 @@ impl State {
         match change {
             Change::Clear => redis.cleared = record.position,
             Change::Pattern => redis.pattern = record.position,
-            Change::Key | Change::Other => {}
+            Change::Key | Change::Fence(_) | Change::Other => {}
         }
         if change != Change::Other {
             redis.announced = redis.announced.max(version);
@@ -73,26 +82,31 @@ impl State {
     /// The script `invalidate`.
     pub(crate) fn invalidate(&mut self, change: Change, version: u8, protocol: &Protocol) -> Record {
         if change == Change::Key {
-            self.redis.key = Slot::Absent;
+            let fenced = matches!(self.redis.key, Slot::Fence(_)) && protocol.fence_outlives_invalidations;
+            self.redis.key = if fenced { self.redis.key } else { Slot::Absent };
             self.redis.floor = self.redis.floor.max(version);
         }
         self.append(change, version, protocol)
     }
 
     pub(crate) fn sweep(&mut self, version: u8, protocol: &Protocol) {
-        if protocol.sweep {
+        let fenced = matches!(self.redis.key, Slot::Fence(_)) && protocol.fence_outlives_sweeps;
+        if protocol.sweep && !fenced {
             self.redis.key = Slot::Absent;
         }
         self.redis.floor = self.redis.floor.max(version);
     }
 
-    /// The script `put`.
-    pub(crate) fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> Record {
+    /// The script `put`, and whether it stored.
+    pub(crate) fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> (Record, bool) {
         let record = self.append(Change::Key, version, protocol);
         let birth = if protocol.birth_of_put { record.position } else { birth };
-        self.redis.key = Slot::Value(Entry { version, birth, as_of: 0 });
+        let stores = !matches!(self.redis.key, Slot::Fence(_)) || !protocol.fence_bars_sets;
+        if stores {
+            self.redis.key = Slot::Value(Entry { version, birth, as_of: 0, limited: false });
+        }
         self.redis.floor = self.redis.floor.max(version);
-        record
+        (record, stores)
     }
 
     /// Moves the epoch: whoever noted it cannot insert any more.
@@ -126,7 +140,9 @@ impl State {
 
     /// What a reader notes before it asks.
     pub(crate) fn note(&self, node: u8) -> Ticket {
-        Ticket { stands: true, voided_before: self.node(node).voided_before, rules_stand: true }
+        let state = self.node(node);
+        let fenced = state.writes > 0 || state.fenced;
+        Ticket { stands: true, voided_before: state.voided_before, rules_stand: true, fenced }
     }
 
     /// The script `swept`: everything that the pattern at `position` covered is gone.
@@ -182,7 +198,15 @@ impl State {
     /// One stage of `void_before`, and the stage after it.
     pub(crate) fn void_before(&mut self, node: u8, voiding: Voiding, protocol: &Protocol) -> Option<VoidStage> {
         let Record { position, change, .. } = voiding.record;
-        let removes_at_once = change == Change::Key;
+        // A node knows of its own writes, and when they end.
+        let fences = matches!(change, Change::Fence(by) if by != node);
+        let removes_at_once = matches!(change, Change::Key | Change::Fence(_));
+        if fences && voiding.stage == VoidStage::Fence {
+            self.move_epoch(node);
+            self.node_mut(node).near = None;
+        }
+        let fails_over = self.fails_over();
+        let holds = matches!(change, Change::Fence(by) if by != node) && self.redis.fences != 0;
         let state = self.node_mut(node);
         let remove = |state: &mut Node| {
             if state.near.is_some_and(|entry| entry.birth < position) {
@@ -192,13 +216,17 @@ impl State {
         match voiding.stage {
             VoidStage::Learn => {
                 state.known = state.known.max(position);
+                if fails_over {
+                    state.remember(voiding, protocol);
+                }
                 return (change != Change::Other).then_some(VoidStage::Fence);
             }
             VoidStage::Fence => {
+                state.fenced |= holds;
                 match change {
                     Change::Clear => state.cleared = state.cleared.max(position),
                     Change::Pattern => state.pattern = state.pattern.max(position),
-                    Change::Key | Change::Other => {}
+                    Change::Key | Change::Fence(_) | Change::Other => {}
                 }
                 state.voided_before = state.voided_before.max(position);
                 if removes_at_once {
@@ -208,7 +236,7 @@ impl State {
             VoidStage::Remove => remove(state),
             VoidStage::Detach => {
                 if protocol.detach_on_record {
-                    self.detach(node, Some(position));
+                    self.detach(node, (!fences).then_some(position));
                 }
             }
         }
@@ -223,12 +251,15 @@ impl State {
         stage: VoidStage,
         protocol: &Protocol,
     ) -> Option<VoidStage> {
-        let (cleared, pattern) = (self.redis.cleared, self.redis.pattern);
+        let (cleared, pattern, fails_over) = (self.redis.cleared, self.redis.pattern, self.fails_over());
         let state = self.node_mut(node);
         match stage {
             VoidStage::Learn => {
+                state.renewed = if state.applied.is_some() && fails_over { last } else { START };
                 state.applied = Some(last);
                 state.known = last;
+                state.recent.clear();
+                state.lost = false;
                 (state.cleared, state.pattern) =
                     if protocol.rules_loaded_on_begin { (cleared, pattern) } else { (START, START) };
                 return Some(VoidStage::Fence);

@@ -1,5 +1,7 @@
 //! What may go wrong, and time.
 
+use crate::failover;
+use crate::fences;
 use crate::setup::Setup;
 use crate::state::{Entry, Faults, Link, Slot, State};
 
@@ -20,11 +22,16 @@ pub(crate) enum Fault {
     Flush,
     Trim,
     Tick,
+    /// The server that follows has all that there is; from now on it falls behind.
+    FallBehind,
+    Failover,
+    /// The fences lapse of those that have gone away.
+    Lapse,
 }
 
 pub(crate) fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
     let left = state.faults;
-    if state.redis.key != Slot::Absent {
+    if !matches!(state.redis.key, Slot::Absent | Slot::Fence(_)) {
         push(Fault::Evict);
     }
     for node in 0..u8::try_from(state.nodes.len()).unwrap_or(u8::MAX) {
@@ -42,6 +49,9 @@ pub(crate) fn steps(state: &State, push: &mut dyn FnMut(Fault)) {
         (left.flush > 0, Fault::Flush),
         (left.trim > 0, Fault::Trim),
         (left.tick > 0, Fault::Tick),
+        (left.failover > 0 && state.redis.follower.is_none(), Fault::FallBehind),
+        (state.redis.follower.is_some(), Fault::Failover),
+        (state.redis.fences != 0, Fault::Lapse),
     ];
     others.into_iter().filter(|(possible, _)| *possible).for_each(|(_, fault)| push(fault));
 }
@@ -83,7 +93,10 @@ pub(crate) fn step(state: &mut State, setup: &Setup, fault: Fault) -> Option<()>
             }
             state.redis.journal.remove(0);
         }
+        Fault::FallBehind => failover::fall_behind(state)?,
+        Fault::Failover => failover::take_over(state, setup)?,
         Fault::Tick => tick(state)?,
+        Fault::Lapse => fences::lapse(state)?,
     }
     Some(())
 }
@@ -96,7 +109,7 @@ fn spend(state: &mut State, budget: impl FnOnce(&mut Faults) -> &mut u8) -> Opti
 
 fn evict(state: &mut State, setup: &Setup) -> Option<()> {
     match state.redis.key {
-        Slot::Absent => return None,
+        Slot::Absent | Slot::Fence(_) => return None,
         Slot::Lease(holder) if is_dead(state, holder) => {
             if !setup.protocol.lease_expires {
                 return None;
@@ -117,7 +130,7 @@ fn is_dead(state: &State, holder: u8) -> bool {
     )
 }
 
-fn cut(state: &mut State, node: u8) -> Option<()> {
+pub(crate) fn cut(state: &mut State, node: u8) -> Option<()> {
     let listener = &mut state.node_mut(node).listener;
     if listener.link != Link::Open {
         return None;
@@ -131,7 +144,7 @@ fn late_put(state: &mut State, setup: &Setup) -> Option<()> {
     let version = state.redis.late.pop()?;
     if !setup.protocol.late_put_refused {
         let record = state.append(crate::state::Change::Key, version, &setup.protocol);
-        state.redis.key = Slot::Value(Entry { version, birth: record.position, as_of: 0 });
+        state.redis.key = Slot::Value(Entry { version, birth: record.position, as_of: 0, limited: false });
     }
     Some(())
 }

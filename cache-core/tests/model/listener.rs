@@ -1,5 +1,6 @@
 //! How a node follows the journal over the bus.
 
+use crate::failover;
 use crate::setup::Setup;
 use crate::state::{Asked, Beginning, Change, Link, Listener, Position, Record, START, State, VoidStage, Voiding};
 
@@ -27,10 +28,11 @@ pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut
         return push(ListenerStep::Begin(beginning.stage));
     }
     match listener.link {
-        Link::Off if setup.deaf => return,
+        Link::Off if node < setup.deaf => return,
         Link::Off => return push(ListenerStep::Connect),
         Link::Cut => push(ListenerStep::Isolate),
         Link::Open => {}
+        Link::Gone => return,
     }
     if !listener.page.is_empty() {
         return push(ListenerStep::Next);
@@ -62,13 +64,11 @@ pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut
 
 /// A heartbeat that would change nothing is left out, so that the model comes to rest.
 fn has_something_to_tell(state: &State, node: u8) -> bool {
-    state.node(node).applied != Some(last_position(state))
+    state.node(node).applied != Some(state.last_position())
+        || state.node(node).lost
+        || state.fails_over() && state.node(node).known > state.last_position()
         || state.redis.announced > state.node(node).must
         || state.node(node).confirmed < state.now
-}
-
-fn last_position(state: &State) -> Position {
-    state.redis.journal.last().map_or(START, |record| record.position)
 }
 
 pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerStep) -> Option<()> {
@@ -80,6 +80,13 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerSte
         ListenerStep::Receive => receive(state, setup, node),
         ListenerStep::Next => {
             let record = state.node_mut(node).listener.page.remove(0);
+            let applied = state.node(node).applied.unwrap_or(START);
+            let known = state.node(node);
+            let another = setup.protocol.replay_agrees && !known.agrees(record.position, record.change);
+            if another || !known.allows(applied, record.position, &setup.protocol) {
+                failover::reset(state, setup, node);
+                return Some(());
+            }
             start_applying(state, setup, node, record);
         }
         ListenerStep::Apply(_) => apply(state, setup, node),
@@ -100,8 +107,12 @@ fn ask(state: &mut State, setup: &Setup, node: u8) {
     if state.redis.journal.is_empty() && setup.protocol.journal_opened {
         state.append(Change::Other, 0, &setup.protocol);
     }
-    let (last, at, announced) = (last_position(state), state.now, state.redis.announced);
-    state.node_mut(node).listener.asked = Some(Asked { last, at, announced });
+    let known = if setup.fails_over() { state.node(node).known } else { START };
+    if state.node(node).listener.connecting {
+        failover::raise(state, setup, node);
+    }
+    let (last, at, announced) = (state.last_position(), state.now, state.redis.announced);
+    state.node_mut(node).listener.asked = Some(Asked { last, known, at, announced });
 }
 
 /// Compares the journal's end with what was applied.
@@ -112,6 +123,10 @@ fn catch_up(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
         start_beginning(state, setup, node, asked.last);
         return Some(());
     };
+    if setup.fails_over() {
+        failover::compare(state, setup, node, asked, applied);
+        return Some(());
+    }
     let looks = if connecting { setup.protocol.catch_up_on_connect } else { setup.protocol.gap_by_heartbeat };
     if looks && asked.last < applied && setup.protocol.reset_on_backwards {
         start_beginning(state, setup, node, asked.last);
@@ -124,7 +139,7 @@ fn catch_up(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
 }
 
 /// Every invalidation up to the question has been heard. A connection that was brought up to date is asked once more.
-fn confirm(state: &mut State, setup: &Setup, node: u8, asked: Asked) {
+pub(crate) fn confirm(state: &mut State, setup: &Setup, node: u8, asked: Asked) {
     let state = state.node_mut(node);
     state.listener.asked = None;
     if std::mem::take(&mut state.listener.connecting) {
@@ -138,6 +153,10 @@ fn confirm(state: &mut State, setup: &Setup, node: u8, asked: Asked) {
 fn read_after(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
     let last = state.node(node).listener.catching_up?;
     let applied = state.node(node).applied.unwrap_or(START);
+    if setup.fails_over() {
+        failover::read_after(state, setup, node, applied, last);
+        return Some(());
+    }
     let records: Vec<Record> = state.redis.journal.iter().filter(|record| record.position > applied).copied().collect();
     let reaches_back = state.redis.journal.first().is_some_and(|oldest| oldest.position <= applied);
     if (reaches_back || !setup.protocol.reset_on_trim) && !records.is_empty() {
@@ -152,7 +171,7 @@ fn read_after(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
     Some(())
 }
 
-fn finish_catching_up(state: &mut State, setup: &Setup, node: u8) {
+pub(crate) fn finish_catching_up(state: &mut State, setup: &Setup, node: u8) {
     state.node_mut(node).listener.catching_up = None;
     if let Some(asked) = state.node(node).listener.asked.filter(|_| may_confirm(&state.node(node).listener)) {
         confirm(state, setup, node, asked);
@@ -171,6 +190,10 @@ fn receive(state: &mut State, setup: &Setup, node: u8) {
     if message.swept {
         return state.forget_rule(node, position);
     }
+    let known = state.node(node);
+    if !known.allows(message.previous, position, &setup.protocol) || !known.agrees(position, message.record.change) {
+        return failover::reset(state, setup, node);
+    }
     if message.previous == applied || (!setup.protocol.gap_by_previous && position > applied) {
         start_applying(state, setup, node, message.record);
     } else if position > applied {
@@ -179,7 +202,7 @@ fn receive(state: &mut State, setup: &Setup, node: u8) {
 }
 
 fn start_applying(state: &mut State, setup: &Setup, node: u8, record: Record) {
-    state.node_mut(node).listener.applying = Some(Voiding { record, stage: VoidStage::Learn });
+    state.node_mut(node).listener.applying = Some(Voiding { record, previous: None, stage: VoidStage::Learn });
     if !setup.fine {
         apply(state, setup, node);
     }
@@ -210,14 +233,14 @@ fn applied(state: &mut State, setup: &Setup, node: u8, record: Record) {
     }
 }
 
-fn start_beginning(state: &mut State, setup: &Setup, node: u8, last: Position) {
+pub(crate) fn start_beginning(state: &mut State, setup: &Setup, node: u8, last: Position) {
     state.node_mut(node).listener.beginning = Some(Beginning { last, stage: VoidStage::Learn });
     if !setup.fine {
         begin(state, setup, node);
     }
 }
 
-fn begin(state: &mut State, setup: &Setup, node: u8) {
+pub(crate) fn begin(state: &mut State, setup: &Setup, node: u8) {
     while let Some(beginning) = state.node(node).listener.beginning {
         let next = state.begin(node, beginning.last, beginning.stage, &setup.protocol);
         state.node_mut(node).listener.beginning = next.map(|stage| Beginning { stage, ..beginning });

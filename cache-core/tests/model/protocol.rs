@@ -73,6 +73,36 @@ pub(crate) struct Protocol {
     pub(crate) late_put_refused: bool,
     /// An isolated node's callers join no flight that is older than what it may serve.
     pub(crate) isolated_flights_age: bool,
+    /// What the journal has lost is delivered again by those who remember it.
+    pub(crate) lost_is_owed: bool,
+    /// Nothing that a node remembers stands between two records of its journal.
+    pub(crate) nothing_between: bool,
+    /// Nothing that is read of the journal stands where this node remembers something else.
+    pub(crate) replay_agrees: bool,
+    /// A record of this node that it hears of only now, while what was applied lacks it or has another there, was lost.
+    pub(crate) late_acknowledgement_noticed: bool,
+    /// What is read of the journal begins with the last record that was applied.
+    pub(crate) replay_from_the_last: bool,
+    /// A key is fenced while the source is being changed.
+    pub(crate) fence_around_writes: bool,
+    /// Who fences a fenced key joins the others.
+    pub(crate) fences_join: bool,
+    /// A fenced key gives no lease.
+    pub(crate) fence_bars_leases: bool,
+    /// An invalidation lifts no fence but that of its writer.
+    pub(crate) fence_outlives_invalidations: bool,
+    /// A set stores nothing over a fence.
+    pub(crate) fence_bars_sets: bool,
+    /// A sweep leaves fences where they are.
+    pub(crate) fence_outlives_sweeps: bool,
+    /// What is loaded without a lease is not stored while a fence is known of.
+    pub(crate) fence_bars_unleased: bool,
+    /// A lease counts for nothing, if nobody has said that the fill still found it there.
+    pub(crate) unanswered_fill_is_unleased: bool,
+    /// The end of a write that its caller went away from is not the end of the fence in its node.
+    pub(crate) fence_outlives_its_caller: bool,
+    /// What is loaded without a lease is served for as long as by a node that hears nothing.
+    pub(crate) unleased_limited: bool,
     /// A far read that was under way when a rule was forgotten is not believed.
     pub(crate) forgotten_rules_void_reads: bool,
 }
@@ -115,6 +145,21 @@ impl Protocol {
         late_put_refused: true,
         isolated_flights_age: true,
         forgotten_rules_void_reads: true,
+        lost_is_owed: true,
+        nothing_between: true,
+        replay_agrees: true,
+        late_acknowledgement_noticed: true,
+        replay_from_the_last: true,
+        fence_around_writes: true,
+        fences_join: true,
+        fence_bars_leases: true,
+        fence_outlives_invalidations: true,
+        fence_bars_sets: true,
+        fence_outlives_sweeps: true,
+        fence_bars_unleased: true,
+        unanswered_fill_is_unleased: true,
+        fence_outlives_its_caller: true,
+        unleased_limited: true,
         rules_loaded_on_begin: true,
     };
 }

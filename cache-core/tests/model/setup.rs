@@ -23,11 +23,13 @@ pub(crate) struct Setup {
     pub(crate) near_warm: bool,
     /// Nodes start without a connection to the bus, and without having read the journal.
     pub(crate) joining: bool,
-    /// No node ever has a connection to the bus.
-    pub(crate) deaf: bool,
+    /// How many nodes, from the first on, never have a connection to the bus.
+    pub(crate) deaf: u8,
     /// The records of a journal that starts anew stand lower than those of the one before it: the server's clock went
     /// back. Far enough back, and with enough records since, the protocol cannot tell the two journals apart.
     pub(crate) clock_back: bool,
+    /// What is appended after a failover may stand where something stood that was lost.
+    pub(crate) collide: bool,
     /// Within how many ticks a node that is well has asked again and heard the answer.
     pub(crate) heartbeat: u8,
     /// For how many ticks a node serves what it has read or loaded itself, whatever it hears.
@@ -47,8 +49,9 @@ pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup 
         far_warm: false,
         near_warm: false,
         joining: false,
-        deaf: false,
+        deaf: 0,
         clock_back: false,
+        collide: false,
         heartbeat: 2,
         isolated_ttl: 1,
     }
@@ -76,11 +79,24 @@ impl Setup {
     }
 
     pub(crate) fn deaf(self) -> Self {
-        Self { deaf: true, ..self }
+        Self { deaf: self.nodes, ..self }
+    }
+
+    /// The first node never has a connection to the bus: what it hears is of no matter.
+    pub(crate) fn first_deaf(self) -> Self {
+        Self { deaf: 1, ..self }
+    }
+
+    pub(crate) fn collide(self) -> Self {
+        Self { collide: true, ..self }
     }
 
     pub(crate) fn clock_back(self) -> Self {
         Self { clock_back: true, ..self }
+    }
+
+    pub(crate) fn fails_over(&self) -> bool {
+        self.faults.failover > 0
     }
 
     pub(crate) fn timed(&self) -> bool {
@@ -103,7 +119,7 @@ impl Setup {
         let opening = Record { position: first, change: Change::Other, version: 0 };
         let journal = if self.protocol.journal_opened { vec![opening] } else { Vec::new() };
         let last = journal.last().map_or(START, |record| record.position);
-        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0, limited: false };
         State {
             source: 0,
             redis: Redis {
@@ -112,32 +128,41 @@ impl Setup {
                 cleared: START,
                 pattern: START,
                 journal,
+                follower: None,
+                failed_over: false,
+                fences: 0,
                 late: Vec::new(),
                 floor: 0,
                 announced: 0,
             },
-            nodes: (0..self.nodes).map(|_| self.node(last)).collect(),
+            nodes: (0..self.nodes).map(|node| self.node(last, node < self.deaf)).collect(),
             callers: self.callers.iter().map(|node| caller(*node)).collect(),
             writers: self.writers.iter().map(|(node, kind)| writer(*node, *kind)).collect(),
             faults: self.faults,
             now: 0,
             returned: vec![0; usize::from(self.bound()) + 1],
             stale_read: false,
+            lapsed: (0, 0),
         }
     }
 
-    fn node(&self, last: Position) -> Node {
-        let link = if self.joining || self.deaf { Link::Off } else { Link::Open };
-        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0 };
+    fn node(&self, last: Position, deaf: bool) -> Node {
+        let link = if self.joining || deaf { Link::Off } else { Link::Open };
+        let entry = crate::state::Entry { version: 0, birth: last, as_of: 0, limited: false };
         Node {
             near: (self.near_warm && !self.joining).then_some(entry),
             voided_before: START,
             known: if self.joining { START } else { last },
             applied: (!self.joining).then_some(last),
+            renewed: START,
+            recent: std::collections::BTreeMap::new(),
+            lost: false,
             cleared: START,
             pattern: START,
             confirmed: 0,
-            until: if self.joining || self.deaf { self.isolated_ttl } else { self.trusted_until(0) },
+            until: if self.joining || deaf { self.isolated_ttl } else { self.trusted_until(0) },
+            writes: 0,
+            fenced: false,
             listener: Listener {
                 link,
                 messages: Vec::new(),
@@ -151,6 +176,7 @@ impl Setup {
             queue: Queue::default(),
             drain: Drain::Idle,
             must: 0,
+            tiers_must: 0,
         }
     }
 }
@@ -161,7 +187,7 @@ fn caller(node: u8) -> Caller {
 
 fn writer(node: u8, kind: Kind) -> Writer {
     let at = match kind {
-        Kind::Invalidate | Kind::Clear | Kind::Pattern => WriterAt::Start,
+        Kind::Invalidate | Kind::Clear | Kind::Pattern | Kind::Around => WriterAt::Start,
         Kind::Set => WriterAt::Void { stage: VoidStage::Fence, again: false },
         Kind::Other => WriterAt::Carry,
     };

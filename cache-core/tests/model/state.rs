@@ -3,6 +3,8 @@
 //! Fields under "specification" are not part of the protocol: they say what must hold, and no step reads them to decide
 //! what to do.
 
+use std::collections::BTreeMap;
+
 /// A version of the source's value: a higher one is newer.
 pub(crate) type Version = u8;
 
@@ -24,6 +26,8 @@ pub(crate) struct State {
     pub(crate) returned: Vec<Version>,
     /// Specification: whether a read was served something older than it may.
     pub(crate) stale_read: bool,
+    /// Specification: what the source had when a fence last lapsed, and when that was.
+    pub(crate) lapsed: (Version, u8),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,12 +40,28 @@ pub(crate) struct Redis {
     pub(crate) cleared: Position,
     /// The position of the pattern that has not been swept for.
     pub(crate) pattern: Position,
+    /// What a server that follows has, and would have if it took over.
+    pub(crate) follower: Option<Box<Follower>>,
+    /// Specification: the follower has taken over, so what holds meanwhile is suspended.
+    pub(crate) failed_over: bool,
+    /// Specification: the fences that have neither been lifted nor lapsed, as in [`Slot::Fence`].
+    pub(crate) fences: u8,
     /// Commands that their senders have given up, and that may still run.
     pub(crate) late: Vec<Version>,
     /// Specification: nothing older may be under the key.
     pub(crate) floor: Version,
     /// Specification: the newest version that any record has announced.
     pub(crate) announced: Version,
+}
+
+/// The data of Redis at an earlier moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Follower {
+    pub(crate) key: Slot,
+    pub(crate) journal: Vec<Record>,
+    pub(crate) next: Position,
+    pub(crate) cleared: Position,
+    pub(crate) pattern: Position,
 }
 
 /// What is under the key in Redis.
@@ -51,6 +71,8 @@ pub(crate) enum Slot {
     /// A lease, by the caller that took it.
     Lease(u8),
     Value(Entry),
+    /// The fences of writers, one bit each.
+    Fence(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +81,8 @@ pub(crate) struct Entry {
     pub(crate) birth: Position,
     /// When this node knew the value to be current. Zero in Redis.
     pub(crate) as_of: u8,
+    /// It was loaded without a lease, and is served by age alone.
+    pub(crate) limited: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +101,8 @@ pub(crate) enum Change {
     Clear,
     /// A pattern that covers the key: as a clear, but forgotten once it has been swept for.
     Pattern,
+    /// A fence of the key, by a writer of this node. Its version is that of the source when it lapsed.
+    Fence(u8),
     /// Something that does not cover the key.
     Other,
 }
@@ -96,6 +122,12 @@ pub(crate) struct Node {
     pub(crate) voided_before: Position,
     pub(crate) known: Position,
     pub(crate) applied: Option<Position>,
+    /// Where the journal was last taken up anew.
+    pub(crate) renewed: Position,
+    /// The records that this node remembers, from `renewed` on. None where there is no failover.
+    pub(crate) recent: BTreeMap<Position, Change>,
+    /// The journal is known to lack records.
+    pub(crate) lost: bool,
     /// The position of the latest clear.
     pub(crate) cleared: Position,
     /// The position of the pattern, until it is forgotten.
@@ -104,11 +136,17 @@ pub(crate) struct Node {
     pub(crate) confirmed: u8,
     /// Until when entries may be served whatever their age.
     pub(crate) until: u8,
+    /// Writes of the source that are under way in this node.
+    pub(crate) writes: u8,
+    /// A fence has been heard of that has not lapsed, or a caller went away from its write.
+    pub(crate) fenced: bool,
     pub(crate) listener: Listener,
     pub(crate) queue: Queue,
     pub(crate) drain: Drain,
     /// Specification: what a read that starts now must see at the least.
     pub(crate) must: Version,
+    /// Specification: what its tiers must give at the least, whatever a load that began earlier may give.
+    pub(crate) tiers_must: Version,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,12 +171,16 @@ pub(crate) enum Link {
     Open,
     /// Lost, and the node does not know.
     Cut,
+    /// The process has died.
+    Gone,
 }
 
 /// The answer to a question for the journal's last position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     pub(crate) last: Position,
+    /// What the node knew of before it asked.
+    pub(crate) known: Position,
     pub(crate) at: u8,
     /// Specification: what had been announced then.
     pub(crate) announced: Version,
@@ -147,6 +189,8 @@ pub(crate) struct Asked {
 /// A `void_before` under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Voiding {
+    /// Of a record of this node: where the one before it stands.
+    pub(crate) previous: Option<Position>,
     pub(crate) record: Record,
     pub(crate) stage: VoidStage,
 }
@@ -189,6 +233,8 @@ pub(crate) struct Ticket {
     pub(crate) voided_before: Position,
     /// No rule has been forgotten since.
     pub(crate) rules_stand: bool,
+    /// The source may be changing.
+    pub(crate) fenced: bool,
 }
 
 /// One call of `get_or_load`, and the flight that it leads.
@@ -240,6 +286,8 @@ pub(crate) enum Permit {
     Lease,
     /// The far tier could not be asked.
     Unshared,
+    /// The key is fenced: nothing is stored.
+    Barred,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -254,6 +302,8 @@ pub(crate) enum Kind {
     Set,
     /// Invalidates another key.
     Other,
+    /// Fences the key, updates the source, then invalidates the key and lifts the fence.
+    Around,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -277,6 +327,10 @@ pub(crate) enum WriterAt {
         again: bool,
     },
     Carry,
+    /// Of a write between fences: puts the fence.
+    Fence,
+    /// Of a write between fences: updates the source.
+    Change,
     VoidBefore(Voiding),
     Sweep(Position),
     /// Of a pattern: tells that everything has been swept for.
@@ -285,8 +339,14 @@ pub(crate) enum WriterAt {
     Detach,
     /// Of a set: puts the value into the near tier.
     InsertNear,
+    /// Of a write between fences: the write has ended.
+    EndWrite,
     Return,
     Done,
+    /// Gone away after it put its fence. The source may change later still, while the fence holds.
+    Gone {
+        pending: bool,
+    },
 }
 
 /// How often each fault may still happen.
@@ -312,6 +372,12 @@ pub(crate) struct Faults {
     pub(crate) trim: u8,
     /// A caller goes away in the midst of its load, and its lease stays.
     pub(crate) die: u8,
+    /// A caller goes away in the midst of its write.
+    pub(crate) abandon: u8,
+    /// A process dies in the midst of a write.
+    pub(crate) crash: u8,
+    /// A server takes over that lacks the latest.
+    pub(crate) failover: u8,
     /// How often time moves on.
     pub(crate) tick: u8,
 }
@@ -328,6 +394,9 @@ impl Faults {
         flush: 0,
         trim: 0,
         die: 0,
+        abandon: 0,
+        crash: 0,
+        failover: 0,
         tick: 0,
     };
 }

@@ -4,9 +4,11 @@
 use crate::assertions::assert_holds;
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
+use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Set};
 
 const NONE: Faults = Faults::NONE;
+const FAILOVER: Faults = Faults { failover: 1, ..NONE };
+const CRASH: Faults = Faults { crash: 1, ..NONE };
 
 macro_rules! settings {
     ($($name:ident: $setup:expr;)*) => {
@@ -64,4 +66,28 @@ settings! {
         setup(2, &[], &[(1, Invalidate)]).warm().faults(Faults { tick: 5, ..NONE });
     a_holder_that_dies:
         setup(2, &[0, 1], &[(1, Invalidate)]).faults(Faults { die: 1, ..NONE });
+    a_write_between_fences_and_a_crash:
+        setup(2, &[1], &[(0, Around)]).warm().faults(CRASH);
+    a_write_between_fences_with_an_answer_lost:
+        setup(2, &[1], &[(0, Around)]).first_deaf().faults(Faults { crash: 1, fail: 1, ..NONE });
+    a_write_between_fences_that_its_caller_leaves:
+        setup(1, &[0], &[(0, Around)]).far_warm().faults(Faults { abandon: 1, fail: 1, ..NONE });
+    two_writes_between_fences:
+        setup(2, &[1], &[(0, Around), (1, Around)]).deaf().faults(CRASH);
+    an_invalidation_under_a_fence:
+        setup(2, &[1], &[(0, Around), (1, Invalidate)]).deaf().faults(CRASH);
+    a_set_under_a_fence:
+        setup(2, &[], &[(0, Around), (1, Set)]).first_deaf().faults(CRASH);
+    a_clear_under_a_fence:
+        setup(2, &[1], &[(0, Around), (1, Clear)]).deaf().faults(CRASH);
+    a_node_that_joins_under_a_fence:
+        setup(2, &[1], &[(0, Around)]).joining().first_deaf().faults(Faults { crash: 1, tick: 2, ..NONE });
+    a_failover_on_two_nodes:
+        setup(2, &[], &[(0, Invalidate)]).warm().faults(FAILOVER);
+    a_failover_with_positions_given_twice:
+        setup(1, &[], &[(0, Invalidate), (0, Other)]).warm().collide().faults(FAILOVER);
+    a_failover_while_a_load_runs:
+        setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAILOVER);
+    a_failover_that_loses_a_clear:
+        setup(1, &[], &[(0, Clear), (0, Other)]).warm().faults(FAILOVER);
 }

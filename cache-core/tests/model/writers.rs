@@ -1,5 +1,6 @@
 //! Writes and invalidations.
 
+use crate::fences;
 use crate::setup::Setup;
 use crate::state::{Change, Entry, Kind, Position, Record, State, Ticket, VoidStage, Voiding, Writer, WriterAt};
 
@@ -8,20 +9,33 @@ pub(crate) enum WriterStep {
     WriteSource,
     Void(VoidStage),
     Carry,
-    CarryFails { ran: bool, late: bool },
+    CarryFails {
+        ran: bool,
+        late: bool,
+    },
     VoidBefore(VoidStage),
     Sweep,
     SweepFails,
     Swept,
     Detach,
     InsertNear,
+    Fence,
+    FenceFails {
+        ran: bool,
+    },
+    EndWrite,
+    /// The caller goes away, and with the process or without.
+    Go {
+        process: bool,
+    },
+    SourceLate,
     Return,
 }
 
 impl Kind {
     fn change(self) -> Change {
         match self {
-            Self::Invalidate | Self::Set => Change::Key,
+            Self::Invalidate | Self::Set | Self::Around => Change::Key,
             Self::Clear => Change::Clear,
             Self::Pattern => Change::Pattern,
             Self::Other => Change::Other,
@@ -30,7 +44,11 @@ impl Kind {
 }
 
 pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
+    if writer.kind == Kind::Around {
+        fences::steps(writer, push);
+    }
     match writer.at {
+        WriterAt::Start if writer.kind == Kind::Around => {}
         WriterAt::Start => push(WriterStep::WriteSource),
         WriterAt::Void { stage, .. } => push(WriterStep::Void(stage)),
         WriterAt::Carry => {
@@ -50,13 +68,21 @@ pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
         WriterAt::Detach => push(WriterStep::Detach),
         WriterAt::InsertNear => push(WriterStep::InsertNear),
         WriterAt::Return => push(WriterStep::Return),
-        WriterAt::Done => {}
+        WriterAt::Fence | WriterAt::Change | WriterAt::EndWrite | WriterAt::Gone { .. } | WriterAt::Done => {}
     }
 }
 
 pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep) -> Option<()> {
     let node = state.writers[at].node;
     match step {
+        WriterStep::WriteSource if state.writers[at].kind == Kind::Around => fences::write(state, setup, at),
+        WriterStep::Fence
+        | WriterStep::FenceFails { .. }
+        | WriterStep::EndWrite
+        | WriterStep::Go { .. }
+        | WriterStep::SourceLate => {
+            fences::step(state, setup, at, step)?;
+        }
         WriterStep::WriteSource => {
             state.source += 1;
             state.writers[at].version = state.source;
@@ -97,7 +123,7 @@ pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep
     Some(())
 }
 
-fn void(state: &mut State, setup: &Setup, at: usize) {
+pub(crate) fn void(state: &mut State, setup: &Setup, at: usize) {
     let Writer { node, kind, .. } = state.writers[at];
     while let WriterAt::Void { stage, again } = state.writers[at].at {
         let next = state.void(node, kind.change(), stage, &setup.protocol);
@@ -108,6 +134,8 @@ fn void(state: &mut State, setup: &Setup, at: usize) {
         }
         writer.at = match next {
             Some(stage) => WriterAt::Void { stage, again },
+            None if kind == Kind::Around && writer.version == 0 => WriterAt::Fence,
+            None if again && kind == Kind::Around => WriterAt::EndWrite,
             None if again => WriterAt::Return,
             None => {
                 writer.birth = if kind == Kind::Set { known } else { 0 };
@@ -128,23 +156,29 @@ fn carry(state: &mut State, setup: &Setup, at: usize) {
         }
         return queue(state, setup, at);
     }
+    let previous = setup.fails_over().then(|| state.last_position());
     let record = run_script(state, setup, at);
     state.writers[at].at = if setup.protocol.void_on_acknowledgement {
-        WriterAt::VoidBefore(Voiding { record, stage: VoidStage::Learn })
+        WriterAt::VoidBefore(Voiding { record, previous, stage: VoidStage::Learn })
     } else {
-        acknowledged(kind, record.position)
+        acknowledged(&state.writers[at], record.position)
     };
 }
 
 fn run_script(state: &mut State, setup: &Setup, at: usize) -> Record {
     let Writer { kind, birth, .. } = state.writers[at];
+    if kind == Kind::Around {
+        state.lift(at);
+    }
     if kind != Kind::Set {
         return state.invalidate(kind.change(), state.writers[at].version, &setup.protocol);
     }
     state.source += 1;
     let version = state.source;
     state.writers[at].version = version;
-    let record = state.put(version, birth, &setup.protocol);
+    let (record, stored) = state.put(version, birth, &setup.protocol);
+    // Nor does the near tier get what the shared one refused.
+    state.writers[at].ticket.fenced |= !stored;
     if setup.protocol.birth_of_put {
         state.writers[at].birth = record.position;
     }
@@ -193,8 +227,10 @@ fn queue(state: &mut State, setup: &Setup, at: usize) {
     };
 }
 
-fn acknowledged(kind: Kind, position: Position) -> WriterAt {
-    match kind {
+fn acknowledged(writer: &Writer, position: Position) -> WriterAt {
+    match writer.kind {
+        Kind::Around if writer.version == 0 => WriterAt::Change,
+        Kind::Around => WriterAt::EndWrite,
         Kind::Clear | Kind::Pattern => WriterAt::Sweep(position),
         Kind::Set => WriterAt::Detach,
         Kind::Invalidate | Kind::Other => WriterAt::Return,
@@ -202,12 +238,15 @@ fn acknowledged(kind: Kind, position: Position) -> WriterAt {
 }
 
 fn void_before(state: &mut State, setup: &Setup, at: usize) {
-    let Writer { node, kind, .. } = state.writers[at];
+    let Writer { node, .. } = state.writers[at];
     while let WriterAt::VoidBefore(voiding) = state.writers[at].at {
         let next = state.void_before(node, voiding, &setup.protocol);
+        if next.is_none() && !state.stands(node, voiding) {
+            return queue(state, setup, at);
+        }
         state.writers[at].at = match next {
             Some(stage) => WriterAt::VoidBefore(Voiding { stage, ..voiding }),
-            None => acknowledged(kind, voiding.record.position),
+            None => acknowledged(&state.writers[at], voiding.record.position),
         };
         if setup.fine {
             return;
@@ -219,9 +258,12 @@ fn void_before(state: &mut State, setup: &Setup, at: usize) {
 fn insert_near(state: &mut State, setup: &Setup, at: usize) {
     let Writer { node, version, birth, ticket, .. } = state.writers[at];
     state.writers[at].at = WriterAt::Return;
+    if ticket.fenced {
+        return;
+    }
     if state.admits(node, ticket, birth, &setup.protocol) {
         let as_of = state.now;
-        state.node_mut(node).near = Some(Entry { version, birth, as_of });
+        state.node_mut(node).near = Some(Entry { version, birth, as_of, limited: false });
         if setup.protocol.put_moves_epoch {
             state.move_epoch(node);
         }
