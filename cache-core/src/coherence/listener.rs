@@ -428,6 +428,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_record_that_is_acknowledged_after_others_were_applied_in_its_place_was_lost() {
+        let (listener, _) = ahead();
+        let late =
+            |previous, position| Appended { previous: at(previous), position: at(position), removed: Vec::new() };
+        listener.coherence.apply(at(9), Some(&record()));
+        assert!(listener.coherence.acknowledged(&other().change, &late(7, 8)));
+        assert!(listener.coherence.has_lost(), "9 was applied after 7");
+        let (listener, _) = ahead();
+        assert!(
+            !listener.coherence.acknowledged(&other().change, &late(6, 7)),
+            "another stands there: it is to be sent again"
+        );
+        assert!(listener.coherence.has_lost());
+    }
+
+    #[tokio::test]
+    async fn another_record_in_the_place_of_an_own_one_is_noticed() {
+        let (listener, debts) = ahead();
+        let own = Appended { previous: at(7), position: at(8), removed: Vec::new() };
+        assert!(listener.coherence.acknowledged(&other().change, &own));
+        let journal = page(2, &[(5, &other()), (6, &record()), (7, &record()), (8, &record()), (9, &record())]);
+        let mut connection = Script {
+            last: [at(9)].into(),
+            pages: [page(2, &[(7, &record()), (8, &record()), (9, &record())]), journal].into(),
+            ..Script::default()
+        };
+        listener.receive(&mut connection, appended(8, 9)).await.unwrap();
+        assert_eq!((resets(&listener), owed(&debts)), (1, vec![other().change]));
+    }
+
+    #[tokio::test]
     async fn an_own_record_that_was_lost_is_noticed_by_the_next_one() {
         let (listener, debts) = ahead();
         let own = Appended { previous: at(7), position: at(8), removed: Vec::new() };

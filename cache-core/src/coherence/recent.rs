@@ -28,9 +28,11 @@ impl Recent {
     /// Remembers the record at `position`.
     pub(crate) fn add(&self, position: Position, change: &Change) {
         let mut records = self.lock();
-        if position <= records.from || records.records.insert(position, remembered(change)).is_some() {
+        // What was remembered first stays: another record at its position shows that it was lost.
+        if position <= records.from || records.records.contains_key(&position) {
             return;
         }
+        records.records.insert(position, remembered(change));
         records.weight += weight(change);
         while records.weight > WEIGHT
             && let Some((oldest, change)) = records.records.pop_first()
@@ -49,8 +51,18 @@ impl Recent {
 
     /// Whether the record at `position` is the one that this node remembers there, if it remembers one.
     pub(crate) fn agrees(&self, position: Position, record: Option<&Record>) -> bool {
-        let change = record.map_or(&Change::Clear, |record| &record.change);
+        self.agrees_with(position, record.map_or(&Change::Clear, |record| &record.change))
+    }
+
+    /// As [`Recent::agrees`], for a change.
+    pub(crate) fn agrees_with(&self, position: Position, change: &Change) -> bool {
         self.lock().records.get(&position).is_none_or(|known| *known == remembered(change))
+    }
+
+    /// Whether the record at `position` would be remembered, had it been applied, and is not.
+    pub(crate) fn misses(&self, position: Position) -> bool {
+        let records = self.lock();
+        position > records.from && !records.records.contains_key(&position)
     }
 
     /// Behind this everything is remembered.

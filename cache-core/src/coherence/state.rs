@@ -86,12 +86,19 @@ impl Coherence {
     /// the change with it.
     pub(crate) fn acknowledged(&self, change: &Change, appended: &Appended) -> bool {
         let Appended { previous, position, .. } = *appended;
-        let allowed = self.recent.allows(previous, position);
+        let (applied, renewed) = {
+            let journal = self.lock();
+            (journal.applied.unwrap_or(Position::START), journal.renewed)
+        };
+        let agrees = self.recent.agrees_with(position, change);
+        // It should have been met on the way to what was applied.
+        let passed_over = renewed < position && position <= applied && self.recent.misses(position);
+        let lost = passed_over || !agrees || !self.recent.allows(previous, position);
         self.void_before(change, position);
-        if !allowed {
+        if lost {
             self.lose();
         }
-        position > self.lock().renewed
+        agrees && position > renewed
     }
 
     /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
@@ -248,7 +255,7 @@ impl Coherence {
         let mut last = from;
         goes_on
             && records.all(|(position, record)| {
-                let allowed = self.recent.allows(last, position);
+                let allowed = self.recent.allows(last, position) && self.recent.agrees(position, record);
                 if allowed {
                     self.apply(position, record);
                     last = position;

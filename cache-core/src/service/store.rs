@@ -74,7 +74,6 @@ impl Inner {
             self.counters.fenced_fills.increment();
             return;
         }
-        let near_ttl = plan.policy.near_ttl(ttl).min(self.unleased_limit(plan, &store, origin));
         let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
         let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
         let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
@@ -82,38 +81,47 @@ impl Inner {
             self.counters.fenced_fills.increment();
             return;
         }
+        let mut filled = None;
         if !plan.local_only
             && !self.far.is_empty()
             && let Some(encoded) = self.encode(key, value.as_deref())
         {
             entry = self.entry_of(plan, origin, token, encoded, ttl);
-            if !self.store_far(key, &entry, ttl, store, origin.ticket).await {
+            filled = self.store_far(key, &entry, ttl, store, origin.ticket).await;
+        }
+        let near_ttl = plan.policy.near_ttl(ttl);
+        let near_ttl = match filled {
+            Some(true) => near_ttl,
+            // Without an answer nobody knows whether the lease stood.
+            None if !origin.ticket.fenced => near_ttl.min(self.unleased_limit(plan, origin)),
+            Some(false) | None => {
                 self.counters.fenced_fills.increment();
                 return;
             }
-        }
+        };
         self.insert_near(key, &entry, value, origin.ticket, near_ttl, Insertion::Fill);
     }
 
-    /// For how long a value that was loaded without a lease may be kept: the shared tier, which could not be asked for
-    /// one, may have refused it.
-    fn unleased_limit(&self, plan: &Plan, store: &Store, origin: Origin) -> Duration {
-        let refused = matches!(store, Store::Unshared) && self.shared().is_some() && !plan.local_only;
+    /// For how long a value may be kept that the shared tier has not taken: it may have refused it.
+    fn unleased_limit(&self, plan: &Plan, origin: Origin) -> Duration {
+        let doubtful = self.shared().is_some() && !plan.local_only;
         let until = origin.began + self.coherence.trust.timings().isolated_ttl;
-        if refused { until.since(self.clock.now()) } else { Duration::MAX }
+        if doubtful { until.since(self.clock.now()) } else { Duration::MAX }
     }
 
-    /// Stores an encoded entry in the far tiers. False when the shared one refused it.
-    async fn store_far(&self, key: &Key, entry: &Entry, ttl: Duration, store: Store, ticket: Ticket) -> bool {
-        if let Store::Fill(lease) = store
-            && lease.fill(entry.clone(), ttl).await == Some(false)
-        {
-            return false;
+    /// Stores an encoded entry in the far tiers. Tells whether the shared one has taken it; `None` when it was not asked, or
+    /// could not say.
+    async fn store_far(&self, key: &Key, entry: &Entry, ttl: Duration, store: Store, ticket: Ticket) -> Option<bool> {
+        let filled = match store {
+            Store::Fill(lease) => lease.fill(entry.clone(), ttl).await,
+            Store::Unshared | Store::Nowhere => None,
+        };
+        if filled != Some(false) {
+            for far in self.far.iter().rev().filter(|far| far.shared().is_none()) {
+                self.store_unfenced(far, key, entry.clone(), ttl, ticket).await;
+            }
         }
-        for far in self.far.iter().rev().filter(|far| far.shared().is_none()) {
-            self.store_unfenced(far, key, entry.clone(), ttl, ticket).await;
-        }
-        true
+        filled
     }
 
     /// Stores an entry in a tier that cannot fence fills: an invalidation that came while it was stored removes it again.
