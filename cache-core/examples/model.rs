@@ -19,8 +19,12 @@ mod drain;
 mod effects;
 #[path = "../tests/model/explore.rs"]
 mod explore;
+#[path = "../tests/model/failover.rs"]
+mod failover;
 #[path = "../tests/model/faults.rs"]
 mod faults;
+#[path = "../tests/model/fences.rs"]
+mod fences;
 #[path = "../tests/model/large.rs"]
 mod large;
 #[path = "../tests/model/listener.rs"]
@@ -31,6 +35,7 @@ mod model;
 mod properties;
 #[path = "../tests/model/protocol.rs"]
 mod protocol;
+#[allow(dead_code, reason = "the tests have more settings")]
 #[path = "../tests/model/setup.rs"]
 mod setup;
 #[path = "../tests/model/state.rs"]
