@@ -27,8 +27,8 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
     let (bypass, load) = (local("__bypass"), local("__load"));
     let condition = match &expansion.cached.arguments.when {
         None => quote!(false),
-        // Without the span of the condition, which would have it linted as a part of the negation.
-        Some(when) => quote!(!(#when)),
+        // Not negated: the condition is not to be linted as a part of something else.
+        Some(when) => quote!(if #when { false } else { true }),
     };
     let (closure, probes, limited) =
         (closure(expansion), expansion.probes(&shape, &payload, &errors), expansion.check_limit(&shape));

@@ -208,8 +208,8 @@ impl<'a> Expansion<'a> {
             .arguments
             .when
             .as_ref()
-            // Without the span of the condition, which would have it linted as a part of the negation.
-            .map(|when| quote!(if !(#when) { return #body.await; }));
+            // Not negated: the condition is not to be linted as a part of something else.
+            .map(|when| quote!(if #when {} else { return #body.await; }));
         let key = key::call(self, |input| &input.hidden);
         let opened = self.opened_to_store();
         let probes = self.probes(&shape, &payload, &errors);
