@@ -1,9 +1,11 @@
 -- KEYS: the journal; the nodes.
 -- ARGV: the node; the position that it has applied; for how many milliseconds from now it may serve what it holds, whatever
 -- its age; and for how many milliseconds what it has read or loaded itself.
--- Registers the node, keeps since when there are registrations at all, and returns the last entry of the journal and the server's time.
+-- Registers the node, keeps since when there are registrations at all and on which server, and returns the last entry of the journal and the server's time.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now))
+if redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now)) == 1 then
+  redis.call('HSET', KEYS[2], 'server', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'))
+end
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f %s %s', now + ARGV[3], ARGV[4], ARGV[2]))
 return {redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1), {tonumber(time[1]), tonumber(time[2])}}

@@ -5,14 +5,19 @@
 -- Registrations may have been lost: then nodes that were registered before are waited for as if they were deaf.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Another server, or the same after a restart, may have them as they were at some time before.
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if redis.call('HGET', KEYS[1], 'server') ~= server then
+  redis.call('HSET', KEYS[1], 'server', server, 'since', string.format('%.0f', now))
+end
 local nodes, wait, since = redis.call('HGETALL', KEYS[1]), 0, now
 for i = 1, #nodes, 2 do
   local till, alone, millis, sequence = string.match(nodes[i + 1], '^(%d+) (%d+) (%d+)-(%d+)$')
   if nodes[i] == 'since' then
     since = tonumber(nodes[i + 1])
-  elseif not till or till + 60000 < now then
+  elseif nodes[i] ~= 'server' and (not till or till + 60000 < now) then
     redis.call('HDEL', KEYS[1], nodes[i])
-  elseif millis + 0 < ARGV[1] + 0 or millis + 0 == ARGV[1] + 0 and sequence + 0 < ARGV[2] + 0 then
+  elseif till and (millis + 0 < ARGV[1] + 0 or millis + 0 == ARGV[1] + 0 and sequence + 0 < ARGV[2] + 0) then
     wait = math.max(wait, till - now, ARGV[1] + alone - now)
   end
 end
