@@ -22,6 +22,11 @@ pub struct Policy {
     local_ttl: Option<Duration>,
     negative_ttl: Option<Duration>,
     jitter: f64,
+    stale_while_revalidate: Duration,
+    stale_if_error: Duration,
+    error_throttle: Option<Duration>,
+    soft_timeout: Option<Duration>,
+    refresh_ahead: f64,
     load_timeout: Duration,
     schema: u32,
     tags: Tags,
@@ -34,6 +39,8 @@ impl Policy {
     pub const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(30);
     /// The default jitter: each time to live is off by up to a tenth.
     pub const DEFAULT_JITTER: f64 = 0.1;
+    /// The default time between a load that failed and the next attempt: 1 second.
+    pub const DEFAULT_ERROR_THROTTLE: Duration = Duration::from_secs(1);
 
     /// Values live for `ttl`, give or take the jitter. A value whose time to live is zero is not stored.
     #[must_use]
@@ -43,6 +50,11 @@ impl Policy {
             local_ttl: None,
             negative_ttl: None,
             jitter: Self::DEFAULT_JITTER,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            error_throttle: None,
+            soft_timeout: None,
+            refresh_ahead: 0.0,
             load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
             schema: 0,
             tags: Tags::NONE,
@@ -64,7 +76,8 @@ impl Policy {
         self
     }
 
-    /// An absence (`None`) is stored for this long. Default: not stored.
+    /// An absence (`None`) is stored for this long, which may be longer than the time to live of values. Default: not
+    /// stored. An absence is never served stale.
     #[must_use]
     pub const fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.negative_ttl = Some(ttl);
@@ -76,6 +89,54 @@ impl Policy {
     #[must_use]
     pub const fn jitter(mut self, fraction: f64) -> Self {
         self.jitter = fraction;
+        self
+    }
+
+    /// A value whose time to live has passed is served for this long more, while it is loaded anew in the background, by one
+    /// node for all. Default: not at all.
+    ///
+    /// A loader that borrows cannot run in the background; its caller waits for it, as if this were not set.
+    #[must_use]
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// For this long after its time to live has passed, a value is served where loading it anew fails, panics or times out.
+    /// Default: not at all. It begins where the time to live ends, as [`Policy::stale_while_revalidate`] does; the tiers keep
+    /// the value for the longer of the two.
+    #[must_use]
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// After a load that failed while there was a stale value, nobody on any node tries again before this has passed; callers
+    /// are served the stale value meanwhile. Default: 1 second, or `stale_if_error` where that is shorter.
+    #[must_use]
+    pub const fn error_throttle(mut self, throttle: Duration) -> Self {
+        self.error_throttle = Some(throttle);
+        self
+    }
+
+    /// A caller that has waited this long for a load is served the stale value, if there is one; the load goes on and is
+    /// stored. Default: it waits for the load.
+    ///
+    /// A loader that borrows is waited for nevertheless, since it runs in its caller.
+    #[must_use]
+    pub const fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// Loads a value anew in the background before its time to live has passed, at a moment drawn at each hit, so that no
+    /// caller of a key in demand meets it stale: XFetch (Vattani, Chierichetti, Lowenstein, PVLDB 8(8), 2015). The longer the
+    /// load took the last time, the earlier; `beta` scales that: 1 is usual, more is earlier, 0 is off. Default: 0.
+    ///
+    /// A loader that borrows never loads early.
+    #[must_use]
+    pub const fn refresh_ahead(mut self, beta: f64) -> Self {
+        self.refresh_ahead = beta;
         self
     }
 
@@ -133,26 +194,60 @@ impl Policy {
         self.local_ttl.map_or(ttl, |local| local.min(ttl))
     }
 
+    /// What cannot be meant is an error that names the settings and the fix. A call whose own policy fails this is made
+    /// nevertheless: each setting is then brought into the range in which it makes sense.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.ttl.is_zero() {
-            return Err(Error::configuration("policy: ttl is 0 s, so nothing would be stored; give it at least 1 ms"));
+        match self.contradiction() {
+            Some(contradiction) => Err(Error::configuration(format!("policy: {contradiction}"))),
+            None => Ok(()),
         }
-        if let Some(local) = self.local_ttl.filter(|local| *local > self.ttl) {
-            let ttl = self.ttl;
-            return Err(Error::configuration(format!(
-                "policy: local_ttl ({local:?}) is longer than ttl ({ttl:?}); lower local_ttl or raise ttl"
-            )));
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        let Self { ttl, jitter, load_timeout, refresh_ahead: beta, stale_if_error, .. } = self;
+        if ttl.is_zero() {
+            return Some("ttl is 0 s, so nothing would be stored; give it at least 1 ms".to_owned());
         }
-        if !(0.0..1.0).contains(&self.jitter) {
-            let jitter = self.jitter;
-            return Err(Error::configuration(format!("policy: jitter ({jitter}) must be at least 0 and less than 1")));
+        if let Some(local) = self.local_ttl.filter(|local| local > ttl) {
+            return Some(format!("local_ttl ({local:?}) is longer than ttl ({ttl:?}); lower local_ttl or raise ttl"));
         }
-        if self.load_timeout.is_zero() {
-            return Err(Error::configuration(
-                "policy: load_timeout is 0 s, so no load could end; give it at least 1 ms",
+        if !(0.0..1.0).contains(jitter) {
+            return Some(format!("jitter ({jitter}) must be at least 0 and less than 1"));
+        }
+        if load_timeout.is_zero() {
+            return Some("load_timeout is 0 s, so no load could end; give it at least 1 ms".to_owned());
+        }
+        if !beta.is_finite() || *beta < 0.0 {
+            return Some(format!(
+                "refresh_ahead ({beta}) must be a finite number, and not negative; 1 is usual, 0 is off"
             ));
         }
-        Ok(())
+        if let Some(soft) = self.soft_timeout {
+            if self.stale_window().is_zero() {
+                return Some(format!(
+                    "soft_timeout ({soft:?}) needs a stale value to serve, and stale_if_error and stale_while_revalidate are \
+                     0 s; set one of them or remove soft_timeout"
+                ));
+            }
+            if soft >= *load_timeout {
+                return Some(format!(
+                    "soft_timeout ({soft:?}) is not shorter than load_timeout ({load_timeout:?}); lower soft_timeout or raise \
+                     load_timeout"
+                ));
+            }
+        }
+        let throttle = self.error_throttle.filter(|throttle| *throttle > self.stale_window());
+        throttle.map(|throttle| {
+            format!(
+                "error_throttle ({throttle:?}) is longer than stale_if_error ({stale_if_error:?}), so the value would be gone \
+                 before it is loaded again; lower error_throttle or raise stale_if_error"
+            )
+        })
+    }
+
+    /// For how long after its time to live a value may be served stale, for one reason or another.
+    pub(crate) fn stale_window(&self) -> Duration {
+        self.stale_while_revalidate.max(self.stale_if_error)
     }
 }
 
@@ -202,5 +297,38 @@ mod tests {
         assert!(Policy::new(MINUTE).jitter(f64::NAN).check().is_err());
         assert!(Policy::new(MINUTE).load_timeout(Duration::ZERO).check().is_err());
         assert!(Policy::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_time_policy_that_contradicts_itself_names_both_settings_and_the_fix() {
+        let policy = Policy::new(MINUTE);
+        for (policy, expected) in [
+            (
+                policy.clone().stale_if_error(MINUTE).soft_timeout(MINUTE),
+                "soft_timeout (60s) is not shorter than load_timeout (30s); lower soft_timeout or raise load_timeout",
+            ),
+            (
+                policy.clone().soft_timeout(MINUTE / 60),
+                "soft_timeout (1s) needs a stale value to serve, and stale_if_error and stale_while_revalidate are 0 s; set one \
+                 of them or remove soft_timeout",
+            ),
+            (
+                policy.clone().stale_if_error(MINUTE).error_throttle(MINUTE * 2),
+                "error_throttle (120s) is longer than stale_if_error (60s), so the value would be gone before it is loaded \
+                 again; lower error_throttle or raise stale_if_error",
+            ),
+            (
+                policy.clone().refresh_ahead(-1.0),
+                "refresh_ahead (-1) must be a finite number, and not negative; 1 is usual, 0 is off",
+            ),
+        ] {
+            assert_eq!(policy.check().unwrap_err().to_string(), format!("policy: {expected}"));
+        }
+        assert!(policy.clone().refresh_ahead(f64::NAN).check().is_err());
+        assert!(policy.clone().refresh_ahead(f64::INFINITY).check().is_err());
+        let whole = policy.stale_while_revalidate(MINUTE).stale_if_error(MINUTE * 10).error_throttle(MINUTE / 6);
+        let whole = whole.soft_timeout(MINUTE / 600).refresh_ahead(1.0).negative_ttl(MINUTE * 2);
+        assert!(whole.check().is_ok(), "also an absence that is kept for longer than values are");
+        assert!(Policy::new(MINUTE).stale_if_error(MINUTE / 120).check().is_ok(), "shorter than the default throttle");
     }
 }

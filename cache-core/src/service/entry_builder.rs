@@ -11,7 +11,10 @@ use crate::status::Receipt;
 
 /// One key, and how to treat it: made by [`CachingService::entry`](super::CachingService::entry).
 ///
-/// Settings not made here are those of the service's default policy.
+/// Settings not made here are those of the service's default policy. They are not checked as those of a service are, since
+/// no read may fail for its policy: one out of range is brought into it, and one that needs another which is missing does
+/// nothing. So a `soft_timeout` without a stale window, or beyond the `load_timeout`, is never reached, an `error_throttle`
+/// beyond `stale_if_error` ends with it, and a `refresh_ahead` that is no number or negative is off.
 #[must_use = "it does nothing until one of its async calls is awaited"]
 #[derive(Clone)]
 pub struct EntryBuilder<'a> {
@@ -52,6 +55,31 @@ impl<'a> EntryBuilder<'a> {
     /// As [`Policy::jitter`]; a fraction out of range is brought into it.
     pub fn jitter(self, fraction: f64) -> Self {
         self.change(|policy| policy.jitter(fraction))
+    }
+
+    /// As [`Policy::stale_while_revalidate`].
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        self.change(|policy| policy.stale_while_revalidate(window))
+    }
+
+    /// As [`Policy::stale_if_error`].
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        self.change(|policy| policy.stale_if_error(window))
+    }
+
+    /// As [`Policy::error_throttle`].
+    pub fn error_throttle(self, throttle: Duration) -> Self {
+        self.change(|policy| policy.error_throttle(throttle))
+    }
+
+    /// As [`Policy::soft_timeout`].
+    pub fn soft_timeout(self, timeout: Duration) -> Self {
+        self.change(|policy| policy.soft_timeout(timeout))
+    }
+
+    /// As [`Policy::refresh_ahead`].
+    pub fn refresh_ahead(self, beta: f64) -> Self {
+        self.change(|policy| policy.refresh_ahead(beta))
     }
 
     /// As [`Policy::load_timeout`].
