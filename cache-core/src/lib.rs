@@ -25,6 +25,7 @@ mod key;
 pub mod macro_support;
 mod pattern;
 mod policy;
+mod selection;
 mod service;
 mod stats;
 mod status;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::selection::Selection;
 use crate::tags::Tags;
 
 /// How an entry is kept. Set for a service, and changed per call with [`entry`](crate::CachingService::entry).
@@ -30,6 +31,8 @@ pub struct Policy {
     load_timeout: Duration,
     schema: u32,
     tags: Tags,
+    max_value_bytes: Option<u64>,
+    selection: Selection,
 }
 
 impl Policy {
@@ -58,6 +61,8 @@ impl Policy {
             load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
             schema: 0,
             tags: Tags::NONE,
+            max_value_bytes: None,
+            selection: Selection::ALL,
         }
     }
 
@@ -164,6 +169,57 @@ impl Policy {
         self
     }
 
+    /// A value that takes more bytes than this, as encoded (so after compression), is given to its callers and stored in no
+    /// tier; a far tier's entry that is longer is not decoded, and counts as a miss. Both are counted in
+    /// [`Stats::too_large`](crate::Stats::too_large). Default: no bound. At least 1.
+    ///
+    /// A value that is stored in near tiers alone is encoded as well, to see how long it is. Where there is no codec, the
+    /// size of its type counts, without what it points to.
+    #[must_use]
+    pub const fn max_value_bytes(mut self, bytes: u64) -> Self {
+        self.max_value_bytes = Some(bytes);
+        self
+    }
+
+    /// Leaves the far tiers out, as if there were none: they are neither read nor written, and other nodes do not hear of a
+    /// `set`. Default: off.
+    ///
+    /// This and the settings below choose where values are looked for and kept. An invalidation never skips a tier.
+    #[must_use]
+    pub const fn local_only(mut self) -> Self {
+        self.selection.local_only = true;
+        self
+    }
+
+    /// Leaves the near tier out: it is neither read nor filled. A `set` removes what it holds. Default: off.
+    #[must_use]
+    pub const fn remote_only(mut self) -> Self {
+        self.selection.remote_only = true;
+        self
+    }
+
+    /// Does not read the tier of this name ([`CacheTier::name`](crate::CacheTier::name), such as `"local"` or `"redis"`),
+    /// so that a read goes on to the next one, and at last to the loader. What is found there fills the tier anew. Default:
+    /// every tier is read.
+    ///
+    /// With the shared tier skipped a load still takes the lease, over what the tier holds, and replaces it: it is a way
+    /// to load a key anew.
+    #[must_use]
+    pub fn skip_read(mut self, tier: &'static str) -> Self {
+        self.selection.unread.push(tier);
+        self
+    }
+
+    /// Does not store values in the tier of this name. Default: they are stored in every tier.
+    ///
+    /// A `set` still removes what the tier holds, and tells the other nodes, since it would be older than the value that was
+    /// set. A load that does not write to the shared tier takes no lease, so each node loads a cold key for itself.
+    #[must_use]
+    pub fn skip_write(mut self, tier: &'static str) -> Self {
+        self.selection.unwritten.push(tier);
+        self
+    }
+
     /// How long values live, before jitter.
     #[must_use]
     pub const fn ttl(&self) -> Duration {
@@ -172,6 +228,20 @@ impl Policy {
 
     pub(crate) const fn load_limit(&self) -> Duration {
         self.load_timeout
+    }
+
+    pub(crate) const fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Whether a value of so many bytes may be stored, and read.
+    pub(crate) fn admits(&self, bytes: u64) -> bool {
+        self.max_value_bytes.is_none_or(|most| bytes <= most)
+    }
+
+    /// Whether values have to be measured before they are stored.
+    pub(crate) const fn is_bounded(&self) -> bool {
+        self.max_value_bytes.is_some()
     }
 
     pub(crate) const fn tag_slots(&self) -> &Tags {
@@ -216,6 +286,15 @@ impl Policy {
         }
         if load_timeout.is_zero() {
             return Some("load_timeout is 0 s, so no load could end; give it at least 1 ms".to_owned());
+        }
+        if self.max_value_bytes == Some(0) {
+            return Some(
+                "max_value_bytes is 0, so no value would be stored; give it at least 1, or leave it out for no bound"
+                    .to_owned(),
+            );
+        }
+        if let Some(contradiction) = self.selection.contradiction() {
+            return Some(contradiction.to_owned());
         }
         if !beta.is_finite() || *beta < 0.0 {
             return Some(format!(
@@ -296,6 +375,9 @@ mod tests {
         assert!(Policy::new(MINUTE).jitter(1.0).check().is_err());
         assert!(Policy::new(MINUTE).jitter(f64::NAN).check().is_err());
         assert!(Policy::new(MINUTE).load_timeout(Duration::ZERO).check().is_err());
+        assert!(Policy::new(MINUTE).max_value_bytes(0).check().is_err());
+        let error = Policy::new(MINUTE).local_only().remote_only().check().unwrap_err();
+        assert!(error.to_string().starts_with("policy: local_only and remote_only leave no tier"), "{error}");
         assert!(Policy::default().check().is_ok());
     }
 

@@ -44,6 +44,9 @@ pub struct Stats {
     pub undecodable: u64,
     /// Values that could not be encoded, and so are kept in near tiers only.
     pub unencodable: u64,
+    /// Values that were longer than [`Policy::max_value_bytes`](crate::Policy::max_value_bytes): loaded or set and not
+    /// stored, or found in a far tier and not decoded.
+    pub too_large: u64,
 }
 
 /// What one tier has done.
@@ -104,6 +107,7 @@ pub(crate) struct Counters {
     pub(crate) invalid_keys: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) unencodable: Counter,
+    pub(crate) too_large: Counter,
 }
 
 impl Counters {
@@ -126,6 +130,7 @@ impl Counters {
             invalid_keys: self.invalid_keys.get(),
             undecodable: self.undecodable.get(),
             unencodable: self.unencodable.get(),
+            too_large: self.too_large.get(),
         }
     }
 }

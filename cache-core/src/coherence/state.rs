@@ -11,7 +11,7 @@ use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
 use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
-use crate::flight::{Birth, Flights, Role};
+use crate::flight::{Birth, Flights, Role, Sharing};
 use crate::key::Key;
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
@@ -323,7 +323,7 @@ impl Coherence {
     }
 
     /// Joins the flight of `key`, or starts one.
-    pub(crate) fn join<T, E>(&self, key: &Key, optional: bool) -> Role<T, E>
+    pub(crate) fn join<T, E>(&self, key: &Key, sharing: Sharing) -> Role<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
@@ -331,7 +331,7 @@ impl Coherence {
         let at = self.clock.now();
         let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
         // A flight gives what was current when it began, so the bound on near entries holds for it as well.
-        self.flights.join(key, optional, birth, self.trust.oldest(at))
+        self.flights.join(key, sharing, birth, self.trust.oldest(at))
     }
 
     /// To be noted before the value of `key` is read anywhere.
@@ -392,12 +392,14 @@ mod tests {
     }
 
     fn lead(coherence: &Coherence, key: &Key) -> Leader<u32, std::io::Error> {
-        let LoadRole::Leads(leader) = coherence.join(key, false) else { panic!("it is in flight") };
+        let LoadRole::Leads(leader) = coherence.join(key, Sharing::new(false)) else { panic!("it is in flight") };
         leader
     }
 
     fn follow(coherence: &Coherence, key: &Key) -> Follower<u32, std::io::Error> {
-        let LoadRole::Follows(follower) = coherence.join(key, false) else { panic!("it is not in flight") };
+        let LoadRole::Follows(follower) = coherence.join(key, Sharing::new(false)) else {
+            panic!("it is not in flight")
+        };
         follower
     }
 

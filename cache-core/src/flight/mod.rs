@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::error::LoadError;
 use crate::key::Key;
+use crate::selection::Access;
 use crate::striped::Striped;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,11 +49,27 @@ pub(crate) struct Birth {
     pub(crate) at: Timestamp,
 }
 
-/// Callers share a load only if they agree on its types, and on whether an absence is an answer.
+/// What callers must agree on to share a load, beside its types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sharing {
+    /// Whether an absence is an answer.
+    pub(crate) optional: bool,
+    /// Where the value is looked for and kept.
+    pub(crate) access: Access,
+}
+
+impl Sharing {
+    /// What callers agree on who read and write every tier.
+    #[cfg(test)]
+    pub(crate) const fn new(optional: bool) -> Self {
+        Self { optional, access: Access::ALL }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Kind {
     types: TypeId,
-    optional: bool,
+    sharing: Sharing,
 }
 
 struct Flight<T, E> {
@@ -84,12 +101,18 @@ impl Flights {
     }
 
     /// Joins the flight of `key`, or starts one, born now. A flight that began before `oldest` is not joined.
-    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, optional: bool, birth: Birth, oldest: Timestamp) -> Role<T, E>
+    pub(crate) fn join<T, E>(
+        self: &Arc<Self>,
+        key: &Key,
+        sharing: Sharing,
+        birth: Birth,
+        oldest: Timestamp,
+    ) -> Role<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
     {
-        let kind = Kind { types: TypeId::of::<(T, E)>(), optional };
+        let kind = Kind { types: TypeId::of::<(T, E)>(), sharing };
         let mut shard = self.shard(key.as_str());
         let slots = shard.entry(key.clone()).or_default();
         slots.retain(|slot| slot.kind != kind || slot.birth.at >= oldest);

@@ -35,7 +35,7 @@ impl Inner {
             if found.contains_key(key) || missing.iter().any(|known| known == key) {
                 continue;
             }
-            match self.look_near(key, plan.policy.schema_version()) {
+            match self.look_near_as(key, &plan) {
                 Near::Hit(value) => drop(found.insert(key.to_owned(), Some(value))),
                 Near::Absent => drop(found.insert(key.to_owned(), None)),
                 Near::Miss => missing.push(key.to_owned()),

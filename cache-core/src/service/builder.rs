@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::far::{Far, FarLimits};
 use crate::key::Namespace;
 use crate::policy::Policy;
+use crate::selection::Tier;
 use crate::stats::{Counters, TierCounters};
 use crate::tasks::Tasks;
 use crate::throttle::Throttle;
@@ -211,6 +212,8 @@ impl<B: Backends> CachingServiceBuilder<B> {
     pub(super) fn construct(self, namespace: Namespace) -> CachingService<B> {
         let far = self.far.into_iter().map(|tier| Arc::new(Far::new(tier, Arc::clone(&self.clock), self.limits)));
         let far: Vec<Arc<Far>> = far.collect();
+        let near_name = self.near.as_ref().map(|near| near.name());
+        let access = self.policy.selection().access(near_name, far.iter().map(|far| far.tier.name()));
         let has_bus = far.iter().any(|far| far.shared().is_some());
         let counters = Arc::new(Counters::default());
         let coherence =
@@ -221,6 +224,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             near_counters: TierCounters::default(),
             far,
             policy: self.policy,
+            access,
             codec: self.codec,
             started: self.clock.now(),
             clock: self.clock,
@@ -283,6 +287,12 @@ impl<B: Backends> CachingServiceBuilder<B> {
         if self.limits.queue_capacity == 0 {
             return Err(Error::configuration("queue_capacity is 0, so no invalidation could wait; give it at least 1"));
         }
+        if self.far.len() > Tier::MAX_FAR {
+            let (count, most) = (self.far.len(), Tier::MAX_FAR);
+            return Err(Error::configuration(format!("{count} far tiers: give the builder at most {most}")));
+        }
+        let near = self.near.iter().map(|near| near.name());
+        self.policy.selection().check_names(near.chain(self.far.iter().map(|far| far.name())))?;
         self.policy.check()
     }
 }

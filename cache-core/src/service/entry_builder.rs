@@ -7,6 +7,7 @@ use super::near::Near;
 use super::{Cacheable, Inner, Loaded, Plan};
 use crate::error::LoadError;
 use crate::policy::Policy;
+use crate::selection::{Access, Tier};
 use crate::status::Receipt;
 
 /// One key, and how to treat it: made by [`CachingService::entry`](super::CachingService::entry).
@@ -21,6 +22,8 @@ pub struct EntryBuilder<'a> {
     inner: &'a Arc<Inner>,
     key: &'a str,
     policy: Option<Policy>,
+    /// What is left of the tiers that the policy chooses.
+    access: Access,
     local_only: bool,
     version: Option<u64>,
     replicate: bool,
@@ -28,7 +31,7 @@ pub struct EntryBuilder<'a> {
 
 impl<'a> EntryBuilder<'a> {
     pub(super) const fn new(inner: &'a Arc<Inner>, key: &'a str) -> Self {
-        Self { inner, key, policy: None, local_only: false, version: None, replicate: false }
+        Self { inner, key, policy: None, access: Access::ALL, local_only: false, version: None, replicate: false }
     }
 
     /// Uses `policy` in place of the service's default.
@@ -101,7 +104,8 @@ impl<'a> EntryBuilder<'a> {
     /// replaces any other. Use a number that grows with each change in the source, such as a row's version.
     ///
     /// It holds against what is stored: once the newer value has expired or was invalidated, any version is taken.
-    /// Tiers that are not shared and cannot compare drop the value instead.
+    /// Tiers that are not shared and cannot compare drop the value instead. If the shared tier is not to store it
+    /// ([`skip_write`](Self::skip_write)), the value is kept nowhere.
     pub const fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
@@ -118,9 +122,38 @@ impl<'a> EntryBuilder<'a> {
         self
     }
 
-    /// Leaves the far tiers out: they are neither read nor written, and other nodes do not hear of a `set`.
+    /// As [`Policy::max_value_bytes`].
+    pub fn max_value_bytes(self, bytes: u64) -> Self {
+        self.change(|policy| policy.max_value_bytes(bytes))
+    }
+
+    /// As [`Policy::local_only`]. This and the settings below are added to those of the policy: a tier that either leaves out
+    /// is left out, and with this and [`remote_only`](Self::remote_only) every tier is.
     pub const fn local_only(mut self) -> Self {
         self.local_only = true;
+        self.access = self.access.without_far();
+        self
+    }
+
+    /// As [`Policy::remote_only`].
+    pub const fn remote_only(mut self) -> Self {
+        self.access = self.access.without_near();
+        self
+    }
+
+    /// As [`Policy::skip_read`]. Nothing is skipped if there is no tier of this name.
+    pub fn skip_read(mut self, tier: &str) -> Self {
+        if let Some(tier) = self.inner.tier_named(tier) {
+            self.access = self.access.without_reading(tier);
+        }
+        self
+    }
+
+    /// As [`Policy::skip_write`]. Nothing is skipped if there is no tier of this name.
+    pub fn skip_write(mut self, tier: &str) -> Self {
+        if let Some(tier) = self.inner.tier_named(tier) {
+            self.access = self.access.without_writing(tier);
+        }
         self
     }
 
@@ -130,19 +163,31 @@ impl<'a> EntryBuilder<'a> {
         self
     }
 
-    fn schema_version(&self) -> u32 {
-        self.policy.as_ref().unwrap_or(&self.inner.policy).schema_version()
+    /// Asks the near tier, unless it is left out.
+    fn look_near<T: Cacheable>(&self) -> Near<T> {
+        if !self.access().reads(Tier::NEAR) {
+            return Near::Miss;
+        }
+        let schema = self.policy.as_ref().unwrap_or(&self.inner.policy).schema_version();
+        self.inner.look_near(self.key, schema)
+    }
+
+    fn access(&self) -> Access {
+        let chosen = self.policy.as_ref().map_or(self.inner.access, |policy| self.inner.access_of(policy));
+        chosen.and(self.access)
     }
 
     fn plan(self, optional: bool) -> Plan {
+        let access = self.access();
         let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
         let Self { local_only, version, replicate, .. } = self;
-        Plan { policy, local_only, optional, version, replicate }
+        let plan = Plan::new(policy, access);
+        Plan { local_only: plan.local_only || local_only, optional, version, replicate, ..plan }
     }
 
     /// As [`CachingService::get`](super::CachingService::get).
     pub async fn get<T: Cacheable>(self) -> Option<Arc<T>> {
-        match self.inner.look_near(self.key, self.schema_version()) {
+        match self.look_near() {
             Near::Hit(value) => Some(value),
             Near::Absent => None,
             Near::Miss => {
@@ -202,7 +247,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        if let Near::Hit(value) = self.inner.look_near(self.key, self.schema_version()) {
+        if let Near::Hit(value) = self.look_near() {
             return Ok(value);
         }
         let (inner, key) = (self.inner, self.key);
@@ -222,7 +267,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
-        match self.inner.look_near(self.key, self.schema_version()) {
+        match self.look_near() {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent => return Ok(None),
             Near::Miss => {}
@@ -243,7 +288,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<T, E>> + Send,
     {
-        if let Near::Hit(value) = self.inner.look_near(self.key, self.schema_version()) {
+        if let Near::Hit(value) = self.look_near() {
             return Ok(value);
         }
         let (inner, key) = (self.inner, self.key);
@@ -262,7 +307,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<Option<T>, E>> + Send,
     {
-        match self.inner.look_near(self.key, self.schema_version()) {
+        match self.look_near() {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent => return Ok(None),
             Near::Miss => {}
@@ -280,7 +325,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send + 'static,
     {
-        match self.inner.look_near(self.key, self.schema_version()) {
+        match self.look_near() {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent if optional => return Ok(None),
             Near::Absent | Near::Miss => {}
@@ -301,7 +346,7 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send,
     {
-        match self.inner.look_near(self.key, self.schema_version()) {
+        match self.look_near() {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent if optional => return Ok(None),
             Near::Absent | Near::Miss => {}

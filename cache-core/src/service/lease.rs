@@ -43,8 +43,9 @@ pub(super) struct Lease {
 impl Inner {
     /// Takes the lease of `key`, waiting for other holders.
     pub(super) async fn permit<T: Cacheable>(self: &Arc<Self>, key: &Key, plan: &Plan, missing: Missing) -> Permit<T> {
-        let usable = !plan.local_only && !missing.shared_failed;
-        let Some(far) = self.shared().filter(|_| usable) else { return Permit::Unshared };
+        let Some((tier, far)) = self.shared_to_fill(plan).filter(|_| !missing.shared_failed) else {
+            return Permit::Unshared;
+        };
         let mut over = missing.over;
         let deadline = self.clock.now() + plan.policy.load_limit();
         let mut look = LOOKS.0;
@@ -60,7 +61,9 @@ impl Inner {
                 Acquire::Fenced => return Permit::Barred,
                 Acquire::Found(entry) => {
                     let entry = Entry { as_of, ..entry };
-                    if let Some(value) = self.accept_found(far, key, &entry, ticket, plan).await {
+                    if plan.access.reads(tier)
+                        && let Some(value) = self.accept_found(far, key, &entry, ticket, plan).await
+                    {
                         return Permit::Filled(value);
                     }
                     over = Some(entry.token);
@@ -88,8 +91,9 @@ impl Inner {
         plan: &Plan,
         missing: Missing,
     ) -> BatchLease<T> {
-        let usable = !plan.local_only && !missing.shared_failed;
-        let Some(far) = self.shared().filter(|_| usable) else { return BatchLease::Load(Store::Unshared) };
+        let Some((_, far)) = self.shared_to_fill(plan).filter(|_| !missing.shared_failed) else {
+            return BatchLease::Load(Store::Unshared);
+        };
         let ticket = self.coherence.note(key.as_str());
         let as_of = self.clock.now();
         let mut lease = Lease::new(self, far, key);

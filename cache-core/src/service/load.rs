@@ -18,6 +18,7 @@ use super::{Cacheable, Inner, Plan};
 use crate::error::LoadError;
 use crate::flight::{Outcome, Role};
 use crate::key::Key;
+use crate::selection::Tier;
 
 impl Inner {
     /// Loads `key` in a task of its own, or waits for the load that is under way.
@@ -36,7 +37,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.join::<T, E>(&key, plan.optional) {
+            match self.coherence.join::<T, E>(&key, plan.sharing()) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();
@@ -73,7 +74,7 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.join::<T, E>(&key, plan.optional) {
+            match self.coherence.join::<T, E>(&key, plan.sharing()) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = follower.wait().await {
                         self.counters.coalesced.increment();
@@ -115,13 +116,15 @@ impl Inner {
         Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         // The flight before this one may have ended since the caller looked.
-        match self.peek_near(key.as_str(), plan.policy.schema_version()) {
-            Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent if plan.optional => return Ok(None),
-            Near::Absent | Near::Miss => {}
+        if plan.access.reads(Tier::NEAR) {
+            match self.peek_near(key.as_str(), plan.policy.schema_version()) {
+                Near::Hit(value) => return Ok(Some(value)),
+                Near::Absent if plan.optional => return Ok(None),
+                Near::Absent | Near::Miss => {}
+            }
         }
         let mut missing = Missing::default();
-        if !plan.local_only {
+        if plan.access.reads_far() {
             match self.read_far(key, plan).await {
                 FarRead::Found(value) => return Ok(value),
                 FarRead::Missing(found) => missing = found,

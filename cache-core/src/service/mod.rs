@@ -32,9 +32,11 @@ use crate::codec::Codec;
 use crate::coherence::{Coherence, Debts, Listener};
 use crate::error::{Error, LoadError};
 use crate::far::Far;
+use crate::flight::Sharing;
 use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
 use crate::policy::Policy;
+use crate::selection::{Access, Tier};
 use crate::stats::{Counters, Stats, TierCounters};
 use crate::status::{Receipt, Status, TierState, TierStatus};
 use crate::tags::Tags;
@@ -77,6 +79,8 @@ pub(crate) struct Inner {
     /// The far tiers, nearest first.
     far: Vec<Arc<Far>>,
     policy: Policy,
+    /// The tiers that `policy` chooses.
+    access: Access,
     /// Always there where there are far tiers.
     codec: Option<Arc<dyn Codec>>,
     clock: Arc<dyn Clock>,
@@ -95,7 +99,9 @@ pub(crate) struct Inner {
 #[derive(Clone, Debug)]
 struct Plan {
     policy: Policy,
-    /// Far tiers are left out.
+    /// The tiers that are read, and that values are stored in.
+    access: Access,
+    /// There are no far tiers, as it were.
     local_only: bool,
     /// Whether a cached absence is an answer, or as good as nothing.
     optional: bool,
@@ -106,8 +112,18 @@ struct Plan {
 }
 
 impl Plan {
-    const fn new(policy: Policy) -> Self {
-        Self { policy, local_only: false, optional: true, version: None, replicate: false }
+    const fn new(policy: Policy, access: Access) -> Self {
+        let local_only = policy.selection().local_only;
+        Self { policy, access, local_only, optional: true, version: None, replicate: false }
+    }
+
+    const fn sharing(&self) -> Sharing {
+        Sharing { optional: self.optional, access: self.access }
+    }
+
+    /// How long the near tier may keep what far tiers keep for `ttl` more. Zero: not at all.
+    fn near_ttl(&self, ttl: Duration) -> Duration {
+        if self.access.writes(Tier::NEAR) { self.policy.near_ttl(ttl) } else { Duration::ZERO }
     }
 }
 
@@ -129,7 +145,9 @@ impl<B: Backends> CachingService<B> {
     pub async fn get<T: Cacheable>(&self, key: impl AsRef<str>) -> Option<Arc<T>> {
         let key = key.as_ref();
         // Not by `entry`, whose policy would have to be moved through the hit path.
-        match self.inner.look_near(key, self.inner.policy.schema_version()) {
+        let reads_near = self.inner.access.reads(Tier::NEAR);
+        let schema = self.inner.policy.schema_version();
+        match if reads_near { self.inner.look_near(key, schema) } else { Near::Miss } {
             Near::Hit(value) => Some(value),
             Near::Absent => None,
             // Boxed, so that the future of a hit stays small.
@@ -333,7 +351,22 @@ impl<B> fmt::Debug for CachingService<B> {
 
 impl Inner {
     fn plan(&self) -> Plan {
-        Plan::new(self.policy.clone())
+        Plan::new(self.policy.clone(), self.access)
+    }
+
+    /// The tiers that `policy` chooses.
+    fn access_of(&self, policy: &Policy) -> Access {
+        policy.selection().access(self.near.as_ref().map(|near| near.name()), self.far_names())
+    }
+
+    fn far_names(&self) -> impl Iterator<Item = &str> {
+        self.far.iter().map(|far| far.tier.name())
+    }
+
+    /// The place of the tier of this name.
+    fn tier_named(&self, name: &str) -> Option<Tier> {
+        let near = self.near.iter().map(|near| (Tier::NEAR, near.name()));
+        near.chain(Tier::far().zip(self.far_names())).find(|(_, known)| *known == name).map(|(tier, _)| tier)
     }
 
     fn tier_names(&self) -> impl Iterator<Item = &str> {
@@ -343,6 +376,20 @@ impl Inner {
     /// The far tier that nodes share.
     fn shared(&self) -> Option<&Arc<Far>> {
         self.far.iter().find(|far| far.shared().is_some())
+    }
+
+    /// The far tier that nodes share, where `plan` stores values in it.
+    fn shared_to_fill(&self, plan: &Plan) -> Option<(Tier, &Arc<Far>)> {
+        let stored_in = |(tier, far): &(Tier, &Arc<Far>)| far.shared().is_some() && plan.access.writes(*tier);
+        Tier::far().zip(&self.far).find(stored_in)
+    }
+
+    /// The far tiers that are not shared and that `plan` stores values in, nearest first, with their depths.
+    fn unshared_to_fill(&self, plan: &Plan) -> impl DoubleEndedIterator<Item = (usize, &Arc<Far>)> {
+        let access = plan.access;
+        let stored_in =
+            move |(depth, far): &(usize, &Arc<Far>)| far.shared().is_none() && access.writes(Tier::far_at(*depth));
+        self.far.iter().enumerate().filter(stored_in)
     }
 
     /// Starts the tasks that keep the tiers coherent, unless they run. `connected` is told when the first attempt to reach

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Cacheable, Inner};
+use super::{Cacheable, Inner, Plan};
 use crate::clock::Timestamp;
 use crate::codec;
 use crate::entry::{Entry, Value};
 use crate::key::Key;
+use crate::selection::Tier;
 
 /// What the near tier says of a key.
 pub(super) enum Near<T> {
@@ -27,6 +28,11 @@ impl Inner {
             }
         }
         found
+    }
+
+    /// Looks `key` up and counts, if `plan` reads the near tier.
+    pub(super) fn look_near_as<T: Cacheable>(&self, key: &str, plan: &Plan) -> Near<T> {
+        if plan.access.reads(Tier::NEAR) { self.look_near(key, plan.policy.schema_version()) } else { Near::Miss }
     }
 
     /// Looks `key` up without counting.

@@ -10,6 +10,7 @@ use crate::coherence::{Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::far::Far;
 use crate::key::Key;
+use crate::selection::Tier;
 
 /// What the far tiers say of a key.
 pub(super) enum FarRead<T> {
@@ -30,7 +31,7 @@ pub(super) struct Missing {
 
 impl Inner {
     pub(super) async fn get<T: Cacheable>(&self, key: &str, plan: &Plan) -> Option<Arc<T>> {
-        if plan.local_only {
+        if !plan.access.reads_far() {
             return None;
         }
         let Ok(key) = Key::new(key) else {
@@ -50,7 +51,7 @@ impl Inner {
         for (index, key) in keys.iter().enumerate() {
             let key = key.as_ref();
             values.push(None);
-            match self.look_near(key, plan.policy.schema_version()) {
+            match self.look_near_as(key, plan) {
                 Near::Hit(value) => values[index] = Some(value),
                 Near::Absent => {}
                 Near::Miss => match Key::new(key) {
@@ -72,7 +73,10 @@ impl Inner {
     pub(super) async fn read_far<T: Cacheable>(&self, key: &Key, plan: &Plan) -> FarRead<T> {
         let ticket = self.coherence.note(key.as_str());
         let mut missing = Missing::default();
-        for (depth, far) in self.far.iter().enumerate() {
+        for (depth, (tier, far)) in Tier::far().zip(&self.far).enumerate() {
+            if !plan.access.reads(tier) {
+                continue;
+            }
             let as_of = self.clock.now();
             let Some(found) = far.ask(far.tier.get(key)).await else {
                 missing.shared_failed |= far.shared().is_some();
@@ -100,11 +104,14 @@ impl Inner {
     pub(super) async fn read_far_many<T: Cacheable>(&self, keys: &[Key], plan: &Plan) -> Vec<FarRead<T>> {
         let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.note(key.as_str())).collect();
         let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing(Missing::default())).collect();
-        if plan.local_only || keys.is_empty() {
+        if !plan.access.reads_far() || keys.is_empty() {
             return reads;
         }
         self.start(None);
-        for (depth, far) in self.far.iter().enumerate() {
+        for (depth, (tier, far)) in Tier::far().zip(&self.far).enumerate() {
+            if !plan.access.reads(tier) {
+                continue;
+            }
             let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(reads[at], FarRead::Missing(_))).collect();
             if open.is_empty() {
                 break;
@@ -185,6 +192,7 @@ impl Inner {
         match &entry.value {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
+            Value::Encoded { bytes, .. } if !self.admits(plan, bytes.len() as u64) => None,
             Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
                 Some(value) => Some(Some(Arc::new(value))),
                 None => {
@@ -214,10 +222,10 @@ impl Inner {
         depth: usize,
     ) {
         let left = entry.expires.since(self.clock.now());
-        for far in self.far.iter().take(depth).filter(|far| far.shared().is_none()) {
+        for (_, far) in self.unshared_to_fill(plan).take_while(|(at, _)| *at < depth) {
             self.store_unfenced(far, key, entry.clone(), left, ticket).await;
         }
-        self.insert_near(key, entry, value, ticket, plan.policy.near_ttl(left), Insertion::Fill);
+        self.insert_near(key, entry, value, ticket, plan.near_ttl(left), Insertion::Fill);
     }
 
     /// Puts a value into the near tier, unless something has voided it since `ticket` was taken.

@@ -14,6 +14,15 @@ use crate::entry::{Entry, Token, Value};
 use crate::far::{Far, Manner};
 use crate::key::Key;
 
+/// What came of encoding a value.
+pub(super) enum Encoded {
+    As(Value),
+    /// It cannot be encoded, and so goes into near tiers only.
+    Not,
+    /// It is longer than its policy allows, and goes nowhere.
+    TooLarge,
+}
+
 /// What was known when a load began.
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
@@ -44,17 +53,29 @@ impl Inner {
         }
     }
 
-    pub(super) fn encode<T: Cacheable>(&self, key: &Key, value: Option<&T>) -> Option<Value> {
-        let Some(value) = value else { return Some(Value::Absent) };
-        let codec = self.codec.as_deref()?;
+    pub(super) fn encode<T: Cacheable>(&self, key: &Key, plan: &Plan, value: Option<&T>) -> Encoded {
+        let Some(value) = value else { return Encoded::As(Value::Absent) };
+        let Some(codec) = self.codec.as_deref() else {
+            return if self.admits(plan, size_of::<T>() as u64) { Encoded::Not } else { Encoded::TooLarge };
+        };
         match codec::encode(codec, value) {
-            Ok(bytes) => Some(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
+            Ok(bytes) if !self.admits(plan, bytes.len() as u64) => Encoded::TooLarge,
+            Ok(bytes) => Encoded::As(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
             Err(error) => {
                 tracing::debug!(target: "cache_aside", %key, error = &error as &dyn std::error::Error, "unencodable");
                 self.counters.unencodable.increment();
-                None
+                Encoded::Not
             }
         }
+    }
+
+    /// Whether a value of so many bytes may be stored, or decoded. One that may not is counted.
+    pub(super) fn admits(&self, plan: &Plan, bytes: u64) -> bool {
+        let admitted = plan.policy.admits(bytes);
+        if !admitted {
+            self.counters.too_large.increment();
+        }
+        admitted
     }
 
     /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`.
@@ -82,14 +103,18 @@ impl Inner {
             return;
         }
         let mut filled = None;
-        if !plan.local_only
-            && !self.far.is_empty()
-            && let Some(encoded) = self.encode(key, value.as_deref())
-        {
-            entry = self.entry_of(plan, origin, token, encoded, ttl);
-            filled = self.store_far(key, &entry, ttl, store, origin.ticket).await;
+        let into_far = plan.access.writes_far() && !self.far.is_empty();
+        if into_far || plan.policy.is_bounded() {
+            match self.encode(key, plan, value.as_deref()) {
+                Encoded::As(encoded) if into_far => {
+                    entry = self.entry_of(plan, origin, token, encoded, ttl);
+                    filled = self.store_far(key, &entry, plan, store, origin.ticket).await;
+                }
+                Encoded::As(_) | Encoded::Not => {}
+                Encoded::TooLarge => return,
+            }
         }
-        let near_ttl = plan.policy.near_ttl(ttl);
+        let near_ttl = plan.near_ttl(ttl);
         let near_ttl = match filled {
             Some(true) => near_ttl,
             // Without an answer nobody knows whether the lease stood.
@@ -104,20 +129,21 @@ impl Inner {
 
     /// For how long a value may be kept that the shared tier has not taken: it may have refused it.
     fn unleased_limit(&self, plan: &Plan, origin: Origin) -> Duration {
-        let doubtful = self.shared().is_some() && !plan.local_only;
+        let doubtful = self.shared_to_fill(plan).is_some();
         let until = origin.began + self.coherence.trust.timings().isolated_ttl;
         if doubtful { until.since(self.clock.now()) } else { Duration::MAX }
     }
 
     /// Stores an encoded entry in the far tiers. Tells whether the shared one has taken it; `None` when it was not asked, or
     /// could not say.
-    async fn store_far(&self, key: &Key, entry: &Entry, ttl: Duration, store: Store, ticket: Ticket) -> Option<bool> {
+    async fn store_far(&self, key: &Key, entry: &Entry, plan: &Plan, store: Store, ticket: Ticket) -> Option<bool> {
+        let ttl = entry.expires.since(self.clock.now());
         let filled = match store {
             Store::Fill(lease) => lease.fill(entry.clone(), ttl).await,
             Store::Unshared | Store::Nowhere => None,
         };
         if filled != Some(false) {
-            for far in self.far.iter().rev().filter(|far| far.shared().is_none()) {
+            for (_, far) in self.unshared_to_fill(plan).rev() {
                 self.store_unfenced(far, key, entry.clone(), ttl, ticket).await;
             }
         }

@@ -9,11 +9,12 @@ use crate::error::TierError;
 use crate::far::{Far, Manner, Owed, acknowledge_in};
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::selection::Tier;
 use crate::status::{Delivery, Receipt};
 use crate::tags::Tags;
 use crate::tier::{Put, PutOutcome, SharedTier};
 
-use super::store::Origin;
+use super::store::{Encoded, Origin};
 
 impl Inner {
     pub(super) async fn invalidate_keys(&self, keys: &[impl AsRef<str>]) -> Receipt {
@@ -102,14 +103,18 @@ impl Inner {
         let mut entry = self.entry_of(plan, origin, Token::random(), near_value, ttl);
 
         let (mut queued, mut refused) = (false, ticket.fenced);
-        if !plan.local_only {
-            let storable = !self.far.is_empty() && !ttl.is_zero();
-            let encoded = if storable { self.encode(&key, Some(&*value)) } else { None };
-            if let Some(encoded) = encoded {
-                entry = self.entry_of(plan, origin, entry.token, encoded, ttl);
+        let into_far = !plan.local_only && !self.far.is_empty();
+        if !ttl.is_zero() && (into_far || plan.policy.is_bounded()) {
+            match self.encode(&key, plan, Some(&*value)) {
+                Encoded::As(encoded) if into_far => entry = self.entry_of(plan, origin, entry.token, encoded, ttl),
+                Encoded::As(_) | Encoded::Not => {}
+                Encoded::TooLarge => refused = true,
             }
-            for far in self.far.iter().rev() {
-                match self.set_far(far, &key, &entry, &change, plan).await {
+        }
+        if !plan.local_only {
+            for (depth, far) in self.far.iter().enumerate().rev() {
+                let kept = plan.access.writes(Tier::far_at(depth)).then_some(&entry);
+                match self.set_far(far, &key, kept, &change, plan).await {
                     Written::Stored(position) => entry.birth = entry.birth.max(position),
                     Written::Refused => refused = true,
                     Written::Queued => queued = true,
@@ -118,7 +123,7 @@ impl Inner {
         }
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
-        let near_ttl = plan.policy.near_ttl(ttl);
+        let near_ttl = plan.near_ttl(ttl);
         let stored = !refused && self.insert_near(&key, &entry, Some(value), ticket, near_ttl, Insertion::Set);
         if !stored && !refused {
             // Another write of this key was under way: nobody here knows which of the two came last.
@@ -136,21 +141,23 @@ impl Inner {
     }
 
     /// Writes a value to a far tier. Without bytes, and where the write fails, the old value is removed instead.
-    async fn set_far(&self, far: &Far, key: &Key, entry: &Entry, change: &Change, plan: &Plan) -> Written {
-        let comparable = entry.version.is_none() || far.shared().is_some();
-        if matches!(entry.value, Value::Typed(_)) || !comparable {
+    async fn set_far(&self, far: &Far, key: &Key, kept: Option<&Entry>, change: &Change, plan: &Plan) -> Written {
+        let comparable = |entry: &&Entry| entry.version.is_none() || far.shared().is_some();
+        let kept = kept.filter(comparable).filter(|entry| matches!(entry.value, Value::Encoded { .. }));
+        let Some(entry) = kept else {
             return match far.invalidate(change, Manner::default(), &self.coherence).await {
-                Ok(_) => Written::Stored(Position::START),
+                // Nobody compared versions, and a newer one may have been there.
+                Ok(_) if plan.version.is_some() && far.shared().is_some() => Written::Refused,
+                Ok(carried) => Written::Stored(carried.position.unwrap_or(Position::START)),
                 Err(_) => Written::Queued,
             };
-        }
+        };
         let owed = Owed::in_place_of_write(far, &self.coherence, change);
         let ttl = entry.expires.since(self.clock.now());
         let written = match far.shared() {
             Some(shared) => {
                 let mut put = Put::new(entry.clone(), ttl, far.timeout());
-                put.replicate =
-                    (plan.replicate && entry.size <= self.replica_max_bytes).then(|| plan.policy.near_ttl(ttl));
+                put.replicate = (plan.replicate && entry.size <= self.replica_max_bytes).then(|| plan.near_ttl(ttl));
                 far.ask(put_with_record(shared, &self.coherence, key, put, change)).await
             }
             None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
