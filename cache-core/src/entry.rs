@@ -115,8 +115,11 @@ pub struct Entry {
     /// The latest time at which this node knew the value to be current: when it began to load it, or to read it from a
     /// far tier. It is not written to far tiers.
     pub as_of: Timestamp,
-    /// Until when the value is fresh.
+    /// Until when the value is fresh: from then on it is stale, and served only as far as a policy allows it.
     pub fresh_until: Timestamp,
+    /// Until when a hit in a near tier need not ask how fresh the value is, nor whether to load it anew: no later than
+    /// `fresh_until`. It is not written to far tiers.
+    pub settled_until: Timestamp,
     /// From when on the value is never served.
     pub expires: Timestamp,
     /// How long the load took.
@@ -125,6 +128,8 @@ pub struct Entry {
     pub birth: Position,
     /// The application's version of the value, where it gave one: a `set` of an older version does not replace it.
     pub version: Option<u64>,
+    /// What the source calls this state of the value, where the loader told.
+    pub etag: Option<Arc<str>>,
     /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
     pub schema: u32,
     /// What may be invalidated by tag.
@@ -138,7 +143,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth, version, schema or tags.
+    /// An entry with `value` that is fresh from `created` until `expires`, with no token, cost, birth,
+    /// version, etag, schema or tags.
     #[must_use]
     pub fn new(value: Value, created: Timestamp, expires: Timestamp) -> Self {
         Self {
@@ -148,10 +154,12 @@ impl Entry {
             created,
             as_of: created,
             fresh_until: expires,
+            settled_until: expires,
             expires,
             cost: Duration::ZERO,
             birth: Position::START,
             version: None,
+            etag: None,
             schema: 0,
             tags: Tags::NONE,
             tag_sequence: 0,

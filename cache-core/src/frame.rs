@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! offset  0  magic       CA C3       never valid UTF-8, so no JSON or plain text starts so
-//!         2  layout      1
+//!         2  layout      2
 //!         3  kind        'V' value, 'N' negative entry, 'L' lease
 //!         4  token       16 bytes
-//!        20  flag        lease: 1 when another node waits for it
+//!        20  flag        1 when another node waits for the end of the lease or of the claim, 2 when the claim was in vain
 //!        21  codec
 //!        22  schema      u32
 //!        26  created     u64, milliseconds since the Unix epoch
@@ -16,6 +16,7 @@
 //!        70  version     u64, one more than the application's; 0 where it gave none
 //!        78  claimed     u64, until when a node has the right to replace the entry, in milliseconds of the tier's clock
 //!        86  tags        u16, how many there are, then a u16 each
+//!            etag        u16, its length in bytes; then its text
 //!            payload     to the end
 //! ```
 //! A lease ends after its flag. All numbers are big-endian. The scripts of a shared tier read no further than the claim,
@@ -35,12 +36,12 @@ use crate::tags::{TagSlot, Tags};
 /// What every frame starts with.
 pub const MAGIC: [u8; 2] = [0xca, 0xc3];
 /// The layout that this crate writes.
-pub const LAYOUT: u8 = 1;
+pub const LAYOUT: u8 = 2;
 /// The offset of the kind.
 pub const KIND_AT: usize = 3;
 /// The offset of the token.
 pub const TOKEN_AT: usize = 4;
-/// The offset of the flag that says that another node waits for the lease.
+/// The offset of the flag that says what becomes of the lease or of the claim.
 pub const FLAG_AT: usize = 20;
 /// The length of a lease, in bytes.
 pub const LEASE_BYTES: usize = 21;
@@ -50,8 +51,10 @@ pub const BIRTH_AT: usize = 54;
 pub const VERSION_AT: usize = 70;
 /// The offset of the time until which the entry is claimed.
 pub const CLAIMED_AT: usize = 78;
-/// The length of what stands before the tags, in bytes: no entry is shorter than this and the number of its tags.
+/// The length of what stands before the tags, in bytes.
 pub const HEADER_BYTES: usize = 86;
+/// The length of the shortest entry, in bytes: one without tags, etag and payload.
+pub const ENTRY_BYTES: usize = HEADER_BYTES + 4;
 
 const KIND_VALUE: u8 = b'V';
 const KIND_ABSENT: u8 = b'N';
@@ -83,7 +86,11 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
     let Ok(count) = u16::try_from(slots.len()) else {
         return Err(InvalidFrame("it has more than 65535 tags"));
     };
-    let mut frame = start(HEADER_BYTES + 2 + 2 * slots.len() + payload.len(), kind, entry.token);
+    let etag = entry.etag.as_deref().unwrap_or_default();
+    let Ok(etag_bytes) = u16::try_from(etag.len()) else {
+        return Err(InvalidFrame("its etag is longer than 65535 bytes"));
+    };
+    let mut frame = start(ENTRY_BYTES + 2 * slots.len() + etag.len() + payload.len(), kind, entry.token);
     frame.put_u8(codec);
     frame.put_u32(entry.schema);
     frame.put_u64(entry.created.as_millis());
@@ -96,6 +103,8 @@ pub fn encode(entry: &Entry) -> Result<Bytes, InvalidFrame> {
     debug_assert_eq!(frame.len(), HEADER_BYTES, "the layout above");
     frame.put_u16(count);
     slots.iter().for_each(|slot| frame.put_u16(slot.number()));
+    frame.put_u16(etag_bytes);
+    frame.put_slice(etag.as_bytes());
     frame.put_slice(payload);
     Ok(frame.freeze())
 }
@@ -132,7 +141,8 @@ pub fn decode(bytes: Bytes) -> Result<Frame, InvalidFrame> {
     match bytes[KIND_AT] {
         KIND_LEASE if bytes.len() == LEASE_BYTES => Ok(Frame::Lease(token)),
         KIND_VALUE | KIND_ABSENT if bytes.len() >= HEADER_BYTES => {
-            decode_entry(&bytes, token).map(Frame::Entry).ok_or(InvalidFrame("it is too short"))
+            let entry = decode_entry(&bytes, token);
+            entry.map(Frame::Entry).ok_or(InvalidFrame("it is too short, or its etag is no text"))
         }
         KIND_LEASE | KIND_VALUE | KIND_ABSENT => Err(InvalidFrame("its length is wrong")),
         _ => Err(InvalidFrame("its kind is unknown")),
@@ -143,9 +153,12 @@ fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
     let number = |at| array_at(bytes, at).map(u64::from_be_bytes);
     let count = usize::from(u16::from_be_bytes(array_at(bytes, HEADER_BYTES)?));
     let slots_at = HEADER_BYTES + 2;
-    let payload_at = slots_at + 2 * count;
-    let slots = bytes.get(slots_at..payload_at)?.chunks_exact(2).map(|slot| u16::from_be_bytes([slot[0], slot[1]]));
+    let etag_at = slots_at + 2 * count;
+    let slots = bytes.get(slots_at..etag_at)?.chunks_exact(2).map(|slot| u16::from_be_bytes([slot[0], slot[1]]));
     let tags = Tags::from_slots(slots.map(TagSlot::new).collect());
+    let etag_bytes = usize::from(u16::from_be_bytes(array_at(bytes, etag_at)?));
+    let payload_at = etag_at + 2 + etag_bytes;
+    let etag = std::str::from_utf8(bytes.get(etag_at + 2..payload_at)?).ok()?;
     let payload = bytes.slice(payload_at..);
     let size = payload.len() as u64;
     let value = if *bytes.get(KIND_AT)? == KIND_ABSENT {
@@ -154,6 +167,7 @@ fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
         Value::Encoded { bytes: payload, codec: *bytes.get(21)? }
     };
     let created = Timestamp::from_millis(number(26)?);
+    let fresh_until = Timestamp::from_millis(number(34)?);
     Some(Entry {
         size,
         tags,
@@ -163,11 +177,13 @@ fn decode_entry(bytes: &Bytes, token: Token) -> Option<Entry> {
         schema: u32::from_be_bytes(array_at(bytes, 22)?),
         created,
         as_of: created,
-        fresh_until: Timestamp::from_millis(number(34)?),
+        fresh_until,
+        settled_until: fresh_until,
         expires: Timestamp::from_millis(number(42)?),
         cost: Duration::from_millis(u32::from_be_bytes(array_at(bytes, 50)?).into()),
         birth: Position::from_bytes(array_at(bytes, BIRTH_AT)?),
         version: number(VERSION_AT)?.checked_sub(1),
+        etag: (!etag.is_empty()).then(|| etag.into()),
     })
 }
 
@@ -192,10 +208,12 @@ mod tests {
             created: Timestamp::from_millis(1),
             as_of: Timestamp::from_millis(1),
             fresh_until: Timestamp::from_millis(2),
+            settled_until: Timestamp::from_millis(2),
             expires: Timestamp::from_millis(3),
             cost: Duration::from_millis(4),
             birth: Position::new(5, 6),
             version: Some(9),
+            etag: Some("\"an etag\"".into()),
             schema: 8,
             tags: Tags::new(["a", "b"]),
             tag_sequence: 0,
@@ -221,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_version_has_none() {
-        let written = Entry { version: None, ..entry(Value::Absent) };
+    fn a_value_without_a_version_or_an_etag_has_none() {
+        let written = Entry { version: None, etag: None, ..entry(Value::Absent) };
         let Ok(Frame::Entry(read)) = decode(encode(&written).unwrap()) else { panic!("an entry") };
-        assert_eq!(read.version, None);
+        assert_eq!((read.version, read.etag), (None, None));
     }
 
     #[test]
@@ -237,7 +255,7 @@ mod tests {
     #[test]
     fn every_truncation_of_a_header_is_refused() {
         let whole = encode(&entry(Value::Encoded { bytes: Bytes::from_static(b"x"), codec: 1 })).unwrap();
-        for length in MAGIC.len()..HEADER_BYTES + 6 {
+        for length in MAGIC.len()..whole.len() - 1 {
             assert!(decode(whole.slice(..length)).is_err(), "{length}");
         }
     }

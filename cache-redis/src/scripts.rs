@@ -18,6 +18,7 @@ script!(ACQUIRE, "scripts/acquire.lua");
 script!(EXTEND, "scripts/extend.lua");
 script!(FILL, "scripts/fill.lua");
 script!(CLAIM, "scripts/claim.lua");
+script!(RECLAIM, "scripts/reclaim.lua");
 script!(REFILL, "scripts/refill.lua");
 script!(RELEASE, "scripts/release.lua");
 script!(PUT, "scripts/put.lua");
@@ -30,7 +31,7 @@ script!(SWEPT, "scripts/swept.lua");
 script!(FORGET, "scripts/forget.lua");
 
 // The scripts name these offsets as numbers.
-const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 1);
+const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 2);
 const _: () = assert!(frame::KIND_AT == 3 && frame::TOKEN_AT == 4 && frame::FLAG_AT == 20 && frame::LEASE_BYTES == 21);
 const _: () = assert!(frame::BIRTH_AT == 54 && frame::VERSION_AT == 70 && frame::CLAIMED_AT == 78);
-const _: () = assert!(frame::HEADER_BYTES == 86);
+const _: () = assert!(frame::HEADER_BYTES == 86 && frame::ENTRY_BYTES == 90);

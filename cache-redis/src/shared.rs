@@ -65,13 +65,24 @@ impl SharedTier for RedisTier {
             1 => Ok(Claim::Claimed),
             0 => Ok(Claim::Taken),
             2 => Ok(Claim::Gone),
+            throttled if throttled < 0_i64 => Ok(Claim::Throttled(Duration::from_millis(throttled.unsigned_abs()))),
             _ => Err(unexpected("claiming an entry")),
         }
     }
 
+    async fn extend_claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<bool, TierError> {
+        self.reclaim(key, over, ttl, "").await
+    }
+
+    async fn end_claim(&self, key: &Key, over: Token, throttle: Duration) -> Result<bool, TierError> {
+        self.reclaim(key, over, throttle, if throttle.is_zero() { "\0" } else { "\u{2}" }).await
+    }
+
     async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
-        let mut script = scripts::REFILL.key(self.inner.names().data(key));
+        let names = self.inner.names();
+        let mut script = scripts::REFILL.key(names.data(key));
         script.arg(&over.as_bytes()[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
+        script.arg(&names.channel).arg(lease_ended(key));
         self.inner.lane.invoke("replacing an entry", &script).await
     }
 
@@ -177,6 +188,15 @@ fn held(token: Token) -> Bytes {
 }
 
 impl RedisTier {
+    async fn reclaim(&self, key: &Key, over: Token, ttl: Duration, flag: &str) -> Result<bool, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::RECLAIM.key(names.data(key));
+        // Zero is a time to live here, if a short one: the claim ends now.
+        let ttl = if ttl.is_zero() { 0 } else { millis(ttl) };
+        script.arg(&over.as_bytes()[..]).arg(ttl).arg(flag).arg(&names.channel).arg(lease_ended(key));
+        self.inner.lane.invoke("renewing a claim", &script).await
+    }
+
     /// What the server's clock shows when `after` will have passed. Asks the server while nothing is known of its clock.
     async fn server_millis_in(&self, after: Duration) -> Result<i64, TierError> {
         let clock = &self.inner.server_clock;

@@ -129,6 +129,14 @@ impl SharedTier for GatedTier {
         self.commands.claim(key, over, ttl).await
     }
 
+    async fn extend_claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<bool, TierError> {
+        self.commands.extend_claim(key, over, ttl).await
+    }
+
+    async fn end_claim(&self, key: &Key, over: Token, throttle: Duration) -> Result<bool, TierError> {
+        self.commands.end_claim(key, over, throttle).await
+    }
+
     async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
         self.commands.refill(key, over, entry, ttl).await
     }

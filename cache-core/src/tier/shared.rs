@@ -26,11 +26,14 @@ pub enum Acquire {
 
 /// What became of a [`SharedTier::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Claim {
     /// The claim is the caller's: load, then [`SharedTier::refill`].
     Claimed,
-    /// Somebody else has a claim on the entry.
+    /// Somebody else has a claim on the entry. Its end is announced on the bus, as that of a lease is.
     Taken,
+    /// Whoever had a claim on the entry failed to replace it, and nobody is to try again for this long.
+    Throttled(Duration),
     /// The entry is not there any more.
     Gone,
 }
@@ -121,8 +124,22 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not say whether it did.
     async fn claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<Claim, TierError>;
 
+    /// Lets the caller's claim on the entry with the token `over` lapse `ttl` from now instead. False when the entry is gone.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn extend_claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<bool, TierError>;
+
+    /// Gives the caller's claim on the entry with the token `over` back, without another entry. Unless `throttle` is zero,
+    /// [`SharedTier::claim`] answers [`Claim::Throttled`] until it has passed. The end of a claim that was waited for is
+    /// announced on the bus. False when the entry is gone.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did; the claim then lapses by itself.
+    async fn end_claim(&self, key: &Key, over: Token, throttle: Duration) -> Result<bool, TierError>;
+
     /// Stores `entry` for `ttl` if `key` still holds the entry with the token `over`. False when it does not: then nothing is
-    /// stored.
+    /// stored. The end of a claim that was waited for is announced on the bus.
     ///
     /// # Errors
     /// The tier could not say whether it did.

@@ -3,13 +3,13 @@
 -- Returns 1 when the lease was put, 0 when another lease is there, 2 when the key is fenced, else the entry that is there.
 -- Bytes that are none of these are replaced: garbage must not keep a key from being filled.
 local found = redis.call('GET', KEYS[1])
-if found and string.sub(found, 1, 3) == '\202\195\1' then
+if found and string.sub(found, 1, 3) == '\202\195\2' then
   local kind = string.sub(found, 4, 4)
   if kind == 'L' and #found == 21 then
     redis.call('SETRANGE', KEYS[1], 20, '\1')
     return 0
   end
-  if (kind == 'V' or kind == 'N') and #found >= 88 and string.sub(found, 5, 20) ~= ARGV[3] then
+  if (kind == 'V' or kind == 'N') and #found >= 90 and string.sub(found, 5, 20) ~= ARGV[3] then
     return found
   end
 end

@@ -12,7 +12,7 @@ end
 local version = string.sub(ARGV[4], 71, 78)
 local found = version ~= '\0\0\0\0\0\0\0\0' and redis.pcall('GETRANGE', KEYS[2], 0, 77) or ''
 local head = #found == 78 and string.sub(found, 1, 4)
-if head == '\202\195\1V' or head == '\202\195\1N' then
+if head == '\202\195\2V' or head == '\202\195\2N' then
   -- Byte by byte: as a number it would lose the last of 64 bits.
   for i = 1, 8 do
     local theirs, ours = string.byte(found, 70 + i), string.byte(version, i)
