@@ -20,7 +20,8 @@
 //! - [`LocalTier`] and [`RedisTier`] are the tiers; [`CacheTier`] is what a tier of your own implements.
 //! - [`Policy`] says how long values live, for a service or, by [`CachingService::entry`], for one call.
 //! - [`LoadError`] is what a read can fail with; [`Receipt`] says what became of a write or an invalidation.
-//! - [`Status`] and [`Stats`] are for operators. Events go to `tracing`, under the target `cache_aside`.
+//! - [`Status`] and [`Stats`] are for operators. Each [`Event`] goes to the handler of
+//!   [`on_event`](CachingServiceBuilder::on_event), and to `tracing`.
 //!
 //! Reads do not fail because a tier does, and do not wait for one longer than its timeouts. The
 //! [README](https://github.com/cache-aside/cache-aside#readme) says what a caller gets when Redis is down, and what is
@@ -48,10 +49,10 @@ pub use cache_core::codec::Json;
 #[cfg(feature = "macros")]
 pub use cache_core::macro_support as __private;
 pub use cache_core::{
-    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery, Entry, EntryBuilder, Error,
-    InvalidKey, InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, Namespace, NearTier, Pattern,
-    Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status, TagSlot, Tags,
-    TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
+    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery, Entry, EntryBuilder, Error, Event,
+    InvalidKey, InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, LoadFailure, Namespace, NearTier,
+    Pattern, Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status,
+    TagSlot, Tags, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "nodes/events.rs"]
+mod events;
 #[path = "nodes/selection.rs"]
 mod selection;
 mod support;

@@ -17,6 +17,7 @@ pub mod codec;
 pub mod coherence;
 mod entry;
 mod error;
+mod event;
 mod far;
 mod flight;
 pub mod frame;
@@ -38,6 +39,7 @@ mod tier;
 
 pub use entry::{Entry, Token, Value};
 pub use error::{Error, LoadError, TierError};
+pub use event::{Event, LoadFailure};
 pub use key::{InvalidKey, InvalidNamespace, Key, Namespace};
 pub use macro_support::{CacheKey, KeyWriter, SharedError};
 pub use pattern::{InvalidPattern, Pattern};

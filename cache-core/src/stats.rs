@@ -47,6 +47,8 @@ pub struct Stats {
     /// Values that were longer than [`Policy::max_value_bytes`](crate::Policy::max_value_bytes): loaded or set and not
     /// stored, or found in a far tier and not decoded.
     pub too_large: u64,
+    /// Times that the handler of [`on_event`](crate::CachingServiceBuilder::on_event) panicked.
+    pub handler_panics: u64,
 }
 
 /// What one tier has done.
@@ -63,6 +65,9 @@ pub struct TierStats {
     pub errors: u64,
     /// Calls that were not made because the tier was down or had invalidations to catch up with.
     pub skipped: u64,
+    /// Reads that were made again after a failure: see
+    /// [`read_retries`](crate::CachingServiceBuilder::read_retries).
+    pub retries: u64,
     /// Entries given up for want of room, where the tier knows.
     pub evictions: Option<u64>,
     /// Entries held, where the tier knows.
@@ -108,6 +113,7 @@ pub(crate) struct Counters {
     pub(crate) undecodable: Counter,
     pub(crate) unencodable: Counter,
     pub(crate) too_large: Counter,
+    pub(crate) handler_panics: Counter,
 }
 
 impl Counters {
@@ -131,6 +137,7 @@ impl Counters {
             undecodable: self.undecodable.get(),
             unencodable: self.unencodable.get(),
             too_large: self.too_large.get(),
+            handler_panics: self.handler_panics.get(),
         }
     }
 }
@@ -141,6 +148,7 @@ pub(crate) struct TierCounters {
     pub(crate) misses: Counter,
     pub(crate) errors: Counter,
     pub(crate) skipped: Counter,
+    pub(crate) retries: Counter,
 }
 
 impl TierCounters {
@@ -151,6 +159,7 @@ impl TierCounters {
             misses: self.misses.get(),
             errors: self.errors.get(),
             skipped: self.skipped.get(),
+            retries: self.retries.get(),
             evictions: usage.evictions,
             entries: usage.entries,
             bytes: usage.bytes,

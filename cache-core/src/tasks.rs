@@ -26,7 +26,7 @@ impl Tasks {
 
     /// Runs `task` to its end, or to the end of the service. `name` is that of its span.
     pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let span = tracing::debug_span!(target: "cache_aside", "task", name);
+        let span = tracing::debug_span!(target: "cache_aside", "cache.task", name);
         let mut set = self.lock();
         while set.try_join_next().is_some() {}
         set.spawn(task.instrument(span));

@@ -18,6 +18,7 @@ use crate::coherence::recent::remembered;
 use crate::coherence::state::Coherence;
 use crate::coherence::{Bus, BusConnection, BusMessage, Change, Position, Record, Replica};
 use crate::error::TierError;
+use crate::event::Event;
 
 /// Records read from the journal at a time.
 pub(crate) const PAGE: usize = 500;
@@ -174,6 +175,7 @@ impl Listener {
     ) -> Result<(), TierError> {
         if last > applied {
             self.coherence.counters.replays.increment();
+            self.coherence.events.emit(Event::BusReplayed);
         }
         loop {
             let page = self.bounded(connection.read_after(applied.previous(), PAGE)).await?;
@@ -190,17 +192,13 @@ impl Listener {
 
     /// Goes on from the journal's end without knowing all that it said before, or after it has lost what it said.
     async fn reset(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
-        tracing::warn!(target: "cache_aside", node = %self.coherence.node, "the journal does not reach back: emptying the near tier");
         let known = self.coherence.known();
         self.bounded(connection.begin(known)).await?;
         let lost = self.lost(connection).await?;
         let last = self.bounded(connection.last_position()).await?;
         self.begin(connection, last).await?;
         self.coherence.counters.resets.increment();
-        if !lost.is_empty() {
-            let records = lost.len();
-            tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "the journal has lost records: delivering them again");
-        }
+        self.coherence.events.emit(Event::BusReset { redelivered: lost.len() });
         // After the beginning, so that what they void here is not forgotten.
         lost.iter().for_each(|change| self.debts.owe(change, &self.coherence));
         Ok(())

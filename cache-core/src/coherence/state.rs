@@ -11,6 +11,7 @@ use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
 use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
+use crate::event::{Event, Events};
 use crate::flight::{Birth, Flights, Role, Sharing};
 use crate::key::Key;
 use crate::stats::Counters;
@@ -27,6 +28,7 @@ pub(crate) struct Coherence {
     pub(crate) near: Option<Arc<dyn NearTier>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) events: Arc<Events>,
     pub(crate) trust: Trust,
     pub(crate) recent: Recent,
     /// Whether a record was applied that is to be acknowledged.
@@ -64,11 +66,16 @@ impl Coherence {
             trust: Trust::new(timings, has_bus, clock.now()),
             clock,
             counters,
+            events: Arc::default(),
             recent: Recent::default(),
             asked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             journal: Mutex::default(),
         }
+    }
+
+    pub(crate) fn with_events(self, events: Arc<Events>) -> Self {
+        Self { events, ..self }
     }
 
     /// The latest journal position that this node knows of: the birth of a value whose load begins now.
@@ -311,14 +318,14 @@ impl Coherence {
     /// Everything up to `at` has been heard, and the bus is well.
     pub(crate) fn confirm(&self, at: Timestamp) {
         if self.trust.confirm(at) {
-            tracing::info!(target: "cache_aside", node = %self.node, "hearing of invalidations");
+            self.events.emit(Event::BusConnected);
         }
     }
 
     /// This node may miss invalidations from now on.
     pub(crate) fn isolate(&self, reason: &str) {
         if self.trust.isolate() {
-            tracing::warn!(target: "cache_aside", node = %self.node, reason, "isolated: invalidations do not reach this node");
+            self.events.emit(Event::BusIsolated { reason: reason.into() });
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::Notify;
 
 use crate::breaker::Breaker;
@@ -16,6 +17,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::coherence::{Change, Coherence, Debts, Position, RECORD_MAX_KEYS, Record};
 use crate::entry::Token;
 use crate::error::TierError;
+use crate::event::{Event, Events};
 use crate::key::Key;
 use crate::stats::TierCounters;
 use crate::status::{TierState, TierStatus};
@@ -24,11 +26,20 @@ use crate::tier::{Appended, CacheTier, SharedTier};
 pub(crate) use owed::Owed;
 use queue::Queue;
 
+/// The waits before a read is made again, each with up to as much again as jitter. A connection that broke is replaced within
+/// milliseconds, if the server is there.
+const READ_AGAIN: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(5))
+    .with_max_delay(Duration::from_millis(50))
+    .with_jitter();
+
 pub(crate) struct Far {
     pub(crate) tier: Arc<dyn CacheTier>,
     pub(crate) counters: TierCounters,
     clock: Arc<dyn Clock>,
+    events: Arc<Events>,
     timeout: Duration,
+    read_retries: usize,
     breaker: Breaker,
     queue: Mutex<Queue>,
     /// Whether `queue` holds anything: read on every call.
@@ -55,6 +66,8 @@ pub(crate) struct FarLimits {
     pub(crate) breaker_threshold: u32,
     /// Invalidations that wait at the most.
     pub(crate) queue_capacity: usize,
+    /// How often a read that fails is made again.
+    pub(crate) read_retries: usize,
 }
 
 impl Far {
@@ -64,7 +77,9 @@ impl Far {
             tier,
             counters: TierCounters::default(),
             clock,
+            events: Arc::default(),
             timeout: limits.timeout,
+            read_retries: limits.read_retries,
             breaker: Breaker::new(limits.breaker_threshold),
             queue: Mutex::new(Queue::new(limits.queue_capacity)),
             backlog: AtomicBool::new(false),
@@ -73,6 +88,10 @@ impl Far {
             hold_until: Mutex::new(None),
             health: Mutex::new(health),
         }
+    }
+
+    pub(crate) fn with_events(self, events: Arc<Events>) -> Self {
+        Self { events, ..self }
     }
 
     pub(crate) fn shared(&self) -> Option<&dyn SharedTier> {
@@ -98,6 +117,28 @@ impl Far {
         self.attempt(call).await.ok()
     }
 
+    /// Reads, if the tier is ready, and reads again what failed without taking its time: such as when the connection has
+    /// broken and another is there in a moment. Not after a timeout, of which a call bears one at the most, nor after a
+    /// refusal, which would come again.
+    pub(crate) async fn read<R, Fut>(&self, call: impl Fn() -> Fut) -> Option<R>
+    where
+        Fut: Future<Output = Result<R, TierError>>,
+    {
+        let mut waits = READ_AGAIN.with_max_times(self.read_retries).build();
+        loop {
+            if !self.is_ready() {
+                self.counters.skipped.increment();
+                return None;
+            }
+            match self.attempt(call()).await {
+                Ok(found) => return Some(found),
+                Err(error) if error.is_timeout() || !error.is_outage() => return None,
+                Err(_) => tokio::time::sleep(waits.next().filter(|_| self.is_ready())?).await,
+            }
+            self.counters.retries.increment();
+        }
+    }
+
     /// Makes a call whatever the breaker says, within the bound, and takes note of how it went.
     async fn attempt<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Result<R, TierError> {
         let timeout = self.timeout;
@@ -115,7 +156,7 @@ impl Far {
             Err(error) => {
                 self.counters.errors.increment();
                 if error.is_outage() && self.breaker.failed() {
-                    tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "tier down: breaker open");
+                    self.events.emit(Event::TierDown { tier: self.tier.name(), error: error.clone() });
                     self.work.notify_one();
                 }
                 self.lock_health().last_error = Some(error.clone());
@@ -156,10 +197,7 @@ impl Far {
                 owed.delivered();
                 Ok(carried)
             }
-            Err(error) => {
-                tracing::warn!(target: "cache_aside", tier = self.tier.name(), %error, "invalidation queued");
-                Err(Queued)
-            }
+            Err(_) => Err(Queued),
         }
     }
 
@@ -179,13 +217,16 @@ impl Far {
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
     pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
         let mut queue = self.lock_queue();
-        if queue.push(change) {
-            coherence.counters.queue_overflows.increment();
-            tracing::warn!(target: "cache_aside", tier = self.tier.name(), "queue of invalidations overflowed: it is one clear now");
-        }
+        let overflowed = queue.push(change);
+        let (tier, queued) = (self.tier.name(), queue.len());
         self.backlog.store(true, Ordering::Release);
         drop(queue);
         self.update_state();
+        if overflowed {
+            coherence.counters.queue_overflows.increment();
+            self.events.emit(Event::QueueOverflowed { tier });
+        }
+        self.events.emit(Event::InvalidationQueued { tier, queued });
         self.work.notify_one();
     }
 

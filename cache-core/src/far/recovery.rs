@@ -8,6 +8,7 @@ use backon::BackoffBuilder;
 use super::{Far, Manner, Owed};
 use crate::coherence::{Change, Coherence};
 use crate::error::TierError;
+use crate::event::Event;
 
 /// The shortest and the longest wait between two attempts.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
@@ -33,12 +34,15 @@ impl Far {
     /// One attempt to make the tier ready.
     pub(crate) async fn mend(&self, coherence: &Coherence) -> Result<(), TierError> {
         if self.breaker.is_open() {
-            self.attempt(self.tier.ping()).await?;
+            let answer = self.attempt(self.tier.ping()).await;
+            self.events.emit(Event::TierProbed { tier: self.tier.name(), answered: answer.is_ok() });
+            answer?;
         }
         self.drain(coherence).await?;
         if self.breaker.is_open() {
             self.breaker.close();
-            tracing::info!(target: "cache_aside", tier = self.tier.name(), "tier up: breaker closed");
+            self.update_state();
+            self.events.emit(Event::TierUp { tier: self.tier.name() });
         }
         self.update_state();
         Ok(())
@@ -54,18 +58,23 @@ impl Far {
         };
         if tokio::time::timeout(self.timeout * 3, attempts).await.is_err() {
             let (tier, queued) = (self.tier.name(), self.queued());
-            tracing::error!(target: "cache_aside", tier, queued, "shut down with invalidations undelivered");
+            self.events.emit(Event::InvalidationsLost { tier, queued });
         }
     }
 
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
         self.held_off().await;
-        loop {
-            let Some(change) = self.take_queued() else { return Ok(()) };
+        let mut delivered = false;
+        while let Some(change) = self.take_queued() {
             let owed = Owed::new(self, coherence, &change);
             self.carry(&change, Manner::default(), coherence).await?;
             owed.delivered();
+            delivered = true;
         }
+        if delivered {
+            self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
+        }
+        Ok(())
     }
 
     fn take_queued(&self) -> Option<Change> {
@@ -80,6 +89,7 @@ impl Far {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
     use std::sync::{Arc, Mutex};
 
     use async_trait::async_trait;
@@ -130,8 +140,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_owed_for_a_write_comes_after_the_write_can_run() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let (told, limits) =
-            (Told::default(), FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10 });
+        let (told, limits) = (
+            Told::default(),
+            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10, read_retries: 0 },
+        );
         let far = Far::new(Arc::new(told.clone()), Arc::clone(&clock), limits);
         let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, false);
         let change = Change::Keys([Key::new("k").unwrap()].into());
@@ -148,5 +160,45 @@ mod tests {
         drop(Owed::new(&far, &coherence, &change));
         far.mend(&coherence).await.unwrap();
         assert_eq!(told.0.lock().unwrap()[1], given_up + limits.timeout, "an invalidation is delivered at once");
+    }
+
+    fn far(read_retries: usize) -> Far {
+        let limits =
+            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10, read_retries };
+        Far::new(Arc::new(Told::default()), Arc::new(SystemClock::new()), limits)
+    }
+
+    /// Reads with as many retries as given, where each attempt ends as given, and tells what came of it, how many attempts
+    /// there were, and how long it took.
+    async fn read(retries: usize, attempts: &[Result<u8, TierError>]) -> (Option<u8>, usize, Duration) {
+        let (far, began, made) = (far(retries), Instant::now(), AtomicUsize::new(0));
+        let attempt = || {
+            let outcome = attempts[made.fetch_add(1, Ordering::SeqCst)].clone();
+            async move { outcome }
+        };
+        let result = far.read(attempt).await;
+        let made = made.into_inner();
+        assert_eq!(far.counters.retries.get(), made.saturating_sub(1) as u64);
+        (result, made, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_is_made_again_after_a_fault_but_not_after_a_timeout_or_a_refusal() {
+        let broken = Err(TierError::unavailable("broken"));
+        let (late, refused) = (Err(TierError::timed_out("late")), Err(TierError::refused("refused")));
+        let (value, attempts, took) = read(1, &[broken.clone(), Ok(7)]).await;
+        assert_eq!((value, attempts), (Some(7), 2));
+        assert!((Duration::from_millis(5)..=Duration::from_millis(11)).contains(&took), "{took:?}");
+        for (retries, outcomes, attempts) in [
+            (0, vec![broken.clone()], 1),
+            (2, vec![broken.clone(), broken.clone(), Ok(7)], 3),
+            (2, vec![late.clone()], 1),
+            (2, vec![broken.clone(), late], 2),
+            (2, vec![refused], 1),
+        ] {
+            assert_eq!(read(retries, &outcomes).await.1, attempts, "{outcomes:?}");
+        }
+        let (value, attempts, _) = read(9, &[broken.clone(), broken.clone(), broken]).await;
+        assert_eq!((value, attempts), (None, 3), "the third failure opens the breaker");
     }
 }

@@ -70,7 +70,7 @@ impl Voided {
         }
         let Some(pattern) = &self.pattern else { return };
         if let Err(error) = service.invalidate_pattern(pattern).await {
-            tracing::error!(%error, "a pattern of #[cache_invalidate] is malformed, and invalidates nothing");
+            tracing::error!(target: "cache_aside", %error, "a pattern of #[cache_invalidate] is malformed, and invalidates nothing");
         }
     }
 }

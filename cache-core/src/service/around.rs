@@ -8,6 +8,7 @@ use super::Inner;
 use crate::clock::Timestamp;
 use crate::coherence::Change;
 use crate::entry::Token;
+use crate::event::Event;
 use crate::far::Manner;
 use crate::key::Key;
 
@@ -54,7 +55,7 @@ impl Around {
         }
         if !around.fence().await {
             inner.counters.unfenced_writes.increment();
-            tracing::warn!(target: "cache_aside", "writing around the cache without a fence: the shared tier is away");
+            inner.events.emit(Event::WriteUnfenced { keys: around.keys.len() });
         }
         around
     }

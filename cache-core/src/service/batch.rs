@@ -124,7 +124,7 @@ impl Inner {
             join_all(leases.iter().map(|(lease, origin)| lease.keep(plan.policy.tag_slots(), origin))).await;
             std::future::pending().await
         };
-        let mut loaded = self.run_keeping(plan, keep, move || batch_loader(names)).await?;
+        let mut loaded = self.run_keeping(None, plan, keep, move || batch_loader(names)).await?;
         let mut stores = Vec::with_capacity(leased.len());
         for ((key, store), origin) in leased.into_iter().zip(origins) {
             let value = loaded.remove(key.as_str()).map(Arc::new);

@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
 use crate::coherence::{Coherence, REPLICA_MAX_BYTES, Timings};
 use crate::error::Error;
+use crate::event::{Event, Events, Handler};
 use crate::far::{Far, FarLimits};
 use crate::key::Namespace;
 use crate::policy::Policy;
@@ -35,6 +36,7 @@ pub struct CachingServiceBuilder<B = ()> {
     max_ttl: Duration,
     replica_max_bytes: u64,
     limits: FarLimits,
+    on_event: Option<Handler>,
     backends: PhantomData<fn() -> B>,
 }
 
@@ -62,7 +64,13 @@ impl<B: Backends> CachingServiceBuilder<B> {
             fence_ttl: Duration::from_secs(10),
             max_ttl: Self::DEFAULT_MAX_TTL,
             replica_max_bytes: 65_536,
-            limits: FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 3, queue_capacity: 10_000 },
+            limits: FarLimits {
+                timeout: Duration::from_secs(1),
+                breaker_threshold: 3,
+                queue_capacity: 10_000,
+                read_retries: 1,
+            },
+            on_event: None,
             backends: PhantomData,
         }
     }
@@ -162,6 +170,38 @@ impl<B: Backends> CachingServiceBuilder<B> {
         self
     }
 
+    /// How often a read of a far tier that fails is made again, as long as the breaker is closed. Default: 1. 0 turns it off.
+    ///
+    /// It is made again after a wait of 5 ms, and of twice that each further time up to 50 ms, each with up to as much again
+    /// as jitter: long enough for a connection that broke to be replaced. A read that timed out or was refused is not made
+    /// again, nor is anything but a read, so no call waits for more than one timeout. Each attempt counts as a call for the
+    /// breaker.
+    pub const fn read_retries(mut self, retries: usize) -> Self {
+        self.limits.read_retries = retries;
+        self
+    }
+
+    /// Calls `handler` with every [`Event`] of the service. The last handler given counts. Default: none.
+    ///
+    /// It is called in the task in which the event happens, so it should be quick, and hand over what takes longer. It is
+    /// never called under a lock or on the way of a hit in the near tier, and may call the service. One that panics harms
+    /// nobody, and is counted in [`Stats::handler_panics`](crate::Stats::handler_panics).
+    ///
+    /// ```
+    /// use cache_core::{CachingService, Event};
+    ///
+    /// let builder = CachingService::<()>::builder().on_event(|event| match event {
+    ///     Event::TierDown { tier, error, .. } => eprintln!("{tier} is down: {error}"),
+    ///     Event::TierUp { tier, .. } => eprintln!("{tier} is back"),
+    ///     other => eprintln!("{}", other.name()),
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn on_event(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Box::new(handler));
+        self
+    }
+
     /// How many invalidations wait for a tier that is away, before they become one `clear`. Default: 10,000.
     pub const fn queue_capacity(mut self, invalidations: usize) -> Self {
         self.limits.queue_capacity = invalidations;
@@ -210,14 +250,18 @@ impl<B: Backends> CachingServiceBuilder<B> {
     }
 
     pub(super) fn construct(self, namespace: Namespace) -> CachingService<B> {
-        let far = self.far.into_iter().map(|tier| Arc::new(Far::new(tier, Arc::clone(&self.clock), self.limits)));
+        let counters = Arc::new(Counters::default());
+        let events = Arc::new(Events::new(self.on_event, Arc::clone(&counters)));
+        let far = self.far.into_iter().map(|tier| {
+            Arc::new(Far::new(tier, Arc::clone(&self.clock), self.limits).with_events(Arc::clone(&events)))
+        });
         let far: Vec<Arc<Far>> = far.collect();
         let near_name = self.near.as_ref().map(|near| near.name());
         let access = self.policy.selection().access(near_name, far.iter().map(|far| far.tier.name()));
         let has_bus = far.iter().any(|far| far.shared().is_some());
-        let counters = Arc::new(Counters::default());
         let coherence =
-            Coherence::new(self.near.clone(), Arc::clone(&self.clock), Arc::clone(&counters), self.timings, has_bus);
+            Coherence::new(self.near.clone(), Arc::clone(&self.clock), Arc::clone(&counters), self.timings, has_bus)
+                .with_events(Arc::clone(&events));
         CachingService::from_inner(Arc::new(Inner {
             namespace,
             near: self.near,
@@ -230,6 +274,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             clock: self.clock,
             coherence: Arc::new(coherence),
             counters,
+            events,
             lease_ttl: self.lease_ttl,
             fence_ttl: self.fence_ttl,
             max_ttl: self.max_ttl,

@@ -10,6 +10,7 @@ use super::read::Missing;
 use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
 use crate::entry::{Entry, Token};
+use crate::event::Event;
 use crate::far::Far;
 use crate::key::Key;
 use crate::tags::Tags;
@@ -77,6 +78,7 @@ impl Inner {
             }
             if self.clock.now() >= deadline {
                 self.counters.lease_timeouts.increment();
+                self.events.emit(Event::LeaseTimedOut { key: key.clone() });
                 return Permit::Barred;
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tracing::{Instrument, debug_span};
 
 use super::builder::LONGEST_LOAD;
 use super::global::in_scope;
@@ -16,6 +17,7 @@ use super::read::{FarRead, Missing};
 use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
 use crate::error::LoadError;
+use crate::event::{Event, LoadFailure};
 use crate::flight::{Outcome, Role};
 use crate::key::Key;
 use crate::selection::Tier;
@@ -100,7 +102,7 @@ impl Inner {
         Fut: Future<Output = Result<Option<L>, E>> + Send,
     {
         self.note_invalid_key(key);
-        self.run(plan, None, load).await.map(|loaded| loaded.map(|loaded| loaded.into().value))
+        self.run(None, plan, None, load).await.map(|loaded| loaded.map(|loaded| loaded.into().value))
     }
 
     /// What the leader of a flight does.
@@ -153,7 +155,7 @@ impl Inner {
     {
         let origin = self.origin(key);
         let lease = store.lease().map(|lease| (lease, &origin));
-        let loaded: Option<Loaded<T>> = self.run(plan, lease, load).await?.map(Into::into);
+        let loaded: Option<Loaded<T>> = self.run(Some(key), plan, lease, load).await?.map(Into::into);
         let (value, kept) = loaded.map_or((None, true), |loaded| (Some(loaded.value), loaded.kept));
         if kept {
             self.store(key, plan, store, origin, value.clone()).await;
@@ -164,6 +166,7 @@ impl Inner {
     /// Runs the loader to its end, its panic or its timeout, and keeps the lease meanwhile.
     pub(super) async fn run<R, E, Fut>(
         &self,
+        key: Option<&Key>,
         plan: &Plan,
         lease: Option<(&Lease, &Origin)>,
         load: impl FnOnce() -> Fut + Send,
@@ -177,12 +180,13 @@ impl Inner {
                 None => std::future::pending().await,
             }
         };
-        self.run_keeping(plan, keep, load).await
+        self.run_keeping(key, plan, keep, load).await
     }
 
     /// Runs the loader to its end, its panic or its timeout, and `keep`, which never ends, beside it.
     pub(super) async fn run_keeping<R, E, Fut>(
         &self,
+        key: Option<&Key>,
         plan: &Plan,
         keep: impl Future<Output = std::convert::Infallible> + Send,
         load: impl FnOnce() -> Fut + Send,
@@ -191,8 +195,10 @@ impl Inner {
         Fut: Future<Output = Result<R, E>> + Send,
     {
         self.counters.loads.increment();
+        let key_shown = key.map(tracing::field::display);
+        let span = debug_span!(target: "cache_aside", "cache.load", key = key_shown);
         // The loader's state is gone after a panic, so nobody can see it broken.
-        let mut load = pin!(AssertUnwindSafe(async move { load().await }).catch_unwind());
+        let mut load = pin!(AssertUnwindSafe(async move { load().await }).catch_unwind().instrument(span));
         let result = tokio::select! {
             biased;
             result = &mut load => match result {
@@ -203,10 +209,23 @@ impl Inner {
             () = self.clock.sleep(plan.policy.load_limit().min(LONGEST_LOAD)) => Err(LoadError::TimedOut),
             never = keep => match never {},
         };
-        if result.is_err() {
-            self.counters.load_failures.increment();
-        }
+        self.note_load(key, &result);
         result
+    }
+}
+
+impl Inner {
+    fn note_load<R, E>(&self, key: Option<&Key>, result: &Result<R, LoadError<E>>) {
+        let failure = match result {
+            Ok(_) => None,
+            Err(LoadError::Source(_)) => Some(LoadFailure::Error),
+            Err(LoadError::TimedOut) => Some(LoadFailure::TimedOut),
+            Err(LoadError::Panicked | LoadError::Cancelled) => Some(LoadFailure::Panicked),
+        };
+        if let Some(failure) = failure {
+            self.counters.load_failures.increment();
+            self.events.emit(Event::LoadFailed { key: key.cloned(), failure });
+        }
     }
 }
 

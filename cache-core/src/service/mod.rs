@@ -31,6 +31,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::codec::Codec;
 use crate::coherence::{Coherence, Debts, Listener};
 use crate::error::{Error, LoadError};
+use crate::event::{Event, Events};
 use crate::far::Far;
 use crate::flight::Sharing;
 use crate::key::{Key, Namespace};
@@ -87,6 +88,7 @@ pub(crate) struct Inner {
     started: Timestamp,
     coherence: Arc<Coherence>,
     counters: Arc<Counters>,
+    events: Arc<Events>,
     lease_ttl: Duration,
     fence_ttl: Duration,
     max_ttl: Duration,
@@ -417,13 +419,17 @@ impl Inner {
         }
     }
 
-    /// Takes note of an invalid key, and traces it once per second at the most.
+    /// Takes note that a value of `key` is not stored, because it was invalidated.
+    fn note_fenced(&self, key: &Key) {
+        self.counters.fenced_fills.increment();
+        self.events.emit(Event::FillFenced { key: key.clone() });
+    }
+
+    /// Takes note of an invalid key, and tells of it once per second at the most.
     fn note_invalid_key(&self, key: &str) {
         self.counters.invalid_keys.increment();
         if let Err(error) = Key::check(key) {
-            self.invalid_key_trace.run(self.clock.now(), || {
-                tracing::warn!(target: "cache_aside", %error, "the cache is bypassed");
-            });
+            self.invalid_key_trace.run(self.clock.now(), || self.events.emit(Event::InvalidKey { error }));
         }
     }
 

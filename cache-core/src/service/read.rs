@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, debug_span};
+
 use super::near::Near;
 use super::{Cacheable, Inner, Plan};
 use crate::codec;
 use crate::coherence::{Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
+use crate::event::Event;
 use crate::far::Far;
 use crate::key::Key;
 use crate::selection::Tier;
@@ -78,7 +81,9 @@ impl Inner {
                 continue;
             }
             let as_of = self.clock.now();
-            let Some(found) = far.ask(far.tier.get(key)).await else {
+            let name = far.tier.name();
+            let span = debug_span!(target: "cache_aside", "cache.far.get", tier = name, %key);
+            let Some(found) = far.read(|| far.tier.get(key)).instrument(span).await else {
                 missing.shared_failed |= far.shared().is_some();
                 continue;
             };
@@ -118,7 +123,9 @@ impl Inner {
             }
             let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
             let as_of = self.clock.now();
-            let Some(found) = far.ask(far.tier.get_many(&asked)).await else {
+            let name = far.tier.name();
+            let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = asked.len());
+            let Some(found) = far.read(|| far.tier.get_many(&asked)).instrument(span).await else {
                 let failed = Missing { shared_failed: far.shared().is_some(), over: None };
                 open.iter().for_each(|&at| reads[at] = FarRead::Missing(failed));
                 continue;
@@ -155,7 +162,7 @@ impl Inner {
         let known = self.coherence.known();
         let mut from = applied;
         loop {
-            let Some(page) = far.ask(shared.read_after(from.previous(), PAGE)).await else { return false };
+            let Some(page) = far.read(|| shared.read_after(from.previous(), PAGE)).await else { return false };
             if !self.coherence.replay(from, &page) {
                 return false;
             }
@@ -192,11 +199,12 @@ impl Inner {
         match &entry.value {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
-            Value::Encoded { bytes, .. } if !self.admits(plan, bytes.len() as u64) => None,
-            Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
+            Value::Encoded { bytes, .. } if !self.admits(key, plan, bytes.len() as u64) => None,
+            Value::Encoded { bytes, codec } => match self.decode(bytes, *codec) {
                 Some(value) => Some(Some(Arc::new(value))),
                 None => {
                     self.counters.undecodable.increment();
+                    self.events.emit(Event::Undecodable { key: key.clone(), codec: *codec });
                     None
                 }
             },
@@ -204,11 +212,9 @@ impl Inner {
         }
     }
 
-    fn decode<T: Cacheable>(&self, key: &Key, bytes: &[u8], written_by: u8) -> Option<T> {
+    fn decode<T: Cacheable>(&self, bytes: &[u8], written_by: u8) -> Option<T> {
         let codec = self.codec.as_deref().filter(|codec| codec.id() == written_by)?;
-        codec::decode(codec, bytes)
-            .inspect_err(|error| tracing::debug!(target: "cache_aside", %key, error = error as &dyn std::error::Error, "undecodable"))
-            .ok()
+        codec::decode(codec, bytes).ok()
     }
 
     /// Copies what the far tier at `depth` had into the tiers before it.
@@ -245,7 +251,7 @@ impl Inner {
         let insert = || near.insert(key, Arc::clone(&entry), ttl);
         let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insertion, insert);
         if !inserted {
-            self.counters.fenced_fills.increment();
+            self.note_fenced(key);
         }
         inserted
     }

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::codec;
 use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
+use crate::event::Event;
 use crate::far::{Far, Manner};
 use crate::key::Key;
 
@@ -56,24 +57,25 @@ impl Inner {
     pub(super) fn encode<T: Cacheable>(&self, key: &Key, plan: &Plan, value: Option<&T>) -> Encoded {
         let Some(value) = value else { return Encoded::As(Value::Absent) };
         let Some(codec) = self.codec.as_deref() else {
-            return if self.admits(plan, size_of::<T>() as u64) { Encoded::Not } else { Encoded::TooLarge };
+            return if self.admits(key, plan, size_of::<T>() as u64) { Encoded::Not } else { Encoded::TooLarge };
         };
         match codec::encode(codec, value) {
-            Ok(bytes) if !self.admits(plan, bytes.len() as u64) => Encoded::TooLarge,
+            Ok(bytes) if !self.admits(key, plan, bytes.len() as u64) => Encoded::TooLarge,
             Ok(bytes) => Encoded::As(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
-            Err(error) => {
-                tracing::debug!(target: "cache_aside", %key, error = &error as &dyn std::error::Error, "unencodable");
+            Err(_) => {
                 self.counters.unencodable.increment();
+                self.events.emit(Event::Unencodable { key: key.clone() });
                 Encoded::Not
             }
         }
     }
 
     /// Whether a value of so many bytes may be stored, or decoded. One that may not is counted.
-    pub(super) fn admits(&self, plan: &Plan, bytes: u64) -> bool {
+    pub(super) fn admits(&self, key: &Key, plan: &Plan, bytes: u64) -> bool {
         let admitted = plan.policy.admits(bytes);
         if !admitted {
             self.counters.too_large.increment();
+            self.events.emit(Event::TooLarge { key: key.clone(), bytes });
         }
         admitted
     }
@@ -92,14 +94,14 @@ impl Inner {
             return;
         }
         if matches!(store, Store::Unshared) && origin.ticket.fenced {
-            self.counters.fenced_fills.increment();
+            self.note_fenced(key);
             return;
         }
         let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
         let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
         let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
         if !self.coherence.may_store(key.as_str(), &entry, origin.ticket) {
-            self.counters.fenced_fills.increment();
+            self.note_fenced(key);
             return;
         }
         let mut filled = None;
@@ -120,7 +122,7 @@ impl Inner {
             // Without an answer nobody knows whether the lease stood.
             None if !origin.ticket.fenced => near_ttl.min(self.unleased_limit(plan, origin)),
             Some(false) | None => {
-                self.counters.fenced_fills.increment();
+                self.note_fenced(key);
                 return;
             }
         };
