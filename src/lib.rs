@@ -38,6 +38,12 @@
 //! | `redis` | yes | [`RedisTier`], the shared tier |
 //! | `macros` | yes | [`macro@cached`], [`macro@cache_put`], [`macro@cache_invalidate`] |
 //! | `json` | yes | [`Json`], the default codec |
+//! | `msgpack` | no | `codec::MessagePack` |
+//! | `postcard` | no | `codec::Postcard` |
+//! | `lz4` | no | `codec::Compressed::lz4` over another codec |
+//! | `zstd` | no | `codec::Compressed::zstd` over another codec |
+//! | `encryption` | no | `codec::Encrypted` over another codec |
+//! | `metrics` | no | counters, gauges and histograms for the [`metrics`](https://docs.rs/metrics) facade |
 //! | `tls` | no | `rediss://` URLs, through rustls |
 
 mod backends;

@@ -4,6 +4,9 @@
 
 #[path = "nodes/events.rs"]
 mod events;
+#[cfg(feature = "metrics")]
+#[path = "nodes/metrics.rs"]
+mod metrics;
 #[path = "nodes/selection.rs"]
 mod selection;
 mod support;

@@ -318,6 +318,12 @@ impl Far {
         }
     }
 
+    /// Whether its breaker is open.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_down(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     pub(crate) fn queued(&self) -> u64 {
         self.lock_queue().len() as u64
     }

@@ -16,6 +16,7 @@ use super::near::Near;
 use super::read::{FarRead, Missing};
 use super::store::Origin;
 use super::{Cacheable, Inner, Plan};
+use crate::clock::Timestamp;
 use crate::error::LoadError;
 use crate::event::{Event, LoadFailure};
 use crate::flight::{Outcome, Role};
@@ -197,6 +198,7 @@ impl Inner {
         self.counters.loads.increment();
         let key_shown = key.map(tracing::field::display);
         let span = debug_span!(target: "cache_aside", "cache.load", key = key_shown);
+        let began = self.clock.now();
         // The loader's state is gone after a panic, so nobody can see it broken.
         let mut load = pin!(AssertUnwindSafe(async move { load().await }).catch_unwind().instrument(span));
         let result = tokio::select! {
@@ -209,19 +211,20 @@ impl Inner {
             () = self.clock.sleep(plan.policy.load_limit().min(LONGEST_LOAD)) => Err(LoadError::TimedOut),
             never = keep => match never {},
         };
-        self.note_load(key, &result);
+        self.note_load(key, began, &result);
         result
     }
 }
 
 impl Inner {
-    fn note_load<R, E>(&self, key: Option<&Key>, result: &Result<R, LoadError<E>>) {
+    fn note_load<R, E>(&self, key: Option<&Key>, began: Timestamp, result: &Result<R, LoadError<E>>) {
         let failure = match result {
             Ok(_) => None,
             Err(LoadError::Source(_)) => Some(LoadFailure::Error),
             Err(LoadError::TimedOut) => Some(LoadFailure::TimedOut),
             Err(LoadError::Panicked | LoadError::Cancelled) => Some(LoadFailure::Panicked),
         };
+        self.measure_load(self.clock.now().since(began), failure);
         if let Some(failure) = failure {
             self.counters.load_failures.increment();
             self.events.emit(Event::LoadFailed { key: key.cloned(), failure });

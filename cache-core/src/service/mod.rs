@@ -12,6 +12,7 @@ mod global;
 mod lease;
 mod load;
 mod loaded;
+mod metrics;
 mod near;
 mod preload;
 mod read;
@@ -28,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Timestamp};
-use crate::codec::Codec;
+use crate::codec::{Codec, Place};
 use crate::coherence::{Coherence, Debts, Listener};
 use crate::error::{Error, LoadError};
 use crate::event::{Event, Events};
@@ -94,6 +95,11 @@ pub(crate) struct Inner {
     max_ttl: Duration,
     replica_max_bytes: u64,
     tasks: Tasks,
+    /// The service itself, for tasks that must not keep it alive.
+    #[cfg(feature = "metrics")]
+    this: std::sync::Weak<Inner>,
+    #[cfg(feature = "metrics")]
+    metrics_interval: Duration,
     invalid_key_trace: Throttle,
 }
 
@@ -306,6 +312,14 @@ impl<B: Backends> CachingService<B> {
         self.inner.stats()
     }
 
+    /// Publishes every counter and gauge to the `metrics` facade now, instead of at the next interval: for an exporter that
+    /// is asked. Asks nobody itself. [The documentation](https://github.com/cache-aside/cache-aside/blob/main/docs/observability.md)
+    /// lists the names.
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        self.inner.publish_metrics();
+    }
+
     /// The bound D on staleness: on no node does a read that starts more than this after an invalidation returned
     /// ([`Done`](crate::Delivery::Done)) see an older value, whatever happens to the network and to Redis.
     ///
@@ -375,6 +389,11 @@ impl Inner {
         self.near.iter().map(|near| near.name()).chain(self.far.iter().map(|far| far.tier.name()))
     }
 
+    /// Where the value of `key` is stored, for a codec.
+    fn place<'a>(&'a self, key: &'a str) -> Place<'a> {
+        Place::new(self.namespace.as_str(), key)
+    }
+
     /// The far tier that nodes share.
     fn shared(&self) -> Option<&Arc<Far>> {
         self.far.iter().find(|far| far.shared().is_some())
@@ -406,6 +425,8 @@ impl Inner {
                 drop(running);
             });
         }
+        #[cfg(feature = "metrics")]
+        self.tasks.spawn("metrics", self.publishes());
         if let Some(far) = self.shared() {
             let (far, running) = (Arc::clone(far), running);
             let debts = Arc::clone(&far) as Arc<dyn Debts>;
@@ -458,6 +479,8 @@ impl Inner {
     async fn shutdown(&self) {
         // First, so that nobody else delivers at the same time.
         self.tasks.close().await;
+        #[cfg(feature = "metrics")]
+        self.publish_metrics();
         self.coherence.trust.end();
         for far in &self.far {
             far.settle(&self.coherence).await;

@@ -57,7 +57,7 @@ impl Inner {
     #[cold]
     fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>, bytes: &[u8], codec: u8, now: Timestamp) -> Near<T> {
         let known = self.codec.as_deref().filter(|known| known.id() == codec);
-        let Some(value) = known.and_then(|known| codec::decode::<T>(known, bytes).ok()) else {
+        let Some(value) = known.and_then(|known| codec::decode::<T>(known, self.place(key), bytes).ok()) else {
             self.counters.undecodable.increment();
             return Near::Miss;
         };

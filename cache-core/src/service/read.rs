@@ -200,7 +200,7 @@ impl Inner {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
             Value::Encoded { bytes, .. } if !self.admits(key, plan, bytes.len() as u64) => None,
-            Value::Encoded { bytes, codec } => match self.decode(bytes, *codec) {
+            Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
                 Some(value) => Some(Some(Arc::new(value))),
                 None => {
                     self.counters.undecodable.increment();
@@ -212,9 +212,9 @@ impl Inner {
         }
     }
 
-    fn decode<T: Cacheable>(&self, bytes: &[u8], written_by: u8) -> Option<T> {
+    fn decode<T: Cacheable>(&self, key: &Key, bytes: &[u8], written_by: u8) -> Option<T> {
         let codec = self.codec.as_deref().filter(|codec| codec.id() == written_by)?;
-        codec::decode(codec, bytes).ok()
+        codec::decode(codec, self.place(key.as_str()), bytes).ok()
     }
 
     /// Copies what the far tier at `depth` had into the tiers before it.

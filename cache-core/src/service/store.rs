@@ -59,7 +59,7 @@ impl Inner {
         let Some(codec) = self.codec.as_deref() else {
             return if self.admits(key, plan, size_of::<T>() as u64) { Encoded::Not } else { Encoded::TooLarge };
         };
-        match codec::encode(codec, value) {
+        match codec::encode(codec, self.place(key.as_str()), value) {
             Ok(bytes) if !self.admits(key, plan, bytes.len() as u64) => Encoded::TooLarge,
             Ok(bytes) => Encoded::As(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
             Err(_) => {
