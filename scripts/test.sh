@@ -154,7 +154,7 @@ tests() {
 # Flags of the compiler reach every crate, so what they build lies beside the rest.
 interleavings() {
     local flags="--cfg cache_aside_shuttle -D warnings" target="$CARGO_TARGET_DIR/shuttle"
-    RUSTFLAGS="$flags" cargo nextest run --package cache-core --lib --target-dir "$target" interleavings 2>&1 |
+    RUSTFLAGS="$flags" cargo nextest run --package cache-core --package cache-local --lib --target-dir "$target" interleavings 2>&1 |
         tee "$logs/interleavings"
 }
 

@@ -83,15 +83,26 @@ pub trait Clock: Send + Sync + 'static {
     /// The present.
     fn now(&self) -> Timestamp;
 
+    /// The present, or a few milliseconds after it, where that is cheaper to tell: for what is asked at every hit, and must
+    /// not be found fresh for too long. The default is [`Clock::now`].
+    fn now_or_later(&self) -> Timestamp {
+        self.now()
+    }
+
     /// Completes `duration` from now. Dropping the future cancels the wait.
     fn sleep(&self, duration: Duration) -> Sleep;
 }
 
 /// The wall clock read once at start, carried forward by the monotonic clock.
+///
+/// On Linux, [`now_or_later`](Clock::now_or_later) reads the clock that the kernel moves on at each timer tick (1 to 10 ms)
+/// and adds a tick. So it is at most two ticks and 3 ms ahead of [`now`](Clock::now). It is behind only while the kernel is
+/// kept from its ticks, as a hypervisor may do with the machine as a whole.
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
     wall_at_start: Timestamp,
+    ticks: Ticks,
 }
 
 impl SystemClock {
@@ -99,7 +110,8 @@ impl SystemClock {
     #[must_use]
     pub fn new() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), wall_at_start: Timestamp::ZERO + wall }
+        let wall_at_start = Timestamp::ZERO + wall;
+        Self { started: Instant::now(), wall_at_start, ticks: Ticks::new(wall_at_start) }
     }
 }
 
@@ -114,8 +126,63 @@ impl Clock for SystemClock {
         self.wall_at_start + self.started.elapsed()
     }
 
+    fn now_or_later(&self) -> Timestamp {
+        self.ticks.now_or_later().unwrap_or_else(|| self.now())
+    }
+
     fn sleep(&self, duration: Duration) -> Sleep {
         Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// The kernel's clock of ticks, which is read without a conversion of the processor's own counter.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Ticks {
+    /// What to add to what the clock tells, in milliseconds; `None` where it has no bound to its ticks.
+    ahead: Option<u64>,
+}
+
+#[cfg(target_os = "linux")]
+impl Ticks {
+    /// The longest tick that Linux can be built with is 10 ms.
+    const LONGEST_MILLIS: u64 = 20;
+
+    fn new(now: Timestamp) -> Self {
+        // Rounded up twice: the clock's own milliseconds are cut off, and so are those of `now`.
+        let tick = millis(rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse)) + 2;
+        let ahead = now.as_millis().checked_sub(Self::read()).filter(|_| tick <= Self::LONGEST_MILLIS);
+        Self { ahead: ahead.map(|ahead| ahead + tick) }
+    }
+
+    fn now_or_later(&self) -> Option<Timestamp> {
+        self.ahead.map(|ahead| Timestamp(Self::read() + ahead))
+    }
+
+    fn read() -> u64 {
+        millis(rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse))
+    }
+}
+
+#[cfg(target_os = "linux")]
+const fn millis(time: rustix::time::Timespec) -> u64 {
+    // Neither is negative.
+    time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+}
+
+/// Nothing that is cheaper than the clock.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Ticks;
+
+#[cfg(not(target_os = "linux"))]
+impl Ticks {
+    const fn new(_now: Timestamp) -> Self {
+        Self
+    }
+
+    const fn now_or_later(&self) -> Option<Timestamp> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! Counters since start.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -94,6 +95,42 @@ impl Counter {
     }
 }
 
+/// A counter for what happens often in many threads at once: each adds to a lane of its own, as long as there are lanes.
+#[derive(Debug, Default)]
+pub(crate) struct BusyCounter([Lane; LANES]);
+
+const LANES: usize = 32;
+
+/// Alone in its cache line, and in the one that processors fetch along.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+impl BusyCounter {
+    pub(crate) fn increment(&self) {
+        self.0[lane()].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.iter().map(|lane| lane.0.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// The lane of this thread.
+fn lane() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    let known = LANE.get();
+    if known < LANES {
+        return known;
+    }
+    let new = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
+    LANE.set(new);
+    new
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) loads: Counter,
@@ -144,7 +181,7 @@ impl Counters {
 
 #[derive(Debug, Default)]
 pub(crate) struct TierCounters {
-    pub(crate) hits: Counter,
+    pub(crate) hits: BusyCounter,
     pub(crate) misses: Counter,
     pub(crate) errors: Counter,
     pub(crate) skipped: Counter,

@@ -6,7 +6,10 @@
 //! served is decided by the service; this tier only frees what has expired or has no room.
 
 mod builder;
+mod front;
+mod sync;
 mod tier;
+mod turns;
 
 pub use builder::LocalTierBuilder;
 pub use tier::LocalTier;

@@ -12,6 +12,8 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use crate::builder::LocalTierBuilder;
+use crate::front::{At, Front, Kept};
+use crate::turns;
 
 /// The tier in the process: values by reference, in a moka cache (TinyLFU), bounded by entries or bytes.
 ///
@@ -23,8 +25,12 @@ use crate::builder::LocalTierBuilder;
 /// ```
 pub struct LocalTier {
     cache: Cache<Key, Stored>,
+    front: Arc<Front<Arc<Entry>>>,
     counts: Arc<Counts>,
 }
+
+/// Shared with the front.
+type Stored = Arc<Kept<Arc<Entry>>>;
 
 #[derive(Default)]
 struct Counts {
@@ -32,12 +38,6 @@ struct Counts {
     evictions: AtomicU64,
     /// The bytes of all keys and values held. moka's own weight is not that where a bound on entries counts as well.
     bytes: AtomicU64,
-}
-
-#[derive(Clone)]
-struct Stored {
-    entry: Arc<Entry>,
-    ttl: Duration,
 }
 
 /// Frees what has run out; whether an entry may be served is decided by the service, against its own clock.
@@ -67,9 +67,11 @@ impl LocalTier {
 
     pub(crate) fn from_builder(builder: LocalTierBuilder) -> Self {
         let counts = Arc::new(Counts::default());
-        let removed = Arc::clone(&counts);
+        let front = Arc::new(Front::new(builder.max_entries.unwrap_or(LocalTierBuilder::DEFAULT_MAX_ENTRIES)));
+        let (released, removed) = (Arc::clone(&front), Arc::clone(&counts));
         let cache = Cache::builder().name("cache-aside").expire_after(TimeToLive);
         let cache = cache.eviction_listener(move |key: Arc<Key>, stored: Stored, cause| {
+            released.release(&stored);
             removed.bytes.fetch_sub(bytes_of(&key, &stored.entry), Ordering::Relaxed);
             if cause == RemovalCause::Size {
                 removed.evictions.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +87,16 @@ impl LocalTier {
                 })
             }
         };
-        Self { cache: cache.build(), counts }
+        Self { cache: cache.build(), front, counts }
+    }
+
+    /// Lets moka know that the front has answered for it. Where moka has nothing any more, the time of what the front has is
+    /// over.
+    #[cold]
+    fn pass_on(&self, at: At, key: &str) {
+        if self.cache.get(key).is_none() {
+            self.front.moved(at);
+        }
     }
 }
 
@@ -95,19 +106,40 @@ fn bytes_of(key: &Key, entry: &Entry) -> u64 {
 
 impl NearTier for LocalTier {
     fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.cache.get(key).map(|stored| stored.entry)
+        let mut found = None;
+        self.inspect(key, &mut |entry| found = Some(Arc::clone(entry)));
+        found
+    }
+
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
+        let at = self.front.at(key);
+        if self.front.find(at, key, |kept| look(&kept.entry)).is_some() {
+            if turns::passes_on(at) {
+                self.pass_on(at, key);
+            }
+            return;
+        }
+        let version = self.front.version(at);
+        if let Some(kept) = self.cache.get(key) {
+            self.front.admit(at, version, &kept, turns::displaces);
+            look(&kept.entry);
+        }
     }
 
     fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
         // Before the insertion, so that a removal at the same time never takes off more than was added.
         self.counts.bytes.fetch_add(bytes_of(key, &entry), Ordering::Relaxed);
-        self.cache.insert(key.clone(), Stored { entry, ttl });
+        self.cache.insert(key.clone(), Arc::new(Kept::new(key.clone(), entry, ttl)));
+        self.front.moved(self.front.at(key.as_str()));
     }
 
     fn remove(&self, key: &str) -> bool {
         // Asked first, because moka hands out what it removes also when its time has passed.
         let live = self.cache.contains_key(key);
-        self.cache.remove(key).is_some() && live
+        let removed = self.cache.remove(key).is_some();
+        // Also when moka had nothing: the front may have what moka is just evicting.
+        self.front.moved(self.front.at(key));
+        removed && live
     }
 
     fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {
@@ -116,6 +148,8 @@ impl NearTier for LocalTier {
             self.cache.iter().filter(|(key, stored)| void(key, &stored.entry)).map(|(key, _)| key).collect();
         // What the iterator gives is live.
         matching.iter().for_each(|key| self.cache.invalidate(&**key));
+        // Also when nothing matched: the front may have what moka is just evicting.
+        self.front.all_moved();
         matching.len() as u64
     }
 }
@@ -127,7 +161,8 @@ impl CacheTier for LocalTier {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        Ok(self.look_up(key.as_str()).map(|entry| Entry::clone(&entry)))
+        // moka knows exactly when the time of an entry is over.
+        Ok(self.cache.get(key).map(|stored| Entry::clone(&stored.entry)))
     }
 
     async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
@@ -207,6 +242,37 @@ mod tests {
         let tier = LocalTier::builder().max_bytes(10_000).max_entries(0).build();
         fill(&tier, 10, 1);
         assert_eq!(tier.usage().entries, Some(0));
+    }
+
+    #[test]
+    fn moka_hears_of_what_the_front_answers() {
+        let tier = LocalTier::new(100);
+        for n in 0..100 {
+            tier.insert(&Key::new(format!("hot{n}")).unwrap(), entry(1), MINUTE);
+        }
+        let hot = || (0..100).filter(|n| tier.look_up(&format!("hot{n}")).is_some()).count();
+        (0..500).for_each(|_| assert_eq!(hot(), 100));
+        fill(&tier, 1_000, 1);
+        assert!(tier.usage().evictions.is_some_and(|evictions| evictions >= 1_000));
+        assert!(hot() >= 95, "{} of 100 that were asked for 500 times are left", hot());
+    }
+
+    #[test]
+    fn it_gives_nothing_that_was_removed_or_replaced() {
+        let (tier, key) = (LocalTier::new(100), Key::new("k").unwrap());
+        let give = || tier.look_up("k");
+        for _ in 0..100 {
+            let (old, new) = (entry(1), entry(2));
+            tier.insert(&key, Arc::clone(&old), MINUTE);
+            assert!((0..3).all(|_| give().is_some_and(|given| Arc::ptr_eq(&given, &old))));
+            tier.insert(&key, Arc::clone(&new), MINUTE);
+            assert!((0..3).all(|_| give().is_some_and(|given| Arc::ptr_eq(&given, &new))));
+            assert!(tier.remove("k") && give().is_none() && !tier.remove("k"));
+            tier.insert(&key, new, MINUTE);
+            assert!(give().is_some());
+            assert_eq!(tier.remove_matching(&|_, _| true), 1);
+            assert!(give().is_none());
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Cacheable, Inner, Plan};
-use crate::clock::Timestamp;
 use crate::codec;
 use crate::entry::{Entry, Value};
 use crate::key::Key;
@@ -37,25 +36,35 @@ impl Inner {
 
     /// Looks `key` up without counting.
     pub(super) fn peek_near<T: Cacheable>(&self, key: &str, schema: u32) -> Near<T> {
-        let Some(entry) = self.near.as_ref().and_then(|near| near.look_up(key)) else { return Near::Miss };
-        let now = self.clock.now();
-        if entry.schema != schema || !self.coherence.may_serve(&entry, now) {
-            return Near::Miss;
+        let (mut found, mut packed) = (Near::Miss, None);
+        if let Some(near) = &self.near {
+            near.inspect(key, &mut |entry| {
+                if entry.schema != schema || !self.coherence.may_serve(entry, self.clock.now_or_later()) {
+                    return;
+                }
+                match &entry.value {
+                    Value::Typed(value) => {
+                        // Another caller may keep another type under this key: the far tiers have bytes that both can read.
+                        if let Ok(value) = Arc::clone(value).downcast() {
+                            found = Near::Hit(value);
+                        }
+                    }
+                    Value::Absent => found = Near::Absent,
+                    Value::Encoded { .. } => packed = Some(Arc::clone(entry)),
+                }
+            });
         }
-        match &entry.value {
-            Value::Typed(value) => match Arc::clone(value).downcast() {
-                Ok(value) => Near::Hit(value),
-                // Another caller keeps another type under this key: the far tiers have bytes that both can read.
-                Err(_) => Near::Miss,
-            },
-            Value::Absent => Near::Absent,
-            Value::Encoded { bytes, codec } => self.unpack(key, &entry, bytes, *codec, now),
+        match packed {
+            Some(entry) => self.unpack(key, &entry),
+            None => found,
         }
     }
 
     /// The value of an entry that another node sent. The near tier has it by reference from here on.
     #[cold]
-    fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>, bytes: &[u8], codec: u8, now: Timestamp) -> Near<T> {
+    fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>) -> Near<T> {
+        let Value::Encoded { bytes, codec } = &entry.value else { return Near::Miss };
+        let (now, codec) = (self.clock.now(), *codec);
         let known = self.codec.as_deref().filter(|known| known.id() == codec);
         let Some(value) = known.and_then(|known| codec::decode::<T>(known, self.place(key), bytes).ok()) else {
             self.counters.undecodable.increment();

@@ -138,8 +138,21 @@ impl Usage {
 /// The service checks and inserts under a lock of its own, so these calls must not wait, and must not call back into the
 /// service.
 pub trait NearTier: CacheTier {
-    /// The entry under `key`. This is the hit path: it should neither allocate nor take a lock.
+    /// The entry under `key`. It should neither allocate nor take a lock, and may be late in finding that an entry's time to
+    /// live has passed: the service looks at [`Entry::expires`].
+    ///
+    /// A call that begins after an entry was removed or replaced never gives it.
     fn look_up(&self, key: &str) -> Option<Arc<Entry>>;
+
+    /// Runs `look` on the entry under `key`, once, if there is one. This is the hit path: a tier that need not count one more
+    /// reference to the entry meanwhile should not. The default does, by [`NearTier::look_up`].
+    ///
+    /// `look` does not wait, and does not call the tier.
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
+        if let Some(entry) = self.look_up(key) {
+            look(&entry);
+        }
+    }
 
     /// Stores `entry` under `key` for at most `ttl`.
     fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration);

@@ -1,0 +1,43 @@
+//! The keys, the values, and the order in which keys are asked for.
+
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Zipf;
+
+/// What is cached: handed out by reference by all.
+pub(crate) type Record = u64;
+
+/// How keys are asked for.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) keys: usize,
+    /// The exponent of the distribution, or evenly.
+    zipf: Option<f64>,
+}
+
+/// How many look-ups an order is long: it is gone through again and again.
+const LENGTH: usize = 1 << 18;
+
+impl Workload {
+    pub(crate) const ONE: Self = Self { name: "one key", keys: 1, zipf: None };
+    pub(crate) const ZIPF: Self = Self { name: "Zipf(0.99) over 10,000 keys", keys: 10_000, zipf: Some(0.99) };
+    pub(crate) const UNIFORM: Self = Self { name: "uniform over 100,000 keys", keys: 100_000, zipf: None };
+    pub(crate) const ALL: [Self; 3] = [Self::ONE, Self::ZIPF, Self::UNIFORM];
+
+    pub(crate) fn key_names(&self) -> Arc<[String]> {
+        (0..self.keys).map(|number| format!("user:tenant-1:{number}")).collect()
+    }
+
+    pub(crate) fn order(&self, seed: u64) -> anyhow::Result<Vec<u32>> {
+        let mut random = SmallRng::seed_from_u64(seed);
+        Ok(match self.zipf {
+            Some(exponent) => {
+                let ranks = Zipf::new(self.keys as f64, exponent)?;
+                (0..LENGTH).map(|_| random.sample(ranks) as u32 - 1).collect()
+            }
+            None => (0..LENGTH).map(|_| random.random_range(0..self.keys as u32)).collect(),
+        })
+    }
+}
