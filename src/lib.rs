@@ -45,6 +45,7 @@
 //! | `encryption` | no | `codec::Encrypted` over another codec |
 //! | `metrics` | no | counters, gauges and histograms for the [`metrics`](https://docs.rs/metrics) facade |
 //! | `tls` | no | `rediss://` URLs, through rustls |
+//! | `uuid` | no | `Uuid` as a part of a key: [`CacheKey`] |
 
 mod backends;
 
@@ -55,15 +56,16 @@ pub use cache_core::codec::Json;
 #[cfg(feature = "macros")]
 pub use cache_core::macro_support as __private;
 pub use cache_core::{
-    Acquire, Appended, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery, Entry, EntryBuilder, Error, Event,
-    InvalidKey, InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, LoadError, LoadFailure, Namespace, NearTier,
+    Acquire, Appended, BatchBuilder, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery, Entry, EntryBuilder,
+    Error, Event, InvalidKey, InvalidNamespace, InvalidPattern, Key, KeyScan, KeyWriter, Keyspace, KeyspaceBuilder,
+    KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadError, LoadFailure, LoadedBy, Namespace, NearTier, NoLoader,
     Pattern, Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, SharedError, SharedTier, Stats, Status,
     TagSlot, Tags, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};
 #[cfg(feature = "macros")]
-pub use cache_macros::{cache_invalidate, cache_put, cached};
+pub use cache_macros::{CacheKey, cache_invalidate, cache_put, cached};
 #[cfg(feature = "redis")]
 pub use cache_redis::{RedisTier, RedisTierBuilder};
 

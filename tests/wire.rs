@@ -49,4 +49,13 @@ async fn each_call_costs_what_it_must() {
     let keys: Vec<String> = (0..100).map(|n| format!("many{n}")).collect();
     a.get_many::<u32>(&keys).await;
     assert_eq!(sent(&mut monitor), ["MGET"], "a batch");
+
+    let load = |missing: Vec<String>| async move {
+        assert_eq!(missing.len(), 100);
+        Ok::<_, Infallible>(missing.into_iter().map(|key| (key, 1_u32)).collect())
+    };
+    a.get_or_load_many(&keys, load).await.unwrap();
+    let mut expected = vec!["MGET"];
+    expected.resize(1 + 100 + 100, "EVALSHA");
+    assert_eq!(sent(&mut monitor), expected, "a batch that is loaded: one read, then leases and fills");
 }

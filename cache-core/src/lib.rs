@@ -44,7 +44,10 @@ pub use key::{InvalidKey, InvalidNamespace, Key, Namespace};
 pub use macro_support::{CacheKey, KeyWriter, SharedError};
 pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
-pub use service::{Backends, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Preload, PreloadProgress};
+pub use service::{
+    Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace, KeyspaceBuilder,
+    KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader, Preload, PreloadProgress,
+};
 pub use stats::{Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tags::{TagSlot, Tags};

@@ -10,7 +10,7 @@ mod returned;
 mod shared_error;
 mod write;
 
-pub use cache_key::CacheKey;
+pub use cache_key::{CacheKey, begin, element, end, part};
 pub use companion::{Presents, ServiceSource, get, put, service};
 pub use failure::{
     Alone, ByClone, ByConversion, Coalesced, ErrorsOf, Limit, ProbeErrors, SaysTimeout, Share, Timed, Untimed,

@@ -7,6 +7,7 @@ mod ast;
 mod attr;
 mod companion;
 mod contained;
+mod derive_key;
 mod duration;
 mod errors;
 mod expand;
@@ -143,4 +144,21 @@ pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
     writes::expand(write_attr::Attribute::Invalidate, arguments.into(), item.into()).into()
+}
+
+/// Implements `CacheKey` for a struct or an enum, so that it can be a key of a `Keyspace` or an argument of a cached function.
+///
+/// ```text
+/// #[derive(Clone, PartialEq, Eq, Hash, CacheKey)]
+/// struct PageKey { shop: ShopId, language: Language, number: u32 }
+/// // In the keyspace "page": page:7:German:3
+/// ```
+///
+/// Every field must be a `CacheKey`, and is a part of the key, in the order of declaration; a type parameter must be one too. A
+/// type with one field is written as that field. An enum begins with the name of its variant: whoever renames one, or reorders
+/// fields, gives the values other keys. `#[cache_key(crate = path)]` says where the crate `cache_aside` is found if it was
+/// renamed.
+#[proc_macro_derive(CacheKey, attributes(cache_key))]
+pub fn derive_cache_key(item: TokenStream) -> TokenStream {
+    derive_key::expand(item.into()).into()
 }

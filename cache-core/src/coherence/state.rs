@@ -12,8 +12,9 @@ use crate::coherence::waiters::Waiters;
 use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::entry::Entry;
 use crate::event::{Event, Events};
-use crate::flight::{Birth, Flights, Role, Sharing};
+use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
+use crate::selection::Access;
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::tier::{Appended, NearTier};
@@ -330,7 +331,7 @@ impl Coherence {
     }
 
     /// Joins the flight of `key`, or starts one.
-    pub(crate) fn join<T, E>(&self, key: &Key, sharing: Sharing) -> Role<T, E>
+    pub(crate) fn join<T, E>(&self, key: &Key, access: Access) -> Role<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
@@ -338,7 +339,7 @@ impl Coherence {
         let at = self.clock.now();
         let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
         // A flight gives what was current when it began, so the bound on near entries holds for it as well.
-        self.flights.join(key, sharing, birth, self.trust.oldest(at))
+        self.flights.join(key, access, birth, self.trust.oldest(at))
     }
 
     /// To be noted before the value of `key` is read anywhere.
@@ -399,14 +400,12 @@ mod tests {
     }
 
     fn lead(coherence: &Coherence, key: &Key) -> Leader<u32, std::io::Error> {
-        let LoadRole::Leads(leader) = coherence.join(key, Sharing::new(false)) else { panic!("it is in flight") };
+        let LoadRole::Leads(leader) = coherence.join(key, Access::ALL) else { panic!("it is in flight") };
         leader
     }
 
     fn follow(coherence: &Coherence, key: &Key) -> Follower<u32, std::io::Error> {
-        let LoadRole::Follows(follower) = coherence.join(key, Sharing::new(false)) else {
-            panic!("it is not in flight")
-        };
+        let LoadRole::Follows(follower) = coherence.join(key, Access::ALL) else { panic!("it is not in flight") };
         follower
     }
 

@@ -31,7 +31,7 @@ impl Airport {
     }
 
     fn join(&self) -> Load {
-        self.flights.join(&key(), Sharing::new(false), BIRTH, Timestamp::ZERO)
+        self.flights.join(&key(), Access::ALL, BIRTH, Timestamp::ZERO)
     }
 
     /// The outcome that a caller gets, if the load that it leads is `number`.

@@ -49,27 +49,12 @@ pub(crate) struct Birth {
     pub(crate) at: Timestamp,
 }
 
-/// What callers must agree on to share a load, beside its types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sharing {
-    /// Whether an absence is an answer.
-    pub(crate) optional: bool,
-    /// Where the value is looked for and kept.
-    pub(crate) access: Access,
-}
-
-impl Sharing {
-    /// What callers agree on who read and write every tier.
-    #[cfg(test)]
-    pub(crate) const fn new(optional: bool) -> Self {
-        Self { optional, access: Access::ALL }
-    }
-}
-
+/// Callers share a load only if they agree on the types of its value and of its error, and on where the value is looked for
+/// and kept. They may differ on whether an absence is an answer: whoever takes it for none loads once more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Kind {
     types: TypeId,
-    sharing: Sharing,
+    access: Access,
 }
 
 struct Flight<T, E> {
@@ -101,18 +86,12 @@ impl Flights {
     }
 
     /// Joins the flight of `key`, or starts one, born now. A flight that began before `oldest` is not joined.
-    pub(crate) fn join<T, E>(
-        self: &Arc<Self>,
-        key: &Key,
-        sharing: Sharing,
-        birth: Birth,
-        oldest: Timestamp,
-    ) -> Role<T, E>
+    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, access: Access, birth: Birth, oldest: Timestamp) -> Role<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
     {
-        let kind = Kind { types: TypeId::of::<(T, E)>(), sharing };
+        let kind = Kind { types: TypeId::of::<(T, E)>(), access };
         let mut shard = self.shard(key.as_str());
         let slots = shard.entry(key.clone()).or_default();
         slots.retain(|slot| slot.kind != kind || slot.birth.at >= oldest);

@@ -9,7 +9,7 @@ fn key(text: &str) -> Key {
 }
 
 fn join(flights: &Arc<Flights>, name: &str) -> Load {
-    flights.join(&key(name), Sharing::new(false), BIRTH, Timestamp::ZERO)
+    flights.join(&key(name), Access::ALL, BIRTH, Timestamp::ZERO)
 }
 
 fn lead(flights: &Arc<Flights>, name: &str) -> Leader<u32, std::io::Error> {
@@ -91,15 +91,15 @@ fn a_record_detaches_only_flights_that_began_before_it() {
 }
 
 #[test]
-fn callers_with_other_types_or_another_idea_of_absence_do_not_share() {
+fn callers_with_other_types_do_not_share() {
     let flights = Arc::new(Flights::new());
     let _leader = lead(&flights, "k");
     assert!(matches!(
-        flights.join::<u64, std::io::Error>(&key("k"), Sharing::new(false), BIRTH, Timestamp::ZERO),
+        flights.join::<u64, std::io::Error>(&key("k"), Access::ALL, BIRTH, Timestamp::ZERO),
         Role::Leads(_)
     ));
     assert!(matches!(
-        flights.join::<u32, std::io::Error>(&key("k"), Sharing::new(true), BIRTH, Timestamp::ZERO),
+        flights.join::<u32, std::fmt::Error>(&key("k"), Access::ALL, BIRTH, Timestamp::ZERO),
         Role::Leads(_)
     ));
 }
@@ -111,7 +111,7 @@ async fn a_flight_that_is_too_old_is_not_joined_and_still_ends() {
     let waiting = follow(&flights, "k");
     let later = Birth { at: Timestamp::from_millis(200), ..BIRTH };
     let Role::Leads(new) =
-        flights.join::<u32, std::io::Error>(&key("k"), Sharing::new(false), later, Timestamp::from_millis(101))
+        flights.join::<u32, std::io::Error>(&key("k"), Access::ALL, later, Timestamp::from_millis(101))
     else {
         panic!("it joined the old one")
     };

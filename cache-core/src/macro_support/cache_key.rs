@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::key::{KeyWriter, Mark};
 
-/// A value that can be an argument of a cached function without a key template.
+/// A value that can be a key of a [`Keyspace`](crate::Keyspace), or an argument of a cached function without a key template.
 ///
 /// Two different values must write different keys, else their results are confused. Implemented for integers, `bool`,
-/// `char`, floating point numbers, strings, IP addresses, and for references, `Option`, tuples, slices and ordered
-/// collections of them. For a type of your own, write its fields as a tuple:
+/// `char`, floating point numbers, strings, IP addresses, `Uuid` (with the feature `uuid`), and for references, `Option`,
+/// tuples, slices and ordered collections of them. For a type of your own, derive it, or write its fields as a tuple:
 ///
 /// ```
 /// use cache_core::{CacheKey, KeyWriter};
@@ -39,6 +39,12 @@ use super::key::{KeyWriter, Mark};
 pub trait CacheKey {
     /// Appends the value to a key.
     fn write_key(&self, key: &mut KeyWriter<'_>);
+
+    /// Appends the value as the whole rest of a key, where nothing follows that it could be confused with: the elements of a
+    /// tuple stand side by side, `7:en`. The default is what [`CacheKey::write_key`] writes.
+    fn write_parts(&self, key: &mut KeyWriter<'_>) {
+        self.write_key(key);
+    }
 }
 
 macro_rules! displayed {
@@ -56,11 +62,18 @@ displayed! {
     NonZeroU32 NonZeroU64 NonZeroI32 NonZeroI64 IpAddr Ipv4Addr Ipv6Addr SocketAddr
 }
 
+#[cfg(feature = "uuid")]
+displayed!(uuid::Uuid);
+
 macro_rules! forwarded {
     ($($type:ty)*) => {
         $(impl<T: CacheKey + ?Sized> CacheKey for $type {
             fn write_key(&self, key: &mut KeyWriter<'_>) {
                 T::write_key(self, key);
+            }
+
+            fn write_parts(&self, key: &mut KeyWriter<'_>) {
+                T::write_parts(self, key);
             }
         })*
     };
@@ -71,6 +84,10 @@ forwarded!(&T &mut T Box<T> Rc<T> Arc<T>);
 impl<T: CacheKey + ToOwned + ?Sized> CacheKey for Cow<'_, T> {
     fn write_key(&self, key: &mut KeyWriter<'_>) {
         T::write_key(self, key);
+    }
+
+    fn write_parts(&self, key: &mut KeyWriter<'_>) {
+        T::write_parts(self, key);
     }
 }
 
@@ -87,12 +104,35 @@ impl<T: CacheKey> CacheKey for Option<T> {
 }
 
 fn write_all<T: CacheKey>(values: impl IntoIterator<Item = T>, key: &mut KeyWriter<'_>) {
-    key.mark(Mark::Begin);
+    begin(key);
     for value in values {
-        value.write_key(key);
-        key.mark(Mark::Element);
+        element(key, &value);
     }
+    end(key);
+}
+
+/// Begins what has elements.
+pub fn begin(key: &mut KeyWriter<'_>) {
+    key.mark(Mark::Begin);
+}
+
+/// Appends an element between [`begin`] and [`end`].
+pub fn element<T: CacheKey + ?Sized>(key: &mut KeyWriter<'_>, value: &T) {
+    value.write_key(key);
+    key.mark(Mark::Element);
+}
+
+/// Ends what has elements.
+pub fn end(key: &mut KeyWriter<'_>) {
     key.mark(Mark::End);
+}
+
+/// Appends one of the parts that make up the rest of a key.
+pub fn part<T: CacheKey + ?Sized>(key: &mut KeyWriter<'_>, first: bool, value: &T) {
+    if !first {
+        key.separate();
+    }
+    value.write_key(key);
 }
 
 impl<T: CacheKey> CacheKey for [T] {
@@ -131,12 +171,16 @@ macro_rules! tuples {
             #[allow(non_snake_case)]
             fn write_key(&self, key: &mut KeyWriter<'_>) {
                 let ($($name,)+) = self;
-                key.mark(Mark::Begin);
-                $(
-                    $name.write_key(key);
-                    key.mark(Mark::Element);
-                )+
-                key.mark(Mark::End);
+                begin(key);
+                $(element(key, $name);)+
+                end(key);
+            }
+
+            #[allow(non_snake_case)]
+            fn write_parts(&self, key: &mut KeyWriter<'_>) {
+                let ($($name,)+) = self;
+                let mut first = true;
+                $(part(key, std::mem::take(&mut first), $name);)+
             }
         })*
     };
@@ -169,6 +213,20 @@ mod tests {
         assert_eq!(key("a:b"), "a%3Ab");
         assert_eq!(key(&Arc::new(Cow::Borrowed("x"))), "x");
         assert_eq!(key(&IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])), "%3A%3A1");
+    }
+
+    fn parts<T: CacheKey + ?Sized>(value: &T) -> String {
+        let mut key = KeyBuffer::new("");
+        key.parts(value);
+        key.into_string()
+    }
+
+    #[test]
+    fn the_elements_of_a_whole_key_stand_side_by_side() {
+        assert_eq!(parts(&7_u8), "7");
+        assert_eq!(parts(&(7_u8, "a:b")), "7:a%3Ab");
+        assert_eq!(parts(&Arc::new((7_u8, Some("en")))), "7:%sen");
+        assert_eq!(parts(&((1_u8, 2_u8), 3_u8)), "%l1%i2%i%z:3", "nested ones keep their marks");
     }
 
     #[test]
@@ -205,6 +263,7 @@ mod tests {
         #[test]
         fn different_values_have_different_keys(a in nested(), b in nested()) {
             prop_assert_eq!(a == b, key(&a) == key(&b));
+            prop_assert_eq!(a == b, parts(&a) == parts(&b));
             let reserved = key(&a).contains([':', '*', '?', '[', ']', '{', '}', '\\']);
             prop_assert!(!reserved);
         }

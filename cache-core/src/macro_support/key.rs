@@ -103,6 +103,11 @@ impl KeyBuffer {
         argument.write_key(&mut KeyWriter { key: self });
     }
 
+    /// Appends a value as the whole rest of the key.
+    pub fn parts<T: CacheKey + ?Sized>(&mut self, value: &T) {
+        value.write_parts(&mut KeyWriter { key: self });
+    }
+
     /// The key.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -171,6 +176,11 @@ impl KeyWriter<'_> {
             write!(Escaped(self.key), "{value}").is_ok(),
             "a Display implementation returned an error unexpectedly"
         );
+    }
+
+    /// Separates the parts of a key. No text can hold what it appends, nor can a value with elements.
+    pub(super) fn separate(&mut self) {
+        self.key.literal(":");
     }
 
     /// Appends a mark that no text can hold, since an escape's digits are none of these letters.

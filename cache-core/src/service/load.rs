@@ -40,9 +40,10 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.join::<T, E>(&key, plan.sharing()) {
+            match self.coherence.join::<T, E>(&key, plan.access) {
                 Role::Follows(follower) => {
-                    if let Some(outcome) = follower.wait().await {
+                    let outcome = follower.wait().await;
+                    if let Some(outcome) = outcome.filter(|outcome| plan.optional || !matches!(outcome, Ok(None))) {
                         self.counters.coalesced.increment();
                         return outcome;
                     }
@@ -77,9 +78,10 @@ impl Inner {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
         self.start(None);
         loop {
-            match self.coherence.join::<T, E>(&key, plan.sharing()) {
+            match self.coherence.join::<T, E>(&key, plan.access) {
                 Role::Follows(follower) => {
-                    if let Some(outcome) = follower.wait().await {
+                    let outcome = follower.wait().await;
+                    if let Some(outcome) = outcome.filter(|outcome| plan.optional || !matches!(outcome, Ok(None))) {
                         self.counters.coalesced.increment();
                         return outcome;
                     }

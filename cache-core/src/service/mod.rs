@@ -9,6 +9,7 @@ mod builder;
 mod entry_builder;
 mod environment;
 mod global;
+mod keyspace;
 mod lease;
 mod load;
 mod loaded;
@@ -34,7 +35,6 @@ use crate::coherence::{Coherence, Debts, Listener};
 use crate::error::{Error, LoadError};
 use crate::event::{Event, Events};
 use crate::far::Far;
-use crate::flight::Sharing;
 use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
 use crate::policy::Policy;
@@ -48,9 +48,11 @@ use crate::tier::NearTier;
 
 use near::Near;
 
+pub use batch::BatchBuilder;
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
+pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
 pub(crate) use loaded::Loaded;
 pub use preload::{Preload, PreloadProgress};
 
@@ -125,10 +127,6 @@ impl Plan {
         Self { policy, access, local_only, optional: true, version: None, replicate: false }
     }
 
-    const fn sharing(&self) -> Sharing {
-        Sharing { optional: self.optional, access: self.access }
-    }
-
     /// How long the near tier may keep what far tiers keep for `ttl` more. Zero: not at all.
     fn near_ttl(&self, ttl: Duration) -> Duration {
         if self.access.writes(Tier::NEAR) { self.policy.near_ttl(ttl) } else { Duration::ZERO }
@@ -201,13 +199,21 @@ impl<B: Backends> CachingService<B> {
     }
 
     /// The values under `keys`, in their order. Those that no tier has are loaded in one call of `batch_loader`, which is
-    /// given the missing keys, each once, and returns what it found by key; `None` for a key that it did not return.
+    /// given the missing keys, each once, and returns what it found by key; `None` for a key that it did not return, which
+    /// is stored only with a [`Policy::negative_ttl`].
     ///
-    /// A key whose lease another node holds is loaded here as well, so that no batch ever waits for another, and is then
-    /// stored by that other node only. The load runs in a task of its own.
+    /// Keys that somebody in this node is loading already, alone or in another batch, are not loaded again: this call waits
+    /// for them, after it has loaded its own, and others wait for its own. A key whose lease another node holds is loaded
+    /// here as well, so that no batch waits for one of another node, and is then stored by that other node only.
+    ///
+    /// One call to each far tier reads all that is missing; leases are taken all at once, and values stored all at once. The
+    /// load runs in a task of its own: a caller that goes away cancels nothing.
     ///
     /// # Errors
-    /// As [`CachingService::get_or_load`]; then nothing of this batch is stored.
+    /// As [`CachingService::get_or_load`]; then nothing of this batch is stored, and whoever waits for one of its keys gets
+    /// the error too. If what fails is a load that this call waits for, its own values are stored nevertheless. When the
+    /// caller of an inline load that this call waits for goes away, and `batch_loader` has been called before,
+    /// [`LoadError::Cancelled`].
     pub async fn get_or_load_many<T, E, F, Fut>(
         &self,
         keys: &[impl AsRef<str>],
@@ -219,7 +225,12 @@ impl<B: Backends> CachingService<B> {
         F: FnOnce(Vec<String>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<std::collections::HashMap<String, T>, E>> + Send + 'static,
     {
-        self.inner.get_or_load_many(keys, self.inner.plan(), batch_loader).await
+        self.batch().get_or_load(keys, batch_loader).await
+    }
+
+    /// The calls for many keys, with a policy of their own.
+    pub const fn batch(&self) -> BatchBuilder<'_> {
+        BatchBuilder::new(&self.inner)
     }
 
     /// Removes the value under `key` from every tier of every node.
@@ -259,6 +270,25 @@ impl<B: Backends> CachingService<B> {
     /// Removes every value of this namespace from every tier of every node, as [`CachingService::invalidate_pattern`].
     pub async fn clear(&self) -> Receipt {
         self.inner.clear().await
+    }
+
+    /// Sets up a keyspace: typed keys under `prefix`, with a policy and loaders of their own.
+    ///
+    /// ```
+    /// # use cache_core::{CachingService, Policy};
+    /// # use std::time::Duration;
+    /// # async fn f(service: CachingService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let users = service
+    ///     .keyspace::<u64, String>("user")
+    ///     .policy(Policy::new(Duration::from_secs(60)))
+    ///     .loader(|id: u64| async move { Ok::<_, std::io::Error>(format!("user {id}")) })
+    ///     .build()?;
+    /// assert_eq!(*users.get(&7).await?.unwrap(), "user 7"); // under the key "user:7"
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keyspace<K: KeyspaceKey, V: Cacheable>(&self, prefix: impl Into<String>) -> KeyspaceBuilder<K, V> {
+        KeyspaceBuilder::new(&self.inner, prefix.into())
     }
 
     /// Fills the near tier with the values of all keys that match `pattern` and that the shared tier has, so that a node that
@@ -368,6 +398,12 @@ impl<B> fmt::Debug for CachingService<B> {
 impl Inner {
     fn plan(&self) -> Plan {
         Plan::new(self.policy.clone(), self.access)
+    }
+
+    /// How a call with this policy is made.
+    fn plan_of(&self, policy: Policy) -> Plan {
+        let access = self.access_of(&policy);
+        Plan::new(policy, access)
     }
 
     /// The tiers that `policy` chooses.

@@ -5,25 +5,41 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use super::{Cacheable, Inner};
 use crate::error::Error;
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::policy::Policy;
 use crate::tier::KeyScan;
 
 /// So many keys are read at once.
 const BATCH: usize = 100;
 
-/// Preloads the near tier: made by [`CachingService::preload`](super::CachingService::preload).
+/// Preloads the near tier: made by [`CachingService::preload`](super::CachingService::preload), and by the `preload` calls of
+/// a [`Keyspace`](super::Keyspace).
 #[must_use = "it does nothing until `run` is awaited"]
 pub struct Preload<'a, T> {
     inner: &'a Arc<Inner>,
-    pattern: Pattern,
+    keys: Keys,
+    policy: Policy,
+    /// In place of reading only.
+    load: Option<Load<'a>>,
     keys_per_second: u32,
     max_keys: u64,
     on_progress: Option<Report<'a>>,
     value: PhantomData<fn() -> T>,
 }
+
+enum Keys {
+    /// Those that the shared tier has.
+    Matching(Pattern),
+    Given(Vec<String>),
+}
+
+/// Reads or loads the given keys from one index up to another, and tells how many there are, or why that failed.
+type Load<'a> = Box<dyn Fn(usize, usize) -> BoxFuture<'a, Result<u64, String>> + Send + 'a>;
 
 type Report<'a> = Box<dyn FnMut(&PreloadProgress) + Send + 'a>;
 
@@ -35,14 +51,35 @@ pub struct PreloadProgress {
     pub read: u64,
     /// Keys of which the near tier has a value now.
     pub loaded: u64,
+    /// Keys of batches that could not be loaded.
+    pub failed: u64,
     /// Whether everything was read that was to be.
     pub complete: bool,
 }
 
 impl<'a, T: Cacheable> Preload<'a, T> {
-    pub(super) const fn new(inner: &'a Arc<Inner>, pattern: Pattern) -> Self {
+    const fn new(inner: &'a Arc<Inner>, keys: Keys, policy: Policy) -> Self {
         let (keys_per_second, max_keys) = (10_000, 100_000);
-        Self { inner, pattern, keys_per_second, max_keys, on_progress: None, value: PhantomData }
+        Self { inner, keys, policy, load: None, keys_per_second, max_keys, on_progress: None, value: PhantomData }
+    }
+
+    /// Preloads what matches.
+    pub(super) const fn matching(inner: &'a Arc<Inner>, pattern: Pattern, policy: Policy) -> Self {
+        Self::new(inner, Keys::Matching(pattern), policy)
+    }
+
+    /// Preloads these keys.
+    pub(super) const fn of_keys(inner: &'a Arc<Inner>, keys: Vec<String>, policy: Policy) -> Self {
+        Self::new(inner, Keys::Given(keys), policy)
+    }
+
+    /// Also loads what is missing.
+    pub(super) fn loading(
+        mut self,
+        load: impl Fn(usize, usize) -> BoxFuture<'a, Result<u64, String>> + Send + 'a,
+    ) -> Self {
+        self.load = Some(Box::new(load));
+        self
     }
 
     /// How many keys are read in a second, at most. Default: 10,000. 0 counts as 1.
@@ -64,22 +101,38 @@ impl<'a, T: Cacheable> Preload<'a, T> {
     }
 
     /// Reads the keys and fills the near tier. What is preloaded is held to the same rules as any other read, and stays for
-    /// as long as the service's default policy says. Dropping the future ends it; what has been loaded stays.
+    /// as long as the policy of the service, or of the keyspace, says. Dropping the future ends it; what has been loaded stays.
     ///
-    /// It ends early, and says so, when the shared tier cannot be asked. Without a shared tier there is nothing to read.
+    /// It ends early, and says so, when the shared tier cannot be asked for the keys that it has. Without a shared tier there
+    /// is nothing to read.
     pub async fn run(mut self) -> PreloadProgress {
         let mut progress = PreloadProgress::default();
+        match std::mem::replace(&mut self.keys, Keys::Given(Vec::new())) {
+            Keys::Matching(pattern) => self.run_matching(&pattern, &mut progress).await,
+            Keys::Given(keys) => self.run_given(&keys, &mut progress).await,
+        }
+        self.report(&progress);
+        let PreloadProgress { read, loaded, failed, complete } = progress;
+        tracing::info!(target: "cache_aside", read, loaded, failed, complete, "preloaded");
+        progress
+    }
+
+    async fn run_matching(&mut self, pattern: &Pattern, progress: &mut PreloadProgress) {
         let scan = match self.inner.shared().and_then(|far| Some((far, far.shared()?))) {
-            Some((far, shared)) => far.ask(shared.scan(&self.pattern)).await,
+            Some((far, shared)) => far.ask(shared.scan(pattern)).await,
             None => None,
         };
         if let Some(mut scan) = scan {
-            while !progress.complete && self.step(&mut *scan, &mut progress).await {}
+            while !progress.complete && self.step(&mut *scan, progress).await {}
         }
-        self.report(&progress);
-        let PreloadProgress { read, loaded, complete } = progress;
-        tracing::info!(target: "cache_aside", pattern = %self.pattern, read, loaded, complete, "preloaded");
-        progress
+    }
+
+    async fn run_given(&mut self, keys: &[String], progress: &mut PreloadProgress) {
+        let keys = &keys[..keys.len().min(usize::try_from(self.max_keys).unwrap_or(usize::MAX))];
+        for (at, batch) in keys.chunks(BATCH).enumerate() {
+            self.read(batch, at * BATCH, progress).await;
+        }
+        progress.complete = true;
     }
 
     /// Reads the next keys. False when the shared tier could not be asked.
@@ -92,7 +145,8 @@ impl<'a, T: Cacheable> Preload<'a, T> {
         };
         for keys in keys.chunks(BATCH) {
             let left = usize::try_from(self.max_keys - progress.read).unwrap_or(usize::MAX);
-            self.read(&keys[..keys.len().min(left)], progress).await;
+            let names: Vec<&str> = keys.iter().map(Key::as_str).take(left).collect();
+            self.read(&names, 0, progress).await;
             progress.complete = progress.read >= self.max_keys;
             if progress.complete {
                 break;
@@ -101,12 +155,24 @@ impl<'a, T: Cacheable> Preload<'a, T> {
         true
     }
 
-    async fn read(&mut self, keys: &[Key], progress: &mut PreloadProgress) {
+    /// Reads one batch, which stands at `from` among the given keys, and keeps the pace.
+    async fn read(&mut self, keys: &[impl AsRef<str>], from: usize, progress: &mut PreloadProgress) {
         let began = self.inner.clock.now();
-        let names: Vec<&str> = keys.iter().map(Key::as_str).collect();
-        let values = self.inner.get_many::<T>(&names, &self.inner.plan()).await;
+        let loaded = match &self.load {
+            Some(load) => load(from, from + keys.len()).await,
+            None => {
+                let values = self.inner.get_many::<T>(keys, &self.inner.plan_of(self.policy.clone())).await;
+                Ok(values.iter().flatten().count() as u64)
+            }
+        };
         progress.read += keys.len() as u64;
-        progress.loaded += values.iter().flatten().count() as u64;
+        match loaded {
+            Ok(loaded) => progress.loaded += loaded,
+            Err(error) => {
+                progress.failed += keys.len() as u64;
+                tracing::warn!(target: "cache_aside", error, "a batch could not be preloaded");
+            }
+        }
         self.report(progress);
         let pace = Duration::from_secs(1).mul_f64(keys.len() as f64 / f64::from(self.keys_per_second.max(1)));
         let spent = self.inner.clock.now().since(began);
@@ -122,9 +188,13 @@ impl<'a, T: Cacheable> Preload<'a, T> {
 
 impl<T> fmt::Debug for Preload<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pattern, keys_per_second, max_keys, .. } = self;
+        let Self { keys, keys_per_second, max_keys, .. } = self;
+        let keys: &dyn fmt::Debug = match keys {
+            Keys::Matching(pattern) => pattern,
+            Keys::Given(keys) => &keys.len(),
+        };
         f.debug_struct("Preload")
-            .field("pattern", pattern)
+            .field("keys", keys)
             .field("keys_per_second", keys_per_second)
             .field("max_keys", max_keys)
             .finish_non_exhaustive()
@@ -133,6 +203,6 @@ impl<T> fmt::Debug for Preload<'_, T> {
 
 impl Inner {
     pub(super) fn preload<T: Cacheable>(self: &Arc<Self>, pattern: &str) -> Result<Preload<'_, T>, Error> {
-        Ok(Preload::new(self, Pattern::new(pattern)?))
+        Ok(Preload::matching(self, Pattern::new(pattern)?, self.policy.clone()))
     }
 }

@@ -115,7 +115,7 @@ impl Node {
 
     fn fly(&self) -> u64 {
         loop {
-            match self.coherence.join::<u64, Infallible>(&key(), false) {
+            match self.coherence.join::<u64, Infallible>(&key()) {
                 Role::Follows(follower) => {
                     if let Some(outcome) = block_on(follower.wait()) {
                         return outcome.ok().flatten().map(|version| *version).unwrap();

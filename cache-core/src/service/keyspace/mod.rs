@@ -1,0 +1,334 @@
+//! Keyspaces: typed keys under one prefix, with a policy and loaders of their own.
+
+mod builder;
+mod preload;
+mod source;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::batch::{Again, Once};
+use super::near::Near;
+use super::{Cacheable, Inner, Plan};
+use crate::coherence::Change;
+use crate::error::LoadError;
+use crate::far::Manner;
+use crate::macro_support::{CacheKey, KeyBuffer};
+use crate::pattern::Pattern;
+use crate::policy::Policy;
+use crate::selection::{Access, Tier};
+use crate::stats::Counter;
+use crate::status::Receipt;
+
+pub use builder::KeyspaceBuilder;
+pub use source::{KeyspaceSource, LoadedBy, NoLoader};
+
+/// What the keys of a keyspace must be: everything that is a [`CacheKey`] and can be cloned, hashed and shared.
+pub trait KeyspaceKey: CacheKey + Clone + Eq + Hash + Send + Sync + 'static {}
+
+impl<K: CacheKey + Clone + Eq + Hash + Send + Sync + 'static> KeyspaceKey for K {}
+
+/// The values of one kind, under typed keys: made by [`CachingService::keyspace`](crate::CachingService::keyspace).
+///
+/// The value of key `7` in the keyspace `user` is under `user:7`, and that of `(7, "en")` under `user:7:en`: the same keys
+/// that `#[cached(key = "user:{id}:{language}")]` makes, so both see the same values. What is reserved in a part is escaped.
+/// So two keys never share a value, unless the prefix of another keyspace goes on where this one ends (`user` and
+/// `user:1`); give such keyspaces prefixes of which none begins the other.
+///
+/// With a loader it is read-through: [`Keyspace::get`] loads what no tier has. Cloning it is cheap; clones share everything.
+pub struct Keyspace<K, V, S: KeyspaceSource<K, V> = NoLoader> {
+    space: Arc<Space>,
+    loaders: S::Loaders,
+    types: PhantomData<fn(K) -> V>,
+}
+
+/// What does not depend on types.
+struct Space {
+    inner: Arc<Inner>,
+    /// With the colon.
+    prefix: String,
+    policy: Policy,
+    access: Access,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    hits: Counter,
+    misses: Counter,
+}
+
+/// What was read through one keyspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct KeyspaceStats {
+    /// Keys for which the near tier had an answer, a value or a cached absence.
+    pub near_hits: u64,
+    /// Keys for which it had none.
+    pub near_misses: u64,
+}
+
+impl Space {
+    fn write<Q: CacheKey + ?Sized>(&self, key: &Q) -> KeyBuffer {
+        let mut buffer = KeyBuffer::new("");
+        buffer.literal(&self.prefix);
+        buffer.parts(key);
+        buffer
+    }
+
+    fn texts<'a, Q: CacheKey + 'a>(&self, keys: impl IntoIterator<Item = &'a Q>) -> Vec<String> {
+        keys.into_iter().map(|key| self.write(key).into_string()).collect()
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::new(self.policy.clone(), self.access)
+    }
+
+    fn look_near<V: Cacheable>(&self, key: &str) -> Near<V> {
+        if !self.access.reads(Tier::NEAR) {
+            return Near::Miss;
+        }
+        let found = self.inner.look_near(key, self.policy.schema_version());
+        match found {
+            Near::Hit(_) | Near::Absent => self.counters.hits.increment(),
+            Near::Miss => self.counters.misses.increment(),
+        }
+        found
+    }
+
+    /// The pattern of every key. A prefix holds nothing that means something in a pattern.
+    fn pattern(&self) -> Pattern {
+        Pattern::new(format!("{}*", self.prefix)).unwrap_or_else(|_| unreachable!("the prefix was checked"))
+    }
+}
+
+impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
+    /// The key that the service has `key` under.
+    #[must_use]
+    pub fn key<Q>(&self, key: &Q) -> String
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.space.write(key).into_string()
+    }
+
+    /// The value under `key`, if a tier has it: it is not loaded. As [`CachingService::get`](crate::CachingService::get).
+    pub async fn get_cached<Q>(&self, key: &Q) -> Option<Arc<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let key = self.space.write(key);
+        match self.space.look_near(key.as_str()) {
+            Near::Hit(value) => Some(value),
+            Near::Absent => None,
+            Near::Miss => {
+                let (space, key) = (&self.space, key.into_string());
+                Box::pin(async move { space.inner.get(&key, &space.plan()).await }).await
+            }
+        }
+    }
+
+    /// The values under `keys`, in their order, as far as tiers have them. As
+    /// [`CachingService::get_many`](crate::CachingService::get_many).
+    pub async fn get_many_cached(&self, keys: &[K]) -> Vec<Option<Arc<V>>> {
+        self.space.inner.get_many(&self.space.texts(keys), &self.space.plan()).await
+    }
+
+    /// The value under `key`; if no tier has it, what `loader` gives. As
+    /// [`CachingService::get_or_load`](crate::CachingService::get_or_load).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_or_load<Q, E, F, Fut>(&self, key: &Q, loader: F) -> Result<Arc<V>, LoadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let key = self.space.write(key);
+        if let Near::Hit(value) = self.space.look_near(key.as_str()) {
+            return Ok(value);
+        }
+        let (space, key) = (&self.space, key.into_string());
+        let plan = Plan { optional: false, ..space.plan() };
+        let load = move || async move { loader().await.map(Some) };
+        let loaded = Box::pin(space.inner.load_detached(&key, plan, load)).await?;
+        Ok(loaded.unwrap_or_else(|| unreachable!("a loader that gives a value gave none")))
+    }
+
+    /// The values under `keys`, in their order; what no tier has is loaded in one call of `batch_loader`. As
+    /// [`CachingService::get_or_load_many`](crate::CachingService::get_or_load_many).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_or_load_many<E, F, Fut>(
+        &self,
+        keys: &[K],
+        batch_loader: F,
+    ) -> Result<Vec<Option<Arc<V>>>, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce(Vec<K>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<HashMap<K, V>, E>> + Send + 'static,
+    {
+        let texts = self.space.texts(keys);
+        let known = Known::new(&texts, keys);
+        let load = move |missing: Vec<String>| {
+            let asked = known.keys(&missing);
+            async move { batch_loader(asked).await.map(|loaded| known.texts(loaded)) }
+        };
+        self.space.inner.get_or_load_many(&texts, self.space.plan(), Once(Some(load))).await
+    }
+
+    /// Stores `value` under `key` in every tier. As [`CachingService::set`](crate::CachingService::set).
+    pub async fn set<Q>(&self, key: &Q, value: V) -> Receipt
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.space.inner.set(self.space.write(key).as_str(), Arc::new(value), &self.space.plan()).await
+    }
+
+    /// Removes the value under `key` everywhere. As [`CachingService::invalidate`](crate::CachingService::invalidate).
+    pub async fn invalidate<Q>(&self, key: &Q) -> Receipt
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.space.inner.invalidate_keys(&[self.space.write(key).as_str()]).await
+    }
+
+    /// Removes the values under `keys` everywhere. As
+    /// [`CachingService::invalidate_many`](crate::CachingService::invalidate_many).
+    pub async fn invalidate_many(&self, keys: &[K]) -> Receipt {
+        self.space.inner.invalidate_keys(&self.space.texts(keys)).await
+    }
+
+    /// Removes every value of the keyspace everywhere, by the pattern `prefix:*`. As
+    /// [`CachingService::invalidate_pattern`](crate::CachingService::invalidate_pattern).
+    pub async fn invalidate_all(&self) -> Receipt {
+        self.space.inner.invalidate(Change::Pattern(self.space.pattern()), Manner::default()).await.0
+    }
+
+    /// What was read through this keyspace and its clones since it was built. Batches count in the service's
+    /// [`Stats`](crate::Stats) only.
+    #[must_use]
+    pub fn stats(&self) -> KeyspaceStats {
+        let Counters { hits, misses } = &self.space.counters;
+        KeyspaceStats { near_hits: hits.get(), near_misses: misses.get() }
+    }
+}
+
+impl<K: KeyspaceKey, V: Cacheable> Keyspace<K, V, NoLoader> {
+    /// The value under `key`, if a tier has it: the keyspace has no loader. As [`Keyspace::get_cached`].
+    pub async fn get<Q>(&self, key: &Q) -> Option<Arc<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.get_cached(key).await
+    }
+
+    /// The values under `keys`, as far as tiers have them. As [`Keyspace::get_many_cached`].
+    pub async fn get_many(&self, keys: &[K]) -> Vec<Option<Arc<V>>> {
+        self.get_many_cached(keys).await
+    }
+}
+
+impl<K: KeyspaceKey, V: Cacheable, E: Send + Sync + 'static> Keyspace<K, V, LoadedBy<E>> {
+    /// The value under `key`; if no tier has it, what the loader gives, which is then stored. `None` where the source has no
+    /// value; that is stored only with a [`Policy::negative_ttl`].
+    ///
+    /// A hit in the near tier does not lock or suspend, nor allocate while the whole key is no longer than 128 bytes. Loads are
+    /// shared as those of [`CachingService::get_or_load`](crate::CachingService::get_or_load), also with
+    /// [`Keyspace::get_many`]. May be cancelled at any point; a load goes on.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get<Q>(&self, key: &Q) -> Result<Option<Arc<V>>, LoadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
+    {
+        let text = self.space.write(key);
+        match self.space.look_near(text.as_str()) {
+            Near::Hit(value) => return Ok(Some(value)),
+            Near::Absent => return Ok(None),
+            Near::Miss => {}
+        }
+        let (space, text, key, loaders) = (&self.space, text.into_string(), key.to_owned(), self.loaders.clone());
+        let load = move || loaders.load_one(key);
+        Box::pin(space.inner.load_detached(&text, space.plan(), load)).await
+    }
+
+    /// The values under `keys`, in their order; those that no tier has are loaded in one call. As
+    /// [`CachingService::get_or_load_many`](crate::CachingService::get_or_load_many), but for a key whose loader's caller went
+    /// away, which is loaded in a further call.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<Arc<V>>>, LoadError<E>> {
+        let texts = self.space.texts(keys);
+        let (known, loaders) = (Known::new(&texts, keys), self.loaders.clone());
+        let load = move |missing: Vec<String>| {
+            let (known, loading) = (known.clone(), loaders.load_many(known.keys(&missing)));
+            async move { loading.await.map(|loaded| known.texts(loaded)) }.boxed()
+        };
+        self.space.inner.get_or_load_many(&texts, self.space.plan(), Again(load)).await
+    }
+}
+
+/// The keys of a batch, typed and as text.
+#[derive(Clone)]
+struct Known<K>(Arc<Names<K>>);
+
+struct Names<K> {
+    by_text: HashMap<String, K>,
+    by_key: HashMap<K, String>,
+}
+
+impl<K: KeyspaceKey> Known<K> {
+    fn new(texts: &[String], keys: &[K]) -> Self {
+        let pairs = || texts.iter().cloned().zip(keys.iter().cloned());
+        let by_key = pairs().map(|(text, key)| (key, text)).collect();
+        Self(Arc::new(Names { by_text: pairs().collect(), by_key }))
+    }
+
+    fn keys(&self, texts: &[String]) -> Vec<K> {
+        texts.iter().filter_map(|text| self.0.by_text.get(text).cloned()).collect()
+    }
+
+    /// What was loaded, by text. What nobody asked for is left out.
+    fn texts<V>(&self, loaded: HashMap<K, V>) -> HashMap<String, V> {
+        loaded.into_iter().filter_map(|(key, value)| Some((self.0.by_key.get(&key)?.clone(), value))).collect()
+    }
+}
+
+impl<K, V, S: KeyspaceSource<K, V>> Clone for Keyspace<K, V, S> {
+    fn clone(&self) -> Self {
+        Self { space: Arc::clone(&self.space), loaders: self.loaders.clone(), types: PhantomData }
+    }
+}
+
+impl<K, V, S: KeyspaceSource<K, V>> fmt::Debug for Keyspace<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Space { prefix, policy, .. } = &*self.space;
+        f.debug_struct("Keyspace").field("prefix", prefix).field("policy", policy).finish_non_exhaustive()
+    }
+}
+
+impl<K, V, S: KeyspaceSource<K, V>> fmt::Debug for KeyspaceBuilder<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyspaceBuilder").finish_non_exhaustive()
+    }
+}

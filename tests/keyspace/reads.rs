@@ -1,0 +1,144 @@
+//! Read-through, one key at a time.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cache_aside::{Keyspace, LoadedBy, Policy, PreloadProgress};
+use cache_testing::RedisServer;
+
+use crate::support::{MINUTE, local_only, node};
+
+#[tokio::test]
+async fn without_a_loader_it_only_reads() {
+    let cache = local_only().await;
+    let users: Keyspace<String, u32> = cache.keyspace("user").build().unwrap();
+    assert_eq!(users.get("ada").await, None);
+    assert!(users.set("ada", 1).await.stored);
+    assert_eq!(users.get("ada").await.as_deref(), Some(&1));
+    assert_eq!(cache.get::<u32>("user:ada").await.as_deref(), Some(&1));
+    assert_eq!(users.get_or_load("bob", || async { Ok::<_, Infallible>(2) }).await.unwrap().as_ref(), &2);
+    assert_eq!(
+        users.get_many(&["ada".into(), "eve".into(), "bob".into()]).await,
+        [Some(Arc::new(1)), None, Some(Arc::new(2))]
+    );
+    assert_eq!((users.stats().near_hits, users.stats().near_misses), (1, 2));
+}
+
+#[tokio::test]
+async fn a_loader_is_asked_for_what_no_tier_has() {
+    let cache = local_only().await;
+    let loads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&loads);
+    let users: Keyspace<u64, String, LoadedBy<String>> = cache
+        .keyspace("user")
+        .loader(move |id: u64| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match id {
+                    0 => Err("down".to_owned()),
+                    1 => Ok(None),
+                    id => Ok(Some(format!("user {id}"))),
+                }
+            }
+        })
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        assert_eq!(users.get(&7).await.unwrap().unwrap().as_str(), "user 7");
+    }
+    assert_eq!(loads.load(Ordering::SeqCst), 1);
+    assert_eq!(users.get(&1).await.unwrap(), None);
+    assert_eq!(users.get(&0).await.unwrap_err().to_string(), "down");
+    assert_eq!(users.get_cached(&0).await, None);
+    // Without a batch loader, several keys are loaded one by one.
+    let values = users.get_many(&[7, 1, 8, 8]).await.unwrap();
+    let shown: Vec<_> = values.iter().map(Option::as_deref).map(|value| value.map(String::as_str)).collect();
+    assert_eq!(shown, [Some("user 7"), None, Some("user 8"), Some("user 8")]);
+    assert_eq!(loads.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_batch_loader_serves_single_keys_too() {
+    let cache = local_only().await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let squares: Keyspace<u64, u64, LoadedBy<Infallible>> = cache
+        .keyspace("square")
+        .policy(Policy::new(MINUTE).negative_ttl(MINUTE))
+        .batch_loader(move |keys: Vec<u64>| {
+            log.lock().unwrap().push(keys.clone());
+            let known = keys.into_iter().filter(|key| *key < 10);
+            let loaded: HashMap<u64, u64> = known.map(|key| (key, key * key)).collect();
+            async move { Ok(loaded) }
+        })
+        .build()
+        .unwrap();
+    assert_eq!(squares.get(&3).await.unwrap().as_deref(), Some(&9));
+    let values = squares.get_many(&[2, 3, 99, 2]).await.unwrap();
+    assert_eq!(values, [Some(Arc::new(4)), Some(Arc::new(9)), None, Some(Arc::new(4))]);
+    // The absence was stored as well.
+    assert_eq!(squares.get_many(&[99, 2]).await.unwrap(), [None, Some(Arc::new(4))]);
+    assert_eq!(*asked.lock().unwrap(), [vec![3], vec![2, 99]]);
+}
+
+#[tokio::test]
+async fn invalidations_keep_to_the_prefix() {
+    let cache = local_only().await;
+    let (users, user_pages) = (cache.keyspace::<u8, u8>("user"), cache.keyspace::<u8, u8>("user-page"));
+    let (users, user_pages) = (users.build().unwrap(), user_pages.build().unwrap());
+    for key in 0..4 {
+        users.set(&key, key).await;
+        user_pages.set(&key, key).await;
+    }
+    users.invalidate(&0).await;
+    users.invalidate_many(&[1, 2]).await;
+    assert_eq!(users.get_many(&[0, 1, 2, 3]).await.iter().flatten().count(), 1);
+    users.invalidate_all().await;
+    assert_eq!(users.get(&3).await, None);
+    assert_eq!(user_pages.get_many(&[0, 1, 2, 3]).await.iter().flatten().count(), 4);
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_says_why() {
+    let cache = local_only().await;
+    let error = cache.keyspace::<u8, u8>("user:").build().unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("\"user:\""), "{error}");
+    let policy = Policy::new(MINUTE).local_ttl(MINUTE * 2);
+    let error = cache.keyspace::<u8, u8>("user").policy(policy).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "keyspace \"user\": policy: local_ttl (120s) is longer than ttl (60s); lower local_ttl or raise ttl"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_starts_preloads_what_it_names() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let keyspace = |node: &cache_aside::CachingService| {
+        let builder = node.keyspace::<u64, u64>("square").policy(Policy::new(Duration::from_secs(600)));
+        builder.loader(|key: u64| async move { if key < 1_000 { Ok(key * key) } else { Err("no") } }).build().unwrap()
+    };
+    let (there, here) = (keyspace(&a), keyspace(&b));
+    let keys: Vec<u64> = (0..250).collect();
+    there.get_many(&keys).await.unwrap();
+
+    let mut reports = Vec::new();
+    let progress = here.preload(0..300).on_progress(|progress| reports.push(*progress)).run().await;
+    assert_eq!((progress.read, progress.loaded, progress.complete), (300, 250, true));
+    assert_eq!(reports.iter().map(|progress| progress.read).collect::<Vec<_>>(), [100, 200, 300, 300]);
+    let loads = b.stats().loads;
+    assert_eq!(here.get(&249).await.unwrap().as_deref(), Some(&(249 * 249)));
+    assert_eq!(here.stats().near_hits, 1);
+
+    let progress = here.preload_or_load((0..300).chain(1_000..1_100)).run().await;
+    let PreloadProgress { read, loaded, failed, complete, .. } = progress;
+    assert_eq!((read, loaded, failed, complete), (400, 300, 100, true));
+    assert!(b.stats().loads > loads);
+
+    there.invalidate_all().await;
+    assert_eq!(there.preload_all().run().await.read, 0);
+}
