@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use cache_aside::{LocalTier, RedisTier};
+#[cfg(feature = "cluster")]
+use cache_testing::RedisCluster;
+#[cfg(feature = "sentinel")]
+use cache_testing::RedisSentinels;
 use cache_testing::RedisServer;
 use cache_testing::conformance::Subject;
 
@@ -24,6 +28,18 @@ async fn redis() -> Subject {
     Subject::new(RedisTier::new(server.url()).unwrap()).keeping(server)
 }
 
+#[cfg(feature = "cluster")]
+async fn cluster() -> Subject {
+    let cluster = RedisCluster::start();
+    Subject::new(RedisTier::cluster(cluster.urls()).build().unwrap()).keeping(cluster)
+}
+
+#[cfg(feature = "sentinel")]
+async fn sentinel() -> Subject {
+    let sentinels = RedisSentinels::start();
+    Subject::new(RedisTier::sentinel(sentinels.service(), sentinels.urls()).build().unwrap()).keeping(sentinels)
+}
+
 async fn custom() -> Subject {
     Subject::new(custom_tier::MapTier::default())
 }
@@ -31,4 +47,8 @@ async fn custom() -> Subject {
 cache_testing::conformance!(local_tier: local_by_entries);
 cache_testing::conformance!(local_tier_bounded_by_bytes: local_by_bytes);
 cache_testing::conformance!(shared redis_tier: redis);
+#[cfg(feature = "cluster")]
+cache_testing::conformance!(shared redis_cluster: cluster);
+#[cfg(feature = "sentinel")]
+cache_testing::conformance!(shared redis_sentinel: sentinel);
 cache_testing::conformance!(map_tier: custom);

@@ -2,6 +2,12 @@
 #![cfg(all(feature = "local", feature = "redis", feature = "json"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[cfg(feature = "cluster")]
+#[path = "failover/cluster.rs"]
+mod cluster;
+#[cfg(feature = "sentinel")]
+#[path = "failover/sentinel.rs"]
+mod sentinel;
 mod support;
 
 use cache_aside::{CachingService, Delivery};

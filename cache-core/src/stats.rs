@@ -29,6 +29,9 @@ pub struct Stats {
     pub invalidations_sent: u64,
     /// Records of other nodes that were applied on this node.
     pub invalidations_received: u64,
+    /// Near entries removed because someone may have changed them in the shared tier without a record: where the tier was
+    /// told to look for such changes.
+    pub foreign_invalidations: u64,
     /// Times that the queue of invalidations overflowed and became one `clear`.
     pub queue_overflows: u64,
     /// Values that other nodes sent and that were put into the near tier of this node.
@@ -141,6 +144,7 @@ pub(crate) struct Counters {
     pub(crate) lease_timeouts: Counter,
     pub(crate) invalidations_sent: Counter,
     pub(crate) invalidations_received: Counter,
+    pub(crate) foreign_invalidations: Counter,
     pub(crate) queue_overflows: Counter,
     pub(crate) replicas_received: Counter,
     pub(crate) unfenced_writes: Counter,
@@ -165,6 +169,7 @@ impl Counters {
             lease_timeouts: self.lease_timeouts.get(),
             invalidations_sent: self.invalidations_sent.get(),
             invalidations_received: self.invalidations_received.get(),
+            foreign_invalidations: self.foreign_invalidations.get(),
             queue_overflows: self.queue_overflows.get(),
             replicas_received: self.replicas_received.get(),
             unfenced_writes: self.unfenced_writes.get(),

@@ -10,18 +10,14 @@ use cache_core::coherence::{
 };
 use cache_core::{TagSlot, TierError};
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, Value};
-use tokio::sync::mpsc;
 
-use crate::counters::Counts;
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
 use crate::error::tier_error;
 use crate::journal::JournalEntry;
+use crate::pushes::Pushes;
 use crate::tier::{Inner, RedisTier, millis};
-use crate::{journal, message, rules, scripts};
-
-/// How many messages wait for the node to take them. What does not fit is dropped, and found again in the journal, since
-/// the message after it names a predecessor that the node has not seen.
-const MESSAGES_WAITING: usize = 8_192;
+use crate::{journal, pushes, rules, scripts};
 
 /// How many rules are forgotten at a time: more would hold the server up for longer than a millisecond.
 const RULES_PER_COMMAND: usize = 500;
@@ -33,28 +29,18 @@ const NOBODY: NodeId = NodeId::new(0);
 impl Bus for RedisTier {
     async fn connect(&self) -> Result<Box<dyn BusConnection>, TierError> {
         let names = self.inner.names();
-        let (sender, messages) = mpsc::channel(MESSAGES_WAITING);
-        let counts = Arc::clone(&self.inner.counts);
-        let forward = move |push| forward(push, &sender, &counts);
-        let mut connection = self.inner.topology.open_bus(forward).await?;
+        let tracking = self.inner.track_foreign_writes;
+        let (intake, pushes) = pushes::queue(Arc::clone(&self.inner.counts), tracking);
+        let mut connection = self.inner.lane.open_bus(&names.journal, move |push| intake.take(push)).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
-        Ok(Box::new(Subscription { connection, messages, inner: Arc::clone(&self.inner) }))
-    }
-}
-
-/// Runs in the connection's own task, so it must not wait.
-fn forward(push: PushInfo, sender: &mpsc::Sender<Vec<u8>>, counts: &Counts) -> Result<(), redis::aio::SendError> {
-    if push.kind != PushKind::Message {
-        return Ok(());
-    }
-    // Channel and payload. Of channels there is only the one subscribed to.
-    let Ok([_, Value::BulkString(payload)]) = <[Value; 2]>::try_from(push.data) else { return Ok(()) };
-    sender.try_send(payload).map_err(|error| {
-        if matches!(error, mpsc::error::TrySendError::Full(_)) {
-            counts.dropped_message();
+        if tracking {
+            let mut command = redis::cmd("CLIENT");
+            command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(names.prefix());
+            let tracked: Result<(), _> = command.query_async(&mut connection).await;
+            tracked.map_err(|error| tier_error("CLIENT TRACKING", &error))?;
         }
-        redis::aio::SendError
-    })
+        Ok(Box::new(Subscription { connection, pushes, inner: Arc::clone(&self.inner) }))
+    }
 }
 
 /// A connection subscribed to the channel.
@@ -63,8 +49,7 @@ fn forward(push: PushInfo, sender: &mpsc::Sender<Vec<u8>>, counts: &Counts) -> R
 /// over the reply after it.
 struct Subscription {
     connection: MultiplexedConnection,
-    /// Ends when the connection's task drops the sender, which is when the connection is lost.
-    messages: mpsc::Receiver<Vec<u8>>,
+    pushes: Pushes,
     inner: Arc<Inner>,
 }
 
@@ -82,11 +67,11 @@ type LastAndTime = (Vec<JournalEntry>, (i64, i64));
 #[async_trait]
 impl BusConnection for Subscription {
     async fn next(&mut self) -> Option<BusMessage> {
-        self.messages.recv().await.map(|payload| message::parse(&payload))
+        self.pushes.next(self.inner.names()).await
     }
 
     fn try_next(&mut self) -> Option<BusMessage> {
-        self.messages.try_recv().ok().map(|payload| message::parse(&payload))
+        self.pushes.try_next(self.inner.names())
     }
 
     async fn begin(&mut self, known: Position) -> Result<(), TierError> {
@@ -127,7 +112,17 @@ impl BusConnection for Subscription {
         script.arg(millis(beat.trusted)).arg(u64::try_from(beat.alone.as_millis()).unwrap_or(u64::MAX));
         let asked = Instant::now();
         let reply = script.invoke_async(&mut self.connection).await;
-        self.last_and_time(asked, reply.map_err(|error| tier_error("the heartbeat", &error))?)
+        let last = self.last_and_time(asked, reply.map_err(|error| tier_error("the heartbeat", &error))?)?;
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.inner.lane.cluster() {
+            cluster.watch().await;
+        }
+        Ok(last)
+    }
+
+    #[cfg(feature = "cluster")]
+    fn comebacks(&self) -> u64 {
+        self.inner.lane.cluster().map_or(0, Cluster::comebacks)
     }
 
     async fn last_position(&mut self) -> Result<Position, TierError> {

@@ -5,17 +5,31 @@ use std::time::Duration;
 
 use cache_core::Error;
 
+use crate::servers::Servers;
 use crate::tier::RedisTier;
-use crate::url::ServerUrl;
+use crate::topology::Limits;
 
 /// Settings that were checked.
 pub(crate) struct Config {
-    pub(crate) url: ServerUrl,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) response_timeout: Duration,
-    pub(crate) pool_size: usize,
+    pub(crate) servers: Servers,
+    pub(crate) limits: Limits,
     pub(crate) journal_max_records: usize,
     pub(crate) scan_batch: usize,
+    pub(crate) track_foreign_writes: bool,
+}
+
+/// Which servers there are, as text.
+#[derive(Clone)]
+pub(crate) enum Urls {
+    One(String),
+    #[cfg(feature = "sentinel")]
+    Sentinel {
+        service: String,
+        sentinels: Vec<String>,
+        servers: String,
+    },
+    #[cfg(feature = "cluster")]
+    Cluster(Vec<String>),
 }
 
 /// Sets up a [`RedisTier`].
@@ -30,27 +44,39 @@ pub(crate) struct Config {
 #[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RedisTierBuilder {
-    url: String,
+    urls: Urls,
     connect_timeout: Duration,
     response_timeout: Duration,
     pool_size: usize,
     journal_max_records: usize,
     scan_batch: usize,
+    track_foreign_writes: bool,
 }
 
 impl RedisTierBuilder {
     /// The largest batch of a scan.
     const MAX_SCAN_BATCH: usize = 10_000;
 
-    pub(crate) fn new(url: String) -> Self {
+    pub(crate) fn new(urls: Urls) -> Self {
         Self {
-            url,
+            urls,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_millis(500),
             pool_size: 4,
             journal_max_records: 10_000,
             scan_batch: 250,
+            track_foreign_writes: false,
         }
+    }
+
+    /// How to log in at the servers that the sentinels name: user, password, database and scheme of a URL whose host and port
+    /// are not used. Default: `redis://any`. Without effect on a tier that asks no sentinels.
+    #[cfg(feature = "sentinel")]
+    pub fn servers(mut self, url: impl Into<String>) -> Self {
+        if let Urls::Sentinel { servers, .. } = &mut self.urls {
+            *servers = url.into();
+        }
+        self
     }
 
     /// How long making a connection may take, log-in included. Default: 1 second.
@@ -63,7 +89,7 @@ impl RedisTierBuilder {
         Self { response_timeout, ..self }
     }
 
-    /// How many connections there are for scans, in addition to the one that all other commands share and the one of the
+    /// How many connections there are to each server for scans, in addition to the one that all other commands share and the one of the
     /// bus. They are made when needed. Default: 4.
     pub fn pool_size(self, pool_size: usize) -> Self {
         Self { pool_size, ..self }
@@ -80,12 +106,27 @@ impl RedisTierBuilder {
         Self { scan_batch, ..self }
     }
 
+    /// Whether the near tiers of this node drop what other programs change in Redis: `SET`, `DEL` or `EXPIRE` from
+    /// `redis-cli`, evictions, `FLUSHALL`. Default: false.
+    ///
+    /// The server then tells this node of every write under the namespace (`CLIENT TRACKING` on the connection of the bus). It
+    /// does not say who wrote what, so writes of nodes count as well: each load and `set` of any node costs every other
+    /// that has the key near, and the one that made it, one more read of Redis, and each write anywhere in the namespace
+    /// is one message to every node. So it is for namespaces that are read far more often than written. While the bus is
+    /// cut off, nothing is heard, and near tiers are emptied when it is back.
+    ///
+    /// A load that is under way when another program writes goes on, and its callers get what it gives; it is not stored.
+    /// Not in a cluster, whose servers tell of their own keys only.
+    pub fn track_foreign_writes(self, track_foreign_writes: bool) -> Self {
+        Self { track_foreign_writes, ..self }
+    }
+
     /// Checks the settings and makes the tier. No connection is made before the first call.
     ///
     /// # Errors
     /// The URL or a setting cannot be used. The error names it and the fix, and shows no password.
     pub fn build(self) -> Result<RedisTier, Error> {
-        let url = ServerUrl::parse(&self.url)?;
+        let servers = Servers::parse(&self.urls)?;
         at_least_one("connect_timeout", self.connect_timeout.as_millis(), "milliseconds")?;
         at_least_one("response_timeout", self.response_timeout.as_millis(), "milliseconds")?;
         at_least_one("pool_size", self.pool_size as u128, "connections")?;
@@ -98,14 +139,19 @@ impl RedisTierBuilder {
                 Self::MAX_SCAN_BATCH
             )));
         }
-        RedisTier::from_config(&Config {
-            url,
+        if self.track_foreign_writes && servers.is_cluster() {
+            return Err(Error::configuration(
+                "track_foreign_writes is set for a cluster, whose servers tell of their own keys only; leave it out",
+            ));
+        }
+        let limits = Limits {
             connect_timeout: self.connect_timeout,
             response_timeout: self.response_timeout,
             pool_size: self.pool_size,
-            journal_max_records: self.journal_max_records,
-            scan_batch: self.scan_batch,
-        })
+        };
+        let (journal_max_records, scan_batch) = (self.journal_max_records, self.scan_batch);
+        let track_foreign_writes = self.track_foreign_writes;
+        RedisTier::from_config(&Config { servers, limits, journal_max_records, scan_batch, track_foreign_writes })
     }
 }
 
@@ -122,6 +168,7 @@ impl fmt::Debug for RedisTierBuilder {
             .field("pool_size", &self.pool_size)
             .field("journal_max_records", &self.journal_max_records)
             .field("scan_batch", &self.scan_batch)
+            .field("track_foreign_writes", &self.track_foreign_writes)
             .finish_non_exhaustive()
     }
 }

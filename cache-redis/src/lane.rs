@@ -1,4 +1,4 @@
-//! The hot path: one connection that all callers share.
+//! The hot path: one connection to a place that all callers share.
 //!
 //! A task, the keeper, makes the connection and replaces it when it breaks. Callers wait for it only until the first
 //! attempt to connect has ended; from then on they either get a connection at once or an error at once.
@@ -11,7 +11,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use cache_core::TierError;
 use deadpool_redis::Connection;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use crate::counters::Counts;
 use crate::error::tier_error;
-use crate::topology::{SharedConnection, Topology};
+use crate::scripts::Call;
+use crate::topology::{Place, SharedConnection};
 
 /// So many commands in a row without an answer mean that the connection is dead, though nobody said so.
 const TIMEOUTS_TO_BREAK: u32 = 3;
@@ -36,7 +37,8 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Lane {
-    topology: Arc<Topology>,
+    place: Arc<Place>,
+    connect_timeout: Duration,
     counts: Arc<Counts>,
     state: Arc<watch::Sender<State>>,
     /// At most one task; it ends with the lane.
@@ -62,9 +64,14 @@ struct Connected {
 }
 
 impl Lane {
-    pub(crate) fn new(topology: Arc<Topology>, counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(place: Place, connect_timeout: Duration, counts: Arc<Counts>) -> Self {
         let state = Arc::new(watch::Sender::new(State::Idle));
-        Self { topology, counts, state, keeper: Mutex::new(JoinSet::new()) }
+        Self { place: Arc::new(place), connect_timeout, counts, state, keeper: Mutex::new(JoinSet::new()) }
+    }
+
+    /// Where it leads to.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Sends one command. `action` names it in errors.
@@ -82,20 +89,32 @@ impl Lane {
     }
 
     /// Runs a script; the server is sent its text when it does not know it yet.
-    pub(crate) async fn invoke<T: FromRedisValue>(
-        &self,
-        action: &str,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, TierError> {
+    pub(crate) async fn invoke<T: FromRedisValue>(&self, action: &str, script: &Call) -> Result<T, TierError> {
         let mut used = self.connected().await?;
         let result = script.invoke_async(&mut used.connection).await;
         self.judge(&used, action, result)
     }
 
+    /// Makes a request whose failure the caller has to tell apart. The outer error says that there is no connection.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn request<T>(
+        &self,
+        request: impl AsyncFnOnce(&mut SharedConnection) -> RedisResult<T>,
+    ) -> Result<RedisResult<T>, TierError> {
+        let mut used = self.connected().await?;
+        let result = request(&mut used.connection).await;
+        if let Err(error) = &result {
+            self.note(&used, error, || tier_error("a command", error));
+        } else {
+            used.answered();
+        }
+        Ok(result)
+    }
+
     /// Takes a connection for exclusive use, unless it is known that there is none to be had.
     pub(crate) async fn check_out(&self) -> Result<Connection, TierError> {
         self.connected().await?;
-        self.topology.check_out().await
+        self.place.check_out().await
     }
 
     /// Ends the keeper and lets go of the connection.
@@ -103,7 +122,7 @@ impl Lane {
         let mut keeper = self.keeper();
         self.state.send_replace(State::Closed);
         keeper.abort_all();
-        self.topology.close();
+        self.place.close();
     }
 
     async fn connected(&self) -> Result<Connected, TierError> {
@@ -113,11 +132,11 @@ impl Lane {
         let mut changes = self.state.subscribe();
         self.start_keeper()?;
         let settled = changes.wait_for(|state| !matches!(state, State::Idle | State::Connecting));
-        let limit = self.topology.connect_timeout();
+        let limit = self.connect_timeout;
         // Only the outcome of the wait matters here: what it came to is read below.
         let _ = tokio::time::timeout(limit, settled).await;
         self.known().unwrap_or_else(|| {
-            Err(TierError::timed_out(format!("connecting to {} took more than {limit:?}", self.topology.shown())))
+            Err(TierError::timed_out(format!("connecting to {} took more than {limit:?}", self.place.shown())))
         })
     }
 
@@ -127,7 +146,7 @@ impl Lane {
             State::Connected(connected) => Some(Ok(connected.clone())),
             State::Broken(reason) => Some(Err(TierError::unavailable(format!(
                 "no connection to {}, reconnecting; last error: {reason}",
-                self.topology.shown()
+                self.place.shown()
             )))),
             State::Closed => Some(Err(TierError::unavailable("the tier is closed"))),
             State::Idle | State::Connecting => None,
@@ -148,7 +167,7 @@ impl Lane {
         });
         if was_idle {
             let task = Keeper {
-                topology: Arc::clone(&self.topology),
+                place: Arc::clone(&self.place),
                 counts: Arc::clone(&self.counts),
                 state: Arc::clone(&self.state),
             };
@@ -164,24 +183,23 @@ impl Lane {
 
     /// Learns from the outcome of a command whether its connection is still good.
     fn judge<T>(&self, used: &Connected, action: &str, result: RedisResult<T>) -> Result<T, TierError> {
-        let error = match result {
-            Ok(reply) => {
-                used.answered();
-                return Ok(reply);
-            }
-            Err(error) => error,
-        };
-        let meaning = tier_error(action, &error);
+        result.inspect(|_| used.answered()).map_err(|error| {
+            let meaning = tier_error(action, &error);
+            self.note(used, &error, || meaning.clone());
+            meaning
+        })
+    }
+
+    fn note(&self, used: &Connected, error: &RedisError, meaning: impl FnOnce() -> TierError) {
         if error.is_timeout() {
             if used.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_TO_BREAK {
-                self.break_off(used, &meaning);
+                self.break_off(used, &meaning());
             }
-        } else if error.is_unrecoverable_error() {
-            self.break_off(used, &meaning);
+        } else if error.is_unrecoverable_error() || is_demoted(error) {
+            self.break_off(used, &meaning());
         } else {
             used.answered();
         }
-        Err(meaning)
     }
 
     /// Has the connection replaced, if it is still the one in use.
@@ -194,15 +212,20 @@ impl Lane {
             _ => false,
         });
         if broken {
-            tracing::warn!(target: "cache_aside", server = self.topology.shown(), %reason, "the connection to redis broke, reconnecting");
+            tracing::warn!(target: "cache_aside", server = self.place.shown(), %reason, "the connection to redis broke, reconnecting");
         }
     }
 }
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("server", &self.topology.shown()).finish_non_exhaustive()
+        f.debug_struct("Lane").field("server", &self.place.shown()).finish_non_exhaustive()
     }
+}
+
+/// Whether the server is a primary no more: another connection may lead to the one that is.
+fn is_demoted(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::ReadOnly.into()
 }
 
 impl Connected {
@@ -216,7 +239,7 @@ impl Connected {
 
 /// The task that makes the connection and replaces it.
 struct Keeper {
-    topology: Arc<Topology>,
+    place: Arc<Place>,
     counts: Arc<Counts>,
     state: Arc<watch::Sender<State>>,
 }
@@ -226,7 +249,7 @@ impl Keeper {
         let mut changes = self.state.subscribe();
         let mut delays = BACKOFF.build();
         loop {
-            match self.topology.open_shared().await {
+            match self.place.open_shared().await {
                 Ok(connection) => {
                     let since = Instant::now();
                     self.connected(connection);
@@ -245,7 +268,7 @@ impl Keeper {
 
     fn connected(&self, connection: SharedConnection) {
         self.counts.connected();
-        tracing::debug!(target: "cache_aside", server = self.topology.shown(), "connected to redis");
+        tracing::debug!(target: "cache_aside", server = self.place.shown(), "connected to redis");
         self.enter(State::Connected(Connected { connection, timeouts: Arc::default() }));
     }
 

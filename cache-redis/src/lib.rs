@@ -14,18 +14,25 @@
 //! this channel.
 
 mod bus;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod config;
 mod counters;
 mod error;
+mod gets;
 mod journal;
 mod lane;
+mod lanes;
 mod message;
 mod names;
+mod pushes;
 mod rules;
 mod scan;
 mod scripts;
 mod server_clock;
+mod servers;
 mod shared;
+mod slot;
 mod tier;
 mod topology;
 mod url;

@@ -2,6 +2,8 @@
 
 use cache_core::{Key, Namespace, Pattern};
 
+use crate::slot::{hash_tag, number_in, slot_of};
+
 /// The names that one namespace uses. Data keys start with `ns:`, the tier's own with `{ns}!`, so that no data key and no
 /// pattern of any namespace can mean one of the tier's own.
 #[derive(Debug)]
@@ -40,16 +42,29 @@ impl Names {
         name
     }
 
-    /// The name of the fences of `key`. No pattern of data keys matches it, so that whatever removes the one leaves the other.
-    /// As its hash tag is the name of the data key, both are in one slot of a cluster, unless the key has one of its own.
+    /// The name of the fences of `key`. No pattern of data keys matches it, so that whatever removes the one leaves the
+    /// other. In a cluster both are in one slot.
     pub(crate) fn fences(&self, key: &Key) -> String {
-        format!("{{{}}}!fences", self.data(key))
+        let data = self.data(key);
+        if let Some(tag) = hash_tag(data.as_bytes()) {
+            return format!("{{{}}}!fences:{data}", String::from_utf8_lossy(tag));
+        }
+        if data.contains('}') {
+            // The whole name cannot be a tag, so another one of its slot takes its place.
+            return format!("{{{}}}!fences:{data}", number_in(slot_of(data.as_bytes())));
+        }
+        format!("{{{data}}}!fences")
     }
 
     /// The key whose data key has this name, if it is one.
     pub(crate) fn key_of(&self, name: &[u8]) -> Option<Key> {
         let key = name.strip_prefix(self.namespace.as_str().as_bytes())?.strip_prefix(b":")?;
         Key::new(std::str::from_utf8(key).ok()?).ok()
+    }
+
+    /// What the name of every data key begins with.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}:", self.namespace)
     }
 
     /// The pattern that matches the names of exactly those data keys that `pattern` matches.
@@ -61,6 +76,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_follow_the_namespace() {
@@ -76,6 +92,31 @@ mod tests {
         assert_eq!(names.rules, "{shop/v1.2}!rules");
         assert_eq!(names.nodes, "{shop/v1.2}!nodes");
         assert_eq!(names.channel, "{shop/v1.2}!bus");
+    }
+
+    #[test]
+    fn fences_lie_in_the_slot_of_their_key() {
+        let names = Names::new(Namespace::new("test").unwrap(), 0);
+        let fences = |key: &str| names.fences(&Key::new(key).unwrap());
+        assert_eq!(fences("{user:1}:name"), "{user:1}!fences:test:{user:1}:name");
+        assert!(fences("a}b{c").ends_with("}!fences:test:a}b{c"));
+        for odd in
+            ["a", "{a}", "a{b}c{d}", "a}b{c", "a}b{c}", "{}", "{}{a}", "{{a}}", "}", "{", "{a", "a}", "é{ü}", "{é"]
+        {
+            let (key, name) = (Key::new(odd).unwrap(), fences(odd));
+            assert_eq!(slot_of(name.as_bytes()), slot_of(names.data(&key).as_bytes()), "{odd}: {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fences_of_any_key_lie_in_its_slot_and_are_its_own(a in "[ab:{}!é]{1,8}", b in "[ab:{}!é]{1,8}") {
+            let names = Names::new(Namespace::new("test").unwrap(), 0);
+            let [a, b] = [&a, &b].map(|key| Key::new(key).unwrap());
+            let (data, fences) = (names.data(&a), names.fences(&a));
+            prop_assert_eq!(slot_of(fences.as_bytes()), slot_of(data.as_bytes()));
+            prop_assert_eq!(fences == names.fences(&b), a == b);
+        }
     }
 
     #[test]

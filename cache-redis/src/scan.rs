@@ -9,6 +9,7 @@ use redis::Cmd;
 use redis::aio::ConnectionLike;
 
 use crate::error::tier_error;
+use crate::lane::Lane;
 use crate::tier::Inner;
 
 /// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
@@ -39,7 +40,7 @@ pub(crate) async fn remove_matching(
 }
 
 /// The next names that match, and where to go on: 0 at the end.
-async fn step(
+pub(crate) async fn step(
     connection: &mut (impl ConnectionLike + Send),
     pattern: &str,
     cursor: u64,
@@ -50,28 +51,35 @@ async fn step(
     scan.query_async(connection).await.map_err(|error| tier_error("SCAN", &error))
 }
 
-/// The keys that match, over a connection of its own.
+/// The keys that match, over a connection of its own to one server after the other.
 pub(crate) struct DataScan {
-    connection: Connection,
+    /// Those whose turn is yet to come.
+    lanes: Vec<Arc<Lane>>,
+    /// Where the scan is on the present server; `None` between two of them.
+    at: Option<(Connection, u64)>,
     inner: Arc<Inner>,
     pattern: String,
-    /// `None` at the end.
-    cursor: Option<u64>,
 }
 
 impl DataScan {
-    pub(crate) fn new(connection: Connection, inner: Arc<Inner>, pattern: &Pattern) -> Self {
+    pub(crate) fn new(lanes: Vec<Arc<Lane>>, inner: Arc<Inner>, pattern: &Pattern) -> Self {
         let pattern = inner.names().data_matching(pattern);
-        Self { connection, inner, pattern, cursor: Some(0) }
+        Self { lanes, at: None, inner, pattern }
     }
 }
 
 #[async_trait]
 impl KeyScan for DataScan {
     async fn next(&mut self) -> Result<Option<Vec<Key>>, TierError> {
-        let Some(cursor) = self.cursor else { return Ok(None) };
-        let (next, names) = step(&mut self.connection, &self.pattern, cursor, self.inner.scan_batch).await?;
-        self.cursor = Some(next).filter(|next| *next != 0);
+        let (mut connection, cursor) = match self.at.take() {
+            Some(at) => at,
+            None => match self.lanes.pop() {
+                Some(lane) => (lane.check_out().await?, 0),
+                None => return Ok(None),
+            },
+        };
+        let (next, names) = step(&mut connection, &self.pattern, cursor, self.inner.scan_batch).await?;
+        self.at = Some((connection, next)).filter(|_| next != 0);
         Ok(Some(names.iter().filter_map(|name| self.inner.names().key_of(name)).collect()))
     }
 }

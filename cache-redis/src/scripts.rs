@@ -1,16 +1,86 @@
 //! The Lua scripts: what must happen as one step on the server.
 //!
-//! Each script declares every key it touches in `KEYS`. The journal and the data keys hash to different slots, so in a
-//! cluster the scripts that touch both have to be split: remove first, then append.
+//! Each script declares every key it touches in `KEYS`. The journal and the data keys lie in different slots, so in a
+//! cluster the calls that touch both are split (`split.rs`): remove first, then append.
 
 use std::sync::LazyLock;
 
 use cache_core::frame;
-use redis::Script;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs};
+
+/// The text of a script, and the hash by which a server knows it.
+pub(crate) struct Text {
+    code: &'static str,
+    hash: LazyLock<String>,
+}
+
+impl Text {
+    /// Begins a call with its first key.
+    pub(crate) fn key(&'static self, key: impl ToRedisArgs) -> Call {
+        let mut call = Call { text: self, keys: Vec::new(), arguments: Vec::new() };
+        call.key(key);
+        call
+    }
+}
+
+/// A script with what it is to be called with.
+#[derive(Clone)]
+pub(crate) struct Call {
+    text: &'static Text,
+    keys: Vec<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Call {
+    /// Adds a key.
+    pub(crate) fn key(&mut self, key: impl ToRedisArgs) -> &mut Self {
+        key.write_redis_args(&mut self.keys);
+        self
+    }
+
+    /// Adds an argument.
+    pub(crate) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
+        argument.write_redis_args(&mut self.arguments);
+        self
+    }
+
+    /// The call by the script's hash: short, and refused by a server that does not know the script.
+    pub(crate) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", &self.text.hash)
+    }
+
+    /// The call with the script's text, by which the server gets to know it.
+    pub(crate) fn by_text(&self) -> Cmd {
+        self.command("EVAL", self.text.code)
+    }
+
+    /// Runs the script. A server that does not know it yet is sent its text.
+    pub(crate) async fn invoke_async<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike) -> RedisResult<T> {
+        match self.by_hash().query_async(connection).await {
+            Err(error) if is_unknown(&error) => self.by_text().query_async(connection).await,
+            result => result,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
+        command
+    }
+}
+
+/// Whether the server does not know the script.
+pub(crate) fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::NoScript.into()
+}
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));
+        pub(crate) static $name: Text = Text {
+            code: include_str!($file),
+            hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
+        };
     };
 }
 
@@ -24,6 +94,8 @@ script!(RELEASE, "scripts/release.lua");
 script!(PUT, "scripts/put.lua");
 script!(INVALIDATE, "scripts/invalidate.lua");
 script!(FENCE, "scripts/fence.lua");
+script!(HOLD, "scripts/hold.lua");
+script!(RAISE, "scripts/raise.lua");
 script!(BEGIN, "scripts/begin.lua");
 script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");

@@ -12,9 +12,12 @@ use cache_core::{
 };
 use redis::Value;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::split;
 use crate::message::{self, lease_ended};
 use crate::scan::DataScan;
-use crate::tier::{RedisTier, encode, millis};
+use crate::scripts::Call;
+use crate::tier::{Inner, RedisTier, encode, millis};
 use crate::{journal, rules, scripts};
 
 #[async_trait]
@@ -22,12 +25,13 @@ impl SharedTier for RedisTier {
     async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
         let mut over = over.map(|token| *token.as_bytes());
         loop {
-            let names = self.inner.names();
-            let mut script = scripts::ACQUIRE.key(names.data(key));
-            script.key(names.fences(key));
             let replaceable = over.as_ref().map_or(&[][..], |token| &token[..]);
-            script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(replaceable);
-            let found = match self.inner.lane.invoke("acquiring a lease", &script).await? {
+            let call = |data: &str| {
+                let mut script = scripts::ACQUIRE.key(data);
+                script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(replaceable);
+                script
+            };
+            let found = match self.inner.acquire(key, token, call).await? {
                 Value::Int(1) => return Ok(Acquire::Acquired),
                 Value::Int(0) => return Ok(Acquire::Held),
                 Value::Int(2) => return Ok(Acquire::Fenced),
@@ -94,6 +98,10 @@ impl SharedTier for RedisTier {
     }
 
     async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.inner.lane.cluster() {
+            return split::put(&self.inner, cluster, key, put, record).await;
+        }
         let names = self.inner.names();
         // The caller is told at the latest when the response is not waited for any more.
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
@@ -113,6 +121,10 @@ impl SharedTier for RedisTier {
     }
 
     async fn invalidate(&self, keys: &[Key], record: &Record, lift: Option<Token>) -> Result<Appended, TierError> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.inner.lane.cluster() {
+            return split::invalidate(&self.inner, cluster, keys, record, lift).await;
+        }
         let names = self.inner.names();
         let mut script = scripts::INVALIDATE.key(&names.journal);
         script.key(&names.rules);
@@ -132,6 +144,10 @@ impl SharedTier for RedisTier {
     }
 
     async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.inner.lane.cluster() {
+            return split::fence(&self.inner, cluster, keys, record, token, hold).await;
+        }
         let names = self.inner.names();
         let mut script = scripts::FENCE.key(&names.journal);
         for key in keys {
@@ -152,6 +168,10 @@ impl SharedTier for RedisTier {
     }
 
     async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError> {
+        #[cfg(feature = "cluster")]
+        if self.inner.lane.cluster().is_some_and(|cluster| cluster.take_unmet(pattern)) {
+            return Ok(());
+        }
         let names = self.inner.names();
         let mut script = scripts::SWEPT.key(&names.rules);
         script.arg(rules::pattern_field(pattern)).arg(position.to_string());
@@ -173,8 +193,8 @@ impl SharedTier for RedisTier {
     }
 
     async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError> {
-        let connection = self.inner.lane.check_out().await?;
-        Ok(Box::new(DataScan::new(connection, Arc::clone(&self.inner), pattern)))
+        let lanes = self.inner.lane.primaries().await?;
+        Ok(Box::new(DataScan::new(lanes, Arc::clone(&self.inner), pattern)))
     }
 
     fn bus(&self) -> &dyn Bus {
@@ -183,8 +203,21 @@ impl SharedTier for RedisTier {
 }
 
 /// What a key holds while the lease with `token` is on it, up to the flag.
-fn held(token: Token) -> Bytes {
+pub(crate) fn held(token: Token) -> Bytes {
     frame::encode_lease(token).slice(..FLAG_AT)
+}
+
+impl Inner {
+    /// Runs the script that acquires a lease; `call` gives it for a data key, to which the fences are yet to be added.
+    async fn acquire(&self, key: &Key, token: Token, call: impl Fn(&str) -> Call) -> Result<Value, TierError> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.lane.cluster() {
+            return split::acquire(self, cluster, key, token, call).await;
+        }
+        let _ = token;
+        let mut script = call(&self.names().data(key));
+        self.lane.invoke("acquiring a lease", script.key(self.names().fences(key))).await
+    }
 }
 
 impl RedisTier {
@@ -210,11 +243,11 @@ impl RedisTier {
     }
 }
 
-fn appended(previous: String, position: String, removed: Vec<bool>) -> Result<Appended, TierError> {
+pub(crate) fn appended(previous: String, position: String, removed: Vec<bool>) -> Result<Appended, TierError> {
     let read = |text: String| text.parse::<Position>().map_err(|error| TierError::unavailable(error.to_string()));
     Ok(Appended { previous: read(previous)?, position: read(position)?, removed })
 }
 
-fn unexpected(action: &str) -> TierError {
+pub(crate) fn unexpected(action: &str) -> TierError {
     TierError::unavailable(format!("{action} failed: the answer was not understood"))
 }

@@ -8,15 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::frame::{self, Frame};
 use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
-use redis::Value;
+use redis::{Cmd, Value};
 
-use crate::config::{Config, RedisTierBuilder};
+use crate::config::{Config, RedisTierBuilder, Urls};
 use crate::counters::{Counters, Counts};
-use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::names::Names;
 use crate::scan;
 use crate::server_clock::ServerClock;
-use crate::topology::Topology;
 
 /// The longest command, in keys: a longer one would hold the server up for more than a millisecond.
 const KEYS_PER_COMMAND: usize = 1_000;
@@ -40,13 +39,17 @@ pub struct RedisTier {
 }
 
 pub(crate) struct Inner {
-    pub(crate) lane: Lane,
-    pub(crate) topology: Arc<Topology>,
+    pub(crate) lane: Lanes,
+    /// What the servers are called in messages, without secrets.
+    shown: String,
+    /// The number of the database.
+    database: i64,
     pub(crate) counts: Arc<Counts>,
     pub(crate) journal_max_records: usize,
     pub(crate) response_timeout: Duration,
     pub(crate) server_clock: ServerClock,
     pub(crate) scan_batch: usize,
+    pub(crate) track_foreign_writes: bool,
     names: OnceLock<Names>,
 }
 
@@ -62,21 +65,62 @@ impl RedisTier {
 
     /// Sets up a tier on the server at `url`.
     pub fn builder(url: impl Into<String>) -> RedisTierBuilder {
-        RedisTierBuilder::new(url.into())
+        RedisTierBuilder::new(Urls::One(url.into()))
+    }
+
+    /// Sets up a tier on a cluster, of which `urls` name some servers to begin with: a few, so that one of them is there. The
+    /// others are learnt from them, and logged in to as at the first. Failovers and slots that move are followed.
+    ///
+    /// Calls of one key go to the server that has it. Keys with a hash tag of their own, such as `{user:7}:name`, lie
+    /// together. A call that touches a key and the journal is made in two steps, or three for a `set`, so it costs as many
+    /// round trips.
+    ///
+    /// ```
+    /// use cache_redis::RedisTier;
+    ///
+    /// let tier = RedisTier::cluster(["redis://node-a:7000", "redis://node-b:7000"]).build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[cfg(feature = "cluster")]
+    pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> RedisTierBuilder {
+        RedisTierBuilder::new(Urls::Cluster(urls.into_iter().map(U::into).collect()))
+    }
+
+    /// Sets up a tier on the primary that sentinels know as `service`. `urls` are those of the sentinels, all of them: what
+    /// most of them say counts. [`RedisTierBuilder::servers`] says how to log in at the servers. Failovers are followed.
+    ///
+    /// ```
+    /// use cache_redis::RedisTier;
+    ///
+    /// let sentinels = ["redis://sentinel-a:26379", "redis://sentinel-b:26379", "redis://sentinel-c:26379"];
+    /// let tier = RedisTier::sentinel("main", sentinels).servers("redis://app:password@any/1").build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel<U: Into<String>>(
+        service: impl Into<String>,
+        urls: impl IntoIterator<Item = U>,
+    ) -> RedisTierBuilder {
+        RedisTierBuilder::new(Urls::Sentinel {
+            service: service.into(),
+            sentinels: urls.into_iter().map(U::into).collect(),
+            servers: "redis://any".to_owned(),
+        })
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self, Error> {
-        let topology = Arc::new(Topology::new(config)?);
         let counts = Arc::new(Counts::default());
         let inner = Inner {
-            lane: Lane::new(Arc::clone(&topology), Arc::clone(&counts)),
-            topology,
+            lane: config.servers.lanes(config.limits, &counts)?,
+            shown: config.servers.shown(),
+            database: config.servers.database(),
             counts,
             journal_max_records: config.journal_max_records,
-            response_timeout: config.response_timeout,
+            response_timeout: config.limits.response_timeout,
             server_clock: ServerClock::new(),
             names: OnceLock::new(),
             scan_batch: config.scan_batch,
+            track_foreign_writes: config.track_foreign_writes,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -90,7 +134,14 @@ impl RedisTier {
 
 impl Inner {
     pub(crate) fn names(&self) -> &Names {
-        self.names.get_or_init(|| Names::new(Namespace::default(), self.topology.database()))
+        self.names.get_or_init(|| Names::new(Namespace::default(), self.database))
+    }
+
+    fn set(&self, key: &Key, entry: &Entry, ttl: Duration) -> Result<Cmd, TierError> {
+        let frame = encode(entry)?;
+        let mut command = redis::cmd("SET");
+        command.arg(self.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(ttl));
+        Ok(command)
     }
 
     fn decode(&self, reply: Value) -> Option<Entry> {
@@ -117,7 +168,7 @@ impl CacheTier for RedisTier {
     }
 
     fn bind(&self, namespace: &Namespace) -> Result<(), TierError> {
-        let new = || Names::new(namespace.clone(), self.inner.topology.database());
+        let new = || Names::new(namespace.clone(), self.inner.database);
         let bound = &self.inner.names.get_or_init(new).namespace;
         if bound == namespace {
             return Ok(());
@@ -128,42 +179,42 @@ impl CacheTier for RedisTier {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.inner.names().data(key));
-        let reply = self.inner.lane.query("GET", &command).await?;
+        let reply = self.inner.lane.value(self.inner.names().data(key)).await?;
         Ok(self.inner.decode(reply))
     }
 
     async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
-        let frame = encode(&entry)?;
-        let mut command = redis::cmd("SET");
-        command.arg(self.inner.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(ttl));
-        self.inner.lane.query("SET", &command).await
+        self.inner.lane.query("SET", &self.inner.set(key, &entry, ttl)?).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
         let mut removed = 0;
         for keys in keys.chunks(KEYS_PER_COMMAND) {
             let names: Vec<String> = keys.iter().map(|key| self.inner.names().data(key)).collect();
+            #[cfg(feature = "cluster")]
+            if let Some(cluster) = self.inner.lane.cluster() {
+                removed += cluster.unlink(&names).await?;
+                continue;
+            }
             removed += self.inner.lane.query::<u64>("UNLINK", &scan::unlink(names)).await?;
         }
         Ok(removed)
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        let mut connection = self.inner.lane.check_out().await?;
-        let pattern = self.inner.names().data_matching(pattern);
-        scan::remove_matching(&mut connection, &pattern, self.inner.scan_batch).await
+        let (names, batch) = (self.inner.names().data_matching(pattern), self.inner.scan_batch);
+        match &self.inner.lane {
+            Lanes::One(gets) => scan::remove_matching(&mut gets.lane().check_out().await?, &names, batch).await,
+            #[cfg(feature = "cluster")]
+            Lanes::Cluster(cluster) => cluster.remove_matching(pattern, &names, batch).await,
+        }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {
         let mut entries = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_PER_COMMAND) {
-            let mut command = redis::cmd("MGET");
-            for key in keys {
-                command.arg(self.inner.names().data(key));
-            }
-            let replies: Vec<Value> = self.inner.lane.query("MGET", &command).await?;
+            let names: Vec<String> = keys.iter().map(|key| self.inner.names().data(key)).collect();
+            let replies = self.inner.lane.values(&names).await?;
             if replies.len() != keys.len() {
                 return Err(TierError::unavailable("MGET was answered with the wrong number of values"));
             }
@@ -174,18 +225,14 @@ impl CacheTier for RedisTier {
 
     async fn set_many(&self, entries: Vec<(Key, Entry, Duration)>) -> Result<(), TierError> {
         for entries in entries.chunks(KEYS_PER_COMMAND) {
-            let mut batch = redis::Pipeline::with_capacity(entries.len());
-            for (key, entry, ttl) in entries {
-                let frame = encode(entry)?;
-                batch.cmd("SET").arg(self.inner.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(*ttl)).ignore();
-            }
-            self.inner.lane.query_all::<()>("SET", &batch).await?;
+            let sets = entries.iter().map(|(key, entry, ttl)| self.inner.set(key, entry, *ttl));
+            self.inner.lane.set_all(sets.collect::<Result<_, _>>()?).await?;
         }
         Ok(())
     }
 
     async fn ping(&self) -> Result<(), TierError> {
-        self.inner.lane.query("PING", &redis::cmd("PING")).await
+        self.inner.lane.ping().await
     }
 
     fn shared(&self) -> Option<&dyn SharedTier> {
@@ -209,7 +256,7 @@ pub(crate) fn millis(ttl: Duration) -> u64 {
 impl fmt::Debug for RedisTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisTier")
-            .field("server", &self.inner.topology.shown())
+            .field("server", &self.inner.shown)
             .field("namespace", &self.inner.names.get().map(|names| names.namespace.as_str()))
             .finish_non_exhaustive()
     }

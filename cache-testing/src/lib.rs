@@ -2,7 +2,8 @@
 //! of sleeps.
 //!
 //! - [`mod@conformance`]: the suite that every tier passes.
-//! - [`server`]: a `redis-server` of its own for a test, which can be killed, stopped, resumed and restarted.
+//! - [`server`]: a `redis-server` of its own for a test, which can be killed, stopped, resumed and restarted; and several
+//!   of them as a cluster, or watched over by sentinels.
 //! - [`proxy`]: a TCP proxy that holds, delays and cuts connections, and gates that force a race.
 //! - [`process`]: child processes that speak a line-based protocol, for tests across processes.
 //! - [`checker`]: several nodes under every fault, and every read held against the promises.
@@ -26,4 +27,4 @@ mod supervised;
 
 pub use process::Process;
 pub use proxy::FaultProxy;
-pub use server::RedisServer;
+pub use server::{RedisCluster, RedisSentinels, RedisServer};

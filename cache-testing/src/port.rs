@@ -15,7 +15,7 @@ const ATTEMPTS: usize = 1_000;
 
 /// A port of 127.0.0.1 that no other test process takes until this is dropped, whether something listens on it or not.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Its lock is what reserves the port, and ends with the process in whatever way that ends.
     lock: File,

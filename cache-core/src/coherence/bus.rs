@@ -69,6 +69,14 @@ pub trait BusConnection: Send {
     /// The connection is lost, or did not answer in time.
     async fn last_position(&mut self) -> Result<Position, TierError>;
 
+    /// How often it has happened, since the tier was made, that removals which were acknowledged may have been undone though
+    /// the journal still has their records. That is possible where entries lie on other servers than the journal, and one
+    /// of those was replaced by one that lacks its last writes. Each heartbeat finds out. The default suits a tier in which
+    /// what removes and what is recorded are lost together.
+    fn comebacks(&self) -> u64 {
+        0
+    }
+
     /// The records after `after`, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -129,6 +137,11 @@ pub enum BusMessage {
     LeaseEnded(Key),
     /// Everything that a pattern covered at a position has been removed from the shared tier.
     Swept(Pattern, Position),
+    /// What is under these keys may have been changed by someone who writes no records. Sent by a tier that was told to look
+    /// for such changes; ours may be among them.
+    Touched(Vec<Key>),
+    /// Anything may have been changed by such a one: everything was removed, or it is not known what was changed.
+    TouchedAll,
     /// A message that could not be read. Whatever it said, the journal has.
     Unreadable,
 }

@@ -122,6 +122,8 @@ impl Listener {
             }
             BusMessage::LeaseEnded(key) => self.coherence.waiters.wake(key.as_str()),
             BusMessage::Swept(pattern, position) => self.coherence.rules.swept(position, &pattern),
+            BusMessage::Touched(keys) => keys.iter().for_each(|key| self.coherence.void_near(key.as_str())),
+            BusMessage::TouchedAll => self.coherence.void_all_near(),
             // The next record, or the heartbeat, shows the gap.
             BusMessage::Unreadable => {}
         }
@@ -151,6 +153,12 @@ impl Listener {
             self.reset(connection).await?;
         } else {
             self.apply_until(connection, last).await?;
+        }
+        if self.coherence.is_news(connection.comebacks()) {
+            let changes = self.coherence.recent.all();
+            let records = changes.len();
+            tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "a server was replaced: delivering the latest records again");
+            changes.iter().for_each(|change| self.debts.owe(change, &self.coherence));
         }
         self.coherence.confirm(asked);
         Ok(())

@@ -87,6 +87,11 @@ impl Recent {
         if cleared { Vec::new() } else { changes }
     }
 
+    /// Everything that is remembered, in order, but for beginnings.
+    pub(crate) fn all(&self) -> Vec<Change> {
+        self.lock().records.values().filter(|change| **change != Change::Begin).cloned().collect()
+    }
+
     /// Forgets everything: the journal is taken up at `last`.
     pub(crate) fn restart(&self, last: Position) {
         *self.lock() = Records { from: last, ..Records::default() };

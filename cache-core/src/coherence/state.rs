@@ -16,7 +16,7 @@ use crate::flight::{Birth, Flights, Role};
 use crate::key::Key;
 use crate::selection::Access;
 use crate::stats::Counters;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::tier::{Appended, NearTier};
 
 /// The state of the coherence protocol in one node.
@@ -36,6 +36,8 @@ pub(crate) struct Coherence {
     asked: AtomicBool,
     /// Whether the journal is known to lack records that were there.
     lost: AtomicBool,
+    /// How many comebacks of removed entries have been dealt with.
+    comebacks: AtomicU64,
     journal: Mutex<JournalState>,
 }
 
@@ -71,6 +73,7 @@ impl Coherence {
             recent: Recent::default(),
             asked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            comebacks: AtomicU64::new(0),
             journal: Mutex::default(),
         }
     }
@@ -121,6 +124,11 @@ impl Coherence {
         self.lost.load(Ordering::Acquire)
     }
 
+    /// Whether `comebacks` are more than were dealt with so far. They count as dealt with from now on.
+    pub(crate) fn is_news(&self, comebacks: u64) -> bool {
+        self.comebacks.fetch_max(comebacks, Ordering::AcqRel) < comebacks
+    }
+
     /// Whether a record was applied since the last call that is to be acknowledged.
     pub(crate) fn take_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire) && self.asked.swap(false, Ordering::AcqRel)
@@ -168,6 +176,23 @@ impl Coherence {
         let voided = self.epochs.void(key, self.rules.mark(), self.clock.now(), remove);
         self.flights.detach(key, None);
         voided
+    }
+
+    /// What the near tier has of `key`, or is about to get, may not be what the shared tier has. Flights go on: their fills
+    /// are fenced there, and writes of this node itself, such as that of a lease, must not keep callers from joining them.
+    pub(crate) fn void_near(&self, key: &str) {
+        let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
+        let (_, removed) = self.epochs.void(key, self.rules.mark(), self.clock.now(), remove);
+        if removed {
+            self.counters.foreign_invalidations.increment();
+        }
+    }
+
+    /// As [`Coherence::void_near`], for every key.
+    pub(crate) fn void_all_near(&self) {
+        self.epochs.void_all();
+        let removed = self.remove_matching(&|_, _| true);
+        self.counters.foreign_invalidations.add(removed);
     }
 
     /// A change that stands in the journal at `position`: voids what was born before it.

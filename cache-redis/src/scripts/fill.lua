@@ -6,7 +6,7 @@ if string.sub(held, 1, 20) ~= ARGV[1] then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if string.byte(held, 21) ~= 0 then
+if string.byte(held, 21) % 2 == 1 then
   redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
 return 1

@@ -1,4 +1,4 @@
--- KEYS: the journal; the data key; its fences.
+-- KEYS: the journal; the data key; its fences. In a cluster the journal alone: then the caller stores the entry.
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
 -- milliseconds from which on the caller has given up; for how many milliseconds near tiers of other nodes may keep the
 -- entry, or an empty string if they are not to be sent it.
@@ -10,7 +10,7 @@ if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
 end
 local version = string.sub(ARGV[4], 71, 78)
-local found = version ~= '\0\0\0\0\0\0\0\0' and redis.pcall('GETRANGE', KEYS[2], 0, 77) or ''
+local found = KEYS[2] and version ~= '\0\0\0\0\0\0\0\0' and redis.pcall('GETRANGE', KEYS[2], 0, 77) or ''
 local head = #found == 78 and string.sub(found, 1, 4)
 if head == '\202\195\2V' or head == '\202\195\2N' then
   -- Byte by byte: as a number it would lose the last of 64 bits.
@@ -29,14 +29,16 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local previous = last[1] and last[1][1] or '0-0'
 local position = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[1])
 local message = previous .. ' ' .. position .. ' '
-if redis.call('EXISTS', KEYS[3]) == 1 then
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
   return {previous, position, 0}
 end
 local millis, sequence = string.match(position, '^(%d+)-(%d+)$')
 local birth = struct.pack('>I8I8', tonumber(millis), tonumber(sequence))
 local entry = string.sub(ARGV[4], 1, 54) .. birth .. string.sub(ARGV[4], 71)
-redis.call('SET', KEYS[2], entry, 'PX', ARGV[5])
+if KEYS[2] then
+  redis.call('SET', KEYS[2], entry, 'PX', ARGV[5])
+end
 if ARGV[7] == '' then
   redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
 else

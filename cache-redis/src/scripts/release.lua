@@ -6,7 +6,7 @@ if string.sub(held, 1, 20) ~= ARGV[1] then
   return 0
 end
 redis.call('UNLINK', KEYS[1])
-if string.byte(held, 21) ~= 0 then
+if string.byte(held, 21) % 2 == 1 then
   redis.call('PUBLISH', ARGV[2], ARGV[3])
 end
 return 1

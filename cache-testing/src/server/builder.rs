@@ -12,6 +12,7 @@ pub struct RedisServerBuilder {
     pub(super) append_only: bool,
     pub(super) password: Option<String>,
     pub(super) directives: Vec<String>,
+    pub(super) sentinel: bool,
 }
 
 impl RedisServerBuilder {
@@ -40,6 +41,12 @@ impl RedisServerBuilder {
     /// Adds a line of `redis.conf`, after the ones of this builder, so that it prevails over them.
     pub fn directive(mut self, name: &str, value: &str) -> Self {
         self.directives.push(format!("{name} {value}"));
+        self
+    }
+
+    /// Runs it as a sentinel, which knows of no primary yet.
+    pub(super) fn sentinel(mut self) -> Self {
+        self.sentinel = true;
         self
     }
 
@@ -76,8 +83,10 @@ impl RedisServerBuilder {
             format!("dir \"{directory}\""),
             format!("logfile \"{directory}/{}\"", launch::LOG),
             "daemonize no".to_owned(),
-            "save \"\"".to_owned(),
         ];
+        if !self.sentinel {
+            lines.push("save \"\"".to_owned());
+        }
         if self.append_only {
             lines.extend(["appendonly yes".to_owned(), "appendfsync always".to_owned()]);
         }

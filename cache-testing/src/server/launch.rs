@@ -51,7 +51,11 @@ pub(super) fn launch(settings: &RedisServerBuilder, directory: &Path, port: u16)
     let _ = std::fs::remove_file(directory.join(LOG));
     let mut process = Supervised::spawn(OsStr::new(PROGRAM), |command| {
         let errors = std::fs::File::create(directory.join("stderr")).expect("the server's directory is writable");
-        command.arg(&configuration).stdout(Stdio::null()).stderr(errors);
+        command
+            .arg(&configuration)
+            .args(settings.sentinel.then_some("--sentinel"))
+            .stdout(Stdio::null())
+            .stderr(errors);
     });
     let deadline = Instant::now() + START_TIMEOUT;
     while !answers(settings, port, process.id()) {

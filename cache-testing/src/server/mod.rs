@@ -1,15 +1,19 @@
 //! A real `redis-server` for one test.
 
 mod builder;
+mod cluster;
 mod launch;
 mod monitor;
+mod sentinel;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use builder::RedisServerBuilder;
+pub use cluster::RedisCluster;
 pub use monitor::{Monitor, MonitoredCommand};
+pub use sentinel::RedisSentinels;
 
 use crate::port::Port;
 use crate::resp::{Connection, REPLY_TIMEOUT, Reply};

@@ -1,0 +1,489 @@
+//! A cluster: many servers, each with a [`Lane`] of its own, and a map of who has which slot.
+//!
+//! The client library has cluster connections of its own. They hold every command back while they connect to a server that
+//! hangs, do not learn of a failover from timeouts, and send ASKING apart from the command that it is for. Lanes know how
+//! to fail fast, one shard at a time, so this is lanes and a map.
+//!
+//! The map is drawn again, in the background, whenever an answer shows that it is out of date; callers go by the answer
+//! (MOVED, ASK) meanwhile.
+
+mod map;
+mod replaced;
+mod scan;
+pub(crate) mod split;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cache_core::{Pattern, TierError};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::ConnectionLike as _;
+use redis::{Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::counters::Counts;
+use crate::error::tier_error;
+use crate::lane::Lane;
+use crate::scripts::{self, Call};
+use crate::slot::slot_of;
+use crate::topology::{Limits, Place, Server, SharedConnection, at};
+use map::{Address, Map};
+use replaced::Processes;
+
+/// How often a command follows an answer to another server, or waits for a slot that is moving.
+const ATTEMPTS: u32 = 6;
+
+/// The first wait for a slot of which some keys have moved and others have not; each further one is twice as long.
+const SLOT_WAIT: Duration = Duration::from_millis(4);
+
+/// The time between two drawings of the map at least.
+const DRAW_INTERVAL: Duration = Duration::from_millis(50);
+
+pub(crate) struct Cluster {
+    inner: Arc<Inner>,
+    /// At most one task, which draws the map; it ends with the cluster.
+    drawer: Mutex<JoinSet<()>>,
+    /// Patterns whose keys moved while they were scanned for, so that some may not have been met.
+    unmet: Mutex<HashSet<Pattern>>,
+    processes: Processes,
+}
+
+struct Inner {
+    seeds: Vec<ConnectionInfo>,
+    limits: Limits,
+    counts: Arc<Counts>,
+    /// One for each server that the map names, and those that were asked for it.
+    lanes: Mutex<HashMap<Address, Arc<Lane>>>,
+    state: watch::Sender<State>,
+    outdated: Notify,
+}
+
+enum State {
+    /// Nobody has asked yet.
+    Idle,
+    /// The first map is being drawn.
+    Drawing,
+    Known(Arc<Map>),
+    /// There was no map to be had so far.
+    Unknown(TierError),
+    Closed,
+}
+
+/// Why there is no answer, or what it is.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No server could be asked.
+    Away(TierError),
+    /// The server, or the connection to it, failed.
+    Answer(RedisError),
+}
+
+impl Failure {
+    pub(crate) fn into_tier_error(self, action: &str) -> TierError {
+        match self {
+            Self::Away(error) => error,
+            Self::Answer(error) => tier_error(action, &error),
+        }
+    }
+
+    /// Whether the keys of the command lie on two servers, since their slot is moving.
+    fn is_divided(&self) -> bool {
+        matches!(self, Self::Answer(error) if is_divided(error))
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(seeds: Vec<ConnectionInfo>, limits: Limits, counts: Arc<Counts>) -> Self {
+        let inner = Inner {
+            seeds,
+            limits,
+            counts,
+            lanes: Mutex::default(),
+            state: watch::Sender::new(State::Idle),
+            outdated: Notify::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            drawer: Mutex::new(JoinSet::new()),
+            unmet: Mutex::default(),
+            processes: Processes::default(),
+        }
+    }
+
+    /// Sends a command to the server that has `slot`.
+    pub(crate) async fn send(&self, slot: u16, command: &Cmd) -> Result<Value, Failure> {
+        let mut values = self.send_all(slot, std::slice::from_ref(command)).await?;
+        values.pop().ok_or_else(|| Failure::Away(TierError::unavailable("a command got no answer")))
+    }
+
+    /// Sends commands to the server that has `slot`, one right after the other.
+    pub(crate) async fn send_all(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Failure> {
+        let limit = self.inner.limits.response_timeout;
+        let sending = self.follow(slot, commands);
+        tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+            self.inner.outdated.notify_one();
+            Err(Failure::Away(TierError::timed_out(format!("no answer of the cluster within {limit:?}"))))
+        })
+    }
+
+    /// Runs a script on the server that has the slot of its first key.
+    pub(crate) async fn invoke<T: FromRedisValue>(&self, slot: u16, call: &Call) -> Result<T, Failure> {
+        let value = match self.send(slot, &call.by_hash()).await {
+            Err(Failure::Answer(error)) if scripts::is_unknown(&error) => self.send(slot, &call.by_text()).await?,
+            result => result?,
+        };
+        redis::from_redis_value(value).map_err(|error| Failure::Answer(error.into()))
+    }
+
+    /// Sends each command to the server that has its slot: one batch to each server. The answers are in the order of the
+    /// commands.
+    pub(crate) async fn scatter(&self, commands: &[(u16, Cmd)]) -> Result<Vec<Value>, Failure> {
+        let map = self.map().await.map_err(Failure::Away)?;
+        let mut shards: HashMap<&Address, Vec<usize>> = HashMap::new();
+        for (index, (slot, _)) in commands.iter().enumerate() {
+            shards.entry(map.owner(*slot).map_err(Failure::Away)?).or_default().push(index);
+        }
+        let batches = shards.into_iter().map(|(address, indices)| self.batch(address, indices, commands));
+        let mut values = vec![Value::Nil; commands.len()];
+        for answers in join_all(batches).await {
+            answers?.into_iter().for_each(|(index, value)| values[index] = value);
+        }
+        Ok(values)
+    }
+
+    /// The batch of one server. What the server has no more is sent on by itself.
+    async fn batch(
+        &self,
+        address: &Address,
+        indices: Vec<usize>,
+        commands: &[(u16, Cmd)],
+    ) -> Result<Vec<(usize, Value)>, Failure> {
+        let batch: Vec<&Cmd> = indices.iter().map(|index| &commands[*index].1).collect();
+        let lane = self.inner.lane(address).map_err(Failure::Answer)?;
+        let asked = lane.request(async |connection| exchange(connection, &batch, false).await).await;
+        let answers = self.judge(asked)?;
+        let settled = indices.into_iter().zip(answers).map(async |(index, answer)| {
+            let (slot, command) = &commands[index];
+            match answer.extract_error() {
+                Err(error) if Direction::of(&error, address).is_some() => Ok((index, self.send(*slot, command).await?)),
+                answer => answer.map(|value| (index, value)).map_err(Failure::Answer),
+            }
+        });
+        join_all(settled).await.into_iter().collect()
+    }
+
+    /// Answers when every primary does.
+    pub(crate) async fn ping(&self) -> Result<(), TierError> {
+        let map = self.map().await?;
+        let ping = redis::cmd("PING");
+        let pings = map.primaries().map(async |address| {
+            let lane = self.inner.lane(address).map_err(|error| tier_error("connecting", &error))?;
+            lane.query::<Value>("PING", &ping).await.inspect_err(|_| self.inner.outdated.notify_one())
+        });
+        join_all(pings).await.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
+    /// The lane of the server that has `slot`, by a map that is drawn now.
+    pub(crate) async fn owner_now(&self, slot: u16) -> Result<Arc<Lane>, TierError> {
+        // The drawer only draws: callers that need the map of now draw it themselves.
+        self.map().await?;
+        let map = self.inner.draw().await?;
+        let address = map.owner(slot)?;
+        self.inner.lane(address).map_err(|error| tier_error("connecting", &error))
+    }
+
+    /// The lane of each primary, and the map that they were taken from.
+    async fn primaries_now(&self) -> Result<(Vec<Arc<Lane>>, Arc<Map>), TierError> {
+        self.map().await?;
+        let map = self.inner.draw().await?;
+        let lanes = map.primaries().map(|address| self.inner.lane(address)).collect::<RedisResult<_>>();
+        Ok((lanes.map_err(|error| tier_error("connecting", &error))?, map))
+    }
+
+    /// Whether the last scan for `pattern` may not have met everything: then its rule has to stay. It is asked once after
+    /// each scan.
+    pub(crate) fn take_unmet(&self, pattern: &Pattern) -> bool {
+        self.lock_unmet().remove(pattern)
+    }
+
+    fn lock_unmet(&self) -> MutexGuard<'_, HashSet<Pattern>> {
+        // A panic under the lock leaves patterns that are each whole.
+        self.unmet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the drawer and lets go of the connections.
+    pub(crate) fn close(&self) {
+        let mut drawer = self.drawer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.state.send_replace(State::Closed);
+        drawer.abort_all();
+        self.inner.lock().drain().for_each(|(_, lane)| lane.close());
+    }
+
+    async fn follow(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Failure> {
+        let commands: Vec<&Cmd> = commands.iter().collect();
+        let map = self.map().await.map_err(Failure::Away)?;
+        let owner = map.owner(slot).inspect_err(|_| self.inner.outdated.notify_one()).map_err(Failure::Away)?;
+        let (mut address, mut asking) = (owner.clone(), false);
+        let mut attempt = 1;
+        loop {
+            let lane = self.inner.lane(&address).map_err(Failure::Answer)?;
+            let asked = lane.request(async |connection| exchange(connection, &commands, asking).await).await;
+            let values = self.judge(asked)?;
+            let refused = values.iter().find(|value| matches!(value, Value::ServerError(_)));
+            let Some(error) = refused.and_then(|value| value.clone().extract_error().err()) else { return Ok(values) };
+            match Direction::of(&error, &address) {
+                Some(_) if attempt >= ATTEMPTS => return Err(Failure::Answer(error)),
+                Some(Direction::Moved(to)) => {
+                    self.inner.outdated.notify_one();
+                    (address, asking) = (to, false);
+                }
+                Some(Direction::Ask(to)) => (address, asking) = (to, true),
+                Some(Direction::Divided) => {
+                    // Some keys have moved and others have not: back to where they came from, in a while.
+                    tokio::time::sleep(SLOT_WAIT * 2_u32.pow(attempt)).await;
+                    (address, asking) = (owner.clone(), false);
+                }
+                None => {
+                    self.suspect(&error);
+                    return Err(Failure::Answer(error));
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    fn judge<T>(&self, asked: Result<RedisResult<T>, TierError>) -> Result<T, Failure> {
+        match asked {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                self.suspect(&error);
+                Err(Failure::Answer(error))
+            }
+            Err(away) => {
+                self.inner.outdated.notify_one();
+                Err(Failure::Away(away))
+            }
+        }
+    }
+
+    /// Has the map drawn again if `error` can come from one that is out of date.
+    fn suspect(&self, error: &RedisError) {
+        if tier_error("", error).is_outage() {
+            self.inner.outdated.notify_one();
+        }
+    }
+
+    /// The map, or why there is none: after the first attempt to draw it, at once.
+    async fn map(&self) -> Result<Arc<Map>, TierError> {
+        if let Some(known) = self.inner.known() {
+            return known;
+        }
+        let mut changes = self.inner.state.subscribe();
+        self.start_drawer()?;
+        let limit = self.inner.limits.connect_timeout;
+        let settled = changes.wait_for(|state| !matches!(state, State::Idle | State::Drawing));
+        // Only the outcome of the wait matters here: what it came to is read below.
+        let _ = tokio::time::timeout(limit, settled).await;
+        self.inner.known().unwrap_or_else(|| {
+            Err(TierError::timed_out(format!("finding the servers of the cluster took more than {limit:?}")))
+        })
+    }
+
+    fn start_drawer(&self) -> Result<(), TierError> {
+        let runtime = Handle::try_current()
+            .map_err(|_| TierError::unavailable("no Tokio runtime; call from within a Tokio runtime"))?;
+        // Held until the task is stored, so that closing cannot miss it.
+        let mut drawer = self.drawer.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_idle = self.inner.state.send_if_modified(|state| {
+            let idle = matches!(state, State::Idle);
+            if idle {
+                *state = State::Drawing;
+            }
+            idle
+        });
+        if was_idle {
+            *drawer = JoinSet::new();
+            drawer.spawn_on(Drawer(Arc::clone(&self.inner)).run(), &runtime);
+        }
+        Ok(())
+    }
+}
+
+/// Sends commands and tells what each was answered. After an ASK, each is announced as meant for this server.
+async fn exchange(connection: &mut SharedConnection, commands: &[&Cmd], asking: bool) -> RedisResult<Vec<Value>> {
+    if let ([command], false) = (commands, asking) {
+        return Ok(vec![connection.req_packed_command(command).await?]);
+    }
+    let mut batch = redis::Pipeline::with_capacity(commands.len() * 2);
+    for command in commands {
+        if asking {
+            batch.cmd("ASKING");
+        }
+        batch.add_command((*command).clone());
+    }
+    let count = batch.len();
+    let answers = connection.req_packed_commands(&batch, 0, count).await?;
+    let each = if asking { 2 } else { 1 };
+    Ok(answers.into_iter().skip(each - 1).step_by(each).collect())
+}
+
+/// Where an answer sends a command.
+enum Direction {
+    /// The slot lies there now.
+    Moved(Address),
+    /// The slot is moving there, and this key may have arrived.
+    Ask(Address),
+    /// The slot is moving, and of the keys of the command some have arrived.
+    Divided,
+}
+
+impl Direction {
+    /// `asked` is who answered: it leaves out its own host.
+    fn of(error: &RedisError, asked: &Address) -> Option<Self> {
+        if is_divided(error) {
+            return Some(Self::Divided);
+        }
+        let (address, _) = error.redirect_node()?;
+        let (host, port) = address.rsplit_once(':')?;
+        let host = if host.is_empty() || host == "?" { &asked.0 } else { host };
+        let address = (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port.parse().ok()?);
+        Some(if error.kind() == ServerErrorKind::Ask.into() { Self::Ask(address) } else { Self::Moved(address) })
+    }
+}
+
+fn is_divided(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::TryAgain.into()
+}
+
+impl Inner {
+    fn known(&self) -> Option<Result<Arc<Map>, TierError>> {
+        match &*self.state.borrow() {
+            State::Known(map) => Some(Ok(Arc::clone(map))),
+            State::Unknown(reason) => Some(Err(reason.clone())),
+            State::Closed => Some(Err(TierError::unavailable("the tier is closed"))),
+            State::Idle | State::Drawing => None,
+        }
+    }
+
+    /// The lane to the server at `address`.
+    fn lane(&self, address: &Address) -> RedisResult<Arc<Lane>> {
+        if let Some(lane) = self.lock().get(address) {
+            return Ok(Arc::clone(lane));
+        }
+        let like =
+            self.seeds.first().ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "no server is known")))?;
+        let login = like.clone().set_addr(at(like.addr(), address.0.clone(), address.1));
+        let server = Server::new(&login, format!("{}:{}", address.0, address.1), self.limits)?;
+        let lane = Lane::new(Place::Server(server), self.limits.connect_timeout, Arc::clone(&self.counts));
+        Ok(Arc::clone(self.lock().entry(address.clone()).or_insert_with(|| Arc::new(lane))))
+    }
+
+    /// Asks the primaries that are known for a map, and if they do not tell, whoever else is known.
+    async fn draw(&self) -> Result<Arc<Map>, TierError> {
+        let known = self.known().and_then(Result::ok);
+        let primaries: Vec<Address> = known.iter().flat_map(|map| map.primaries().cloned()).collect();
+        let map = match self.ask(primaries).await {
+            Ok(map) => map,
+            Err(_) => {
+                let replicas = known.iter().flat_map(|map| map.replicas().cloned());
+                let seeds = self.seeds.iter().filter_map(|seed| map::address_of(seed.addr()));
+                self.ask(replicas.chain(seeds).collect()).await?
+            }
+        };
+        let map = Arc::new(map);
+        self.lock().retain(|address, _| map.primaries().any(|primary| primary == address));
+        self.state.send_if_modified(|state| {
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = State::Known(Arc::clone(&map));
+            }
+            open
+        });
+        Ok(map)
+    }
+
+    /// The first map of a server that is well; else that of any.
+    async fn ask(&self, addresses: Vec<Address>) -> Result<Map, TierError> {
+        let mut answers: FuturesUnordered<_> = addresses.iter().map(|address| self.ask_one(address)).collect();
+        let mut result = Err(TierError::unavailable("no server of the cluster is known"));
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok((map, true)) => return Ok(map),
+                Ok((map, false)) => result = Ok(map),
+                Err(error) if result.is_err() => result = Err(error),
+                Err(_) => {}
+            }
+        }
+        result
+    }
+
+    /// What the server at `address` says, and whether it is in touch with the others.
+    async fn ask_one(&self, address: &Address) -> Result<(Map, bool), TierError> {
+        let lane = self.lane(address).map_err(|error| tier_error("connecting", &error))?;
+        let mut batch = redis::pipe();
+        batch.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
+        let (slots, info): (Value, String) = lane.query_all("CLUSTER SLOTS", &batch).await?;
+        let map = Map::read(slots, &address.0)
+            .ok_or_else(|| TierError::unavailable("CLUSTER SLOTS was answered with something else"))?;
+        Ok((map, info.contains("cluster_state:ok")))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Address, Arc<Lane>>> {
+        // A panic under the lock leaves lanes that are each whole.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that draws the map.
+struct Drawer(Arc<Inner>);
+
+impl Drawer {
+    async fn run(self) {
+        loop {
+            match self.0.draw().await {
+                Ok(_) => {
+                    tokio::time::sleep(DRAW_INTERVAL).await;
+                    self.0.outdated.notified().await;
+                }
+                Err(error) => {
+                    self.0.state.send_if_modified(|state| {
+                        let nothing = matches!(state, State::Drawing | State::Unknown(_));
+                        if nothing {
+                            *state = State::Unknown(error.clone());
+                        }
+                        nothing
+                    });
+                    tokio::time::sleep(DRAW_INTERVAL * 4).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Drawer {
+    /// It ends with the cluster, or with its runtime. In the second case the next call starts anew.
+    fn drop(&mut self) {
+        self.0.state.send_if_modified(|state| {
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = State::Idle;
+            }
+            open
+        });
+    }
+}
+
+/// The slot of the first key of a command, and of a script.
+pub(crate) fn slot_of_command(command: &Cmd) -> u16 {
+    let is_script =
+        command.args_iter().next().is_some_and(|name| matches!(name, redis::Arg::Simple(b"EVAL" | b"EVALSHA")));
+    match command.args_iter().nth(if is_script { 3 } else { 1 }) {
+        Some(redis::Arg::Simple(key)) => slot_of(key),
+        _ => 0,
+    }
+}

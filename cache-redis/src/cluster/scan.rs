@@ -1,0 +1,68 @@
+//! Scans of a cluster: one of each primary.
+
+use std::sync::Arc;
+
+use cache_core::{Pattern, TierError};
+use futures_util::future::join_all;
+use redis::Value;
+
+use super::Cluster;
+use crate::lane::Lane;
+use crate::scan;
+use crate::slot::slot_of;
+
+impl Cluster {
+    /// Removes every key whose name matches, on all primaries at once, and tells how many there were. `pattern` is noted
+    /// where some may not have been met, since keys moved while they were scanned for.
+    pub(crate) async fn remove_matching(&self, pattern: &Pattern, names: &str, batch: usize) -> Result<u64, TierError> {
+        let (lanes, before) = self.primaries_now().await?;
+        let still = self.is_still().await?;
+        let sweeps = join_all(lanes.iter().map(|lane| self.sweep(lane, names, batch))).await;
+        let removed = sweeps.into_iter().sum::<Result<u64, TierError>>()?;
+        let (_, after) = self.primaries_now().await?;
+        if !(still && before == after && self.is_still().await?) {
+            tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
+            self.lock_unmet().insert(pattern.clone());
+        }
+        Ok(removed)
+    }
+
+    /// The lane of each primary.
+    pub(crate) async fn primaries(&self) -> Result<Vec<Arc<Lane>>, TierError> {
+        self.primaries_now().await.map(|(lanes, _)| lanes)
+    }
+
+    async fn sweep(&self, lane: &Lane, pattern: &str, batch: usize) -> Result<u64, TierError> {
+        let mut connection = lane.check_out().await?;
+        let (mut removed, mut cursor) = (0, 0);
+        loop {
+            let (next, names) = scan::step(&mut connection, pattern, cursor, batch).await?;
+            for names in names.chunks(batch) {
+                removed += self.unlink(names).await?;
+                tokio::task::yield_now().await;
+            }
+            if next == 0 {
+                return Ok(removed);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Removes keys one by one, since those of one command have to be in one slot.
+    pub(crate) async fn unlink<N: AsRef<[u8]>>(&self, names: &[N]) -> Result<u64, TierError> {
+        let commands: Vec<_> = names.iter().map(|name| (slot_of(name.as_ref()), scan::unlink(name.as_ref()))).collect();
+        let removed = self.scatter(&commands).await.map_err(|failure| failure.into_tier_error("UNLINK"))?;
+        Ok(removed.iter().filter(|removed| matches!(removed, Value::Int(1))).count() as u64)
+    }
+
+    /// Whether no slot is moving, as far as the primaries say.
+    async fn is_still(&self) -> Result<bool, TierError> {
+        let (lanes, _) = self.primaries_now().await?;
+        let mut nodes = redis::cmd("CLUSTER");
+        nodes.arg("NODES");
+        let asked = lanes.iter().map(async |lane| lane.query::<String>("CLUSTER NODES", &nodes).await);
+        let reports = join_all(asked).await.into_iter().collect::<Result<Vec<String>, TierError>>()?;
+        // Each server tells of its own slots that they are on their way: `[93->-id]` or `[93-<-id]`.
+        Ok(!reports.iter().any(|report| report.contains(" [")))
+    }
+}

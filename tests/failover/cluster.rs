@@ -1,0 +1,254 @@
+//! A cluster of which servers die, and in which slots move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use cache_aside::{CachingService, Delivery, LocalTier, Policy, RedisTier};
+use cache_testing::RedisCluster;
+use cache_testing::resp::Reply;
+
+use crate::support::{MINUTE, eventually, hears_invalidations};
+
+async fn node(cluster: &RedisCluster) -> CachingService {
+    let patience = Duration::from_secs(5);
+    let remote = RedisTier::cluster(cluster.urls()).connect_timeout(patience).response_timeout(patience);
+    let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(remote.build().unwrap());
+    let node = builder.tier_timeout(patience).default_policy(Policy::new(MINUTE)).build().await.unwrap();
+    hears_invalidations(&node).await;
+    node
+}
+
+/// A key of which neither the data nor the journal is on the other's primary.
+fn key_away_from_the_journal(cluster: &RedisCluster) -> String {
+    let journal = cluster.primary_of("{cache}!journal");
+    let away = |key: &String| cluster.primary_of(&format!("cache:{key}")) != journal;
+    (0..).map(|n| format!("key{n}")).find(away).unwrap()
+}
+
+fn number(value: u32) -> impl Future<Output = Result<u32, std::convert::Infallible>> {
+    std::future::ready(Ok(value))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_many_keys_reach_every_server() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let keys: Vec<String> = (0..300).map(|n| format!("k:{n}")).collect();
+    for (n, key) in keys.iter().enumerate() {
+        a.set(key, n).await;
+    }
+    let entries = || cluster.primaries().iter().map(|server| server.cli(&["DBSIZE"]).parse::<u64>().unwrap());
+    assert!(entries().all(|entries| entries > 50));
+    let found = b.get_many::<usize>(&keys).await;
+    assert!(found.iter().enumerate().all(|(n, value)| value.as_deref() == Some(&n)));
+
+    assert_eq!(a.invalidate_many(&keys[..100]).await.removed, 100);
+    assert_eq!(
+        a.invalidate_pattern("k:1*").await.unwrap().removed,
+        100,
+        "k:100 to k:199; the others were removed before"
+    );
+    assert_eq!(a.clear().await.removed, 100);
+    assert!(b.get_many::<usize>(&keys).await.iter().all(Option::is_none));
+    let own = ["{cache}!journal", "{cache}!rules", "{cache}!nodes"].len() as u64;
+    assert_eq!(entries().sum::<u64>(), own, "only the protocol's own keys are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_with_a_hash_tag_lie_together_and_are_fenced() {
+    let cluster = RedisCluster::start();
+    let a = node(&cluster).await;
+    for key in ["{user:1}:name", "a}b{c", "plain", "{}x"] {
+        a.set(key, 1_u32).await;
+        let write = || async {
+            assert_eq!(a.get_or_load(key, || number(2)).await.map(|value| *value), Ok(2));
+            Ok::<_, std::convert::Infallible>(())
+        };
+        a.write_around(&[key], write).await.unwrap();
+        assert_eq!(a.get::<u32>(key).await, None, "nothing that was loaded during the write is stored");
+        a.get_or_load(key, || number(3)).await.unwrap();
+        assert_eq!(a.get::<u32>(key).await.as_deref(), Some(&3));
+        assert_eq!(a.entry(key).version(2).set(4_u32).await.delivery, Delivery::Done);
+        a.entry(key).version(1).set(5_u32).await;
+        assert_eq!(node(&cluster).await.get::<u32>(key).await.as_deref(), Some(&4), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_server_costs_only_the_keys_that_it_had() {
+    let cluster = RedisCluster::start();
+    // Else the servers refuse all slots while one is not served.
+    for server in cluster.primaries() {
+        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let gone = key_away_from_the_journal(&cluster);
+    let there = (0..).map(|n| format!("other{n}"));
+    let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
+    let there = there.into_iter().find(|key| owner(key) != owner(&gone)).unwrap();
+    a.set(&there, 1_u32).await;
+    cluster.primaries()[owner(&gone)].kill();
+    for _ in 0..20 {
+        let started = std::time::Instant::now();
+        assert_eq!(b.entry(&gone).get_or_load(|| number(7)).await.map(|value| *value), Ok(7));
+        b.entry(&gone).local_only().get::<u32>().await;
+        assert!(started.elapsed() < Duration::from_secs(2), "a server that is gone is not waited for");
+        assert_eq!(a.get::<u32>(&there).await.as_deref(), Some(&1));
+    }
+    assert_eq!(b.invalidate(&gone).await.delivery, Delivery::Queued);
+    cluster.primaries()[owner(&gone)].restart();
+    cluster.wait_until_well();
+    eventually("what was queued is delivered", || async { b.status().await.queued_invalidations == 0 }).await;
+    assert_eq!(b.invalidate(&gone).await.delivery, Delivery::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replica_has_not_removed_yet_is_removed_again_when_it_takes_over() {
+    let cluster = RedisCluster::with_replicas(1);
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let key = key_away_from_the_journal(&cluster);
+    let name = format!("cache:{key}");
+    let shard = cluster.primary_of(&name);
+    let (primary, replica) = (&cluster.primaries()[shard], &cluster.replicas()[shard]);
+    a.set(&key, 1_u32).await;
+    let Reply::Bytes(old) = primary.command(&["GET", &name]).unwrap() else { panic!("the value") };
+    assert_eq!(a.invalidate(&key).await.delivery, Delivery::Done);
+
+    primary.kill();
+    cluster.wait_for_primary(replica);
+    // As if the removal had not reached it.
+    let restored = || async {
+        let reply = replica.command(&[b"SET".as_slice(), name.as_bytes(), &old]).unwrap();
+        reply == Reply::Status("OK".to_owned())
+    };
+    eventually("the new primary takes writes", restored).await;
+
+    eventually("it is removed again", || async { replica.cli(&["EXISTS", &name]) == "0" }).await;
+    for node in [&a, &b] {
+        eventually("nobody is served the old value", || async { node.get::<u32>(&key).await.is_none() }).await;
+    }
+    // From then on the new primary is used.
+    let kept = || async {
+        a.get_or_load(&key, || number(2)).await.unwrap();
+        replica.cli(&["EXISTS", &name]) == "1"
+    };
+    eventually("the new primary is filled", kept).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_goes_on_when_its_primary_dies() {
+    let cluster = RedisCluster::with_replicas(1);
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let shard = cluster.primary_of("{cache}!journal");
+    a.set("k", 1_u32).await;
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&1));
+    cluster.primaries()[shard].kill();
+    let receipt = a.invalidate("k").await;
+    cluster.wait_for_primary(&cluster.replicas()[shard]);
+    eventually("what was queued is delivered", || async { a.status().await.queued_invalidations == 0 }).await;
+    eventually("the other node has heard", || async { b.get::<u32>("k").await.is_none() }).await;
+    hears_invalidations(&a).await;
+    hears_invalidations(&b).await;
+    assert_eq!(receipt.delivery, Delivery::Queued);
+    let done = || async {
+        a.set("k", 2_u32).await;
+        b.get::<u32>("k").await.as_deref() == Some(&2)
+    };
+    eventually("values are shared again", done).await;
+    assert_eq!(a.invalidate("k").await.delivery, Delivery::Done);
+    eventually("the other node hears of it over the bus", || async {
+        b.entry("k").local_only().get::<u32>().await.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_moves_while_its_keys_are_loaded_and_invalidated() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let slot = cluster.slot_of("{moving}");
+    let from = cluster.primary_of("{moving}");
+    let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
+    let (source, end) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicBool::new(false)));
+    let mut readers = tokio::task::JoinSet::new();
+    for reader in 0..8 {
+        let (node, source, end) =
+            (if reader % 2 == 0 { &a } else { &b }.clone(), Arc::clone(&source), Arc::clone(&end));
+        readers.spawn(async move {
+            let mut round = 0;
+            while !end.load(Ordering::SeqCst) {
+                round += 1;
+                // Cold keys, and one that is invalidated all the time.
+                let key =
+                    if round % 4 == 0 { "{moving}:hot".to_owned() } else { format!("{{moving}}:{reader}:{round}") };
+                let load = || async { Ok::<_, std::convert::Infallible>(source.load(Ordering::SeqCst)) };
+                node.get_or_load(&key, load).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let invalidate = async || {
+        let version = source.fetch_add(1, Ordering::SeqCst) + 1;
+        a.invalidate("{moving}:hot").await;
+        let load = || async { Ok::<_, std::convert::Infallible>(source.load(Ordering::SeqCst)) };
+        let read = *a.get_or_load("{moving}:hot", load).await.unwrap();
+        assert!(read >= version, "{read} after {version}");
+    };
+    for _ in 0..20 {
+        invalidate().await;
+    }
+    cluster.begin_move(slot, from, to);
+    for _ in 0..20 {
+        invalidate().await;
+    }
+    // A key that is nowhere is asked for at the new server, and stored there.
+    a.get_or_load("{moving}:cold", || number(1)).await.unwrap();
+    assert_eq!(
+        from.cli(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "100000"]).matches("{moving}:cold").count(),
+        0
+    );
+    assert_eq!(to.cli(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "100000"]).matches("{moving}:cold").count(), 1);
+    assert_eq!(a.set("{moving}:set", 1_u32).await.delivery, Delivery::Done);
+    cluster.move_keys(slot, from, to);
+    for _ in 0..20 {
+        invalidate().await;
+    }
+    assert_eq!(b.get::<u32>("{moving}:set").await.as_deref(), Some(&1));
+    cluster.end_move(slot, from, to);
+    for _ in 0..20 {
+        invalidate().await;
+    }
+    end.store(true, Ordering::SeqCst);
+    while let Some(reader) = readers.join_next().await {
+        reader.unwrap();
+    }
+    assert_eq!(a.invalidate("{moving}:cold").await.removed, 1);
+    assert_eq!(a.status().await.queued_invalidations, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_follows_the_journal_to_another_server() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let slot = cluster.slot_of("{cache}!journal");
+    let from = cluster.primary_of("{cache}!journal");
+    let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
+    a.set("k", 1_u32).await;
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&1));
+    cluster.begin_move(slot, from, to);
+    cluster.move_keys(slot, from, to);
+    a.invalidate("k").await;
+    cluster.end_move(slot, from, to);
+    eventually("the other node has heard", || async { b.get::<u32>("k").await.is_none() }).await;
+    eventually("both hear of it from the new server", || async {
+        to.cli(&["PUBSUB", "NUMSUB", "{cache}!bus"]).lines().last() == Some("2")
+    })
+    .await;
+    hears_invalidations(&a).await;
+    hears_invalidations(&b).await;
+    assert_eq!(a.set("k", 2_u32).await.delivery, Delivery::Done);
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&2));
+    assert_eq!(a.invalidate("k").await.delivery, Delivery::Done);
+    eventually("the other node hears of it", || async { b.entry("k").local_only().get::<u32>().await.is_none() }).await;
+}
