@@ -44,6 +44,8 @@
 //! | `zstd` | no | `codec::Compressed::zstd` over another codec |
 //! | `encryption` | no | `codec::Encrypted` over another codec |
 //! | `metrics` | no | counters, gauges and histograms for the [`metrics`](https://docs.rs/metrics) facade |
+//! | `cluster` | no | `RedisTier::cluster`, for a Redis Cluster |
+//! | `sentinel` | no | `RedisTier::sentinel`, for a primary that Redis Sentinels watch over |
 //! | `tls` | no | `rediss://` URLs, through rustls |
 //! | `uuid` | no | `Uuid` as a part of a key: [`CacheKey`] |
 

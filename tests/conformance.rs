@@ -2,6 +2,8 @@
 #![cfg(all(feature = "local", feature = "redis"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::time::Duration;
+
 use cache_aside::{LocalTier, RedisTier};
 #[cfg(feature = "cluster")]
 use cache_testing::RedisCluster;
@@ -9,6 +11,9 @@ use cache_testing::RedisCluster;
 use cache_testing::RedisSentinels;
 use cache_testing::RedisServer;
 use cache_testing::conformance::Subject;
+
+/// A bound that holds on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 // Its `main` is not called here.
 #[allow(dead_code, unreachable_pub)]
@@ -25,19 +30,23 @@ async fn local_by_bytes() -> Subject {
 
 async fn redis() -> Subject {
     let server = RedisServer::start();
-    Subject::new(RedisTier::new(server.url()).unwrap()).keeping(server)
+    let builder = RedisTier::builder(server.url()).connect_timeout(PATIENCE).response_timeout(PATIENCE);
+    Subject::new(builder.build().unwrap()).keeping(server)
 }
 
 #[cfg(feature = "cluster")]
 async fn cluster() -> Subject {
     let cluster = RedisCluster::start();
-    Subject::new(RedisTier::cluster(cluster.urls()).build().unwrap()).keeping(cluster)
+    let builder = RedisTier::cluster(cluster.urls()).connect_timeout(PATIENCE).response_timeout(PATIENCE);
+    Subject::new(builder.build().unwrap()).keeping(cluster)
 }
 
 #[cfg(feature = "sentinel")]
 async fn sentinel() -> Subject {
     let sentinels = RedisSentinels::start();
-    Subject::new(RedisTier::sentinel(sentinels.service(), sentinels.urls()).build().unwrap()).keeping(sentinels)
+    let builder = RedisTier::sentinel(sentinels.service(), sentinels.urls());
+    let builder = builder.connect_timeout(PATIENCE).response_timeout(PATIENCE);
+    Subject::new(builder.build().unwrap()).keeping(sentinels)
 }
 
 async fn custom() -> Subject {

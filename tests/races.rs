@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "races/foreign.rs"]
+mod foreign;
 #[path = "races/gated.rs"]
 mod gated;
 #[path = "races/journal.rs"]

@@ -56,9 +56,15 @@ impl GatedTier {
     /// A tier whose commands go to one URL and whose bus to another, so that a proxy before one of them leaves the other
     /// alone.
     pub(crate) fn new(commands: &str, bus: &str) -> Self {
+        Self::tracking(commands, bus, false)
+    }
+
+    /// The same, and whether it tracks foreign writes.
+    pub(crate) fn tracking(commands: &str, bus: &str, tracking: bool) -> Self {
         let patience = Duration::from_secs(10);
-        let tier = |url| RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
-        Self { commands: tier(commands), bus: tier(bus), gates: Gates::default() }
+        let tier = |url| RedisTier::builder(url).connect_timeout(patience).response_timeout(patience);
+        let bus = tier(bus).track_foreign_writes(tracking).build().unwrap();
+        Self { commands: tier(commands).build().unwrap(), bus, gates: Gates::default() }
     }
 
     pub(crate) fn gates(&self) -> Gates {
