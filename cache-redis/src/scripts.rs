@@ -107,3 +107,18 @@ const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame:
 const _: () = assert!(frame::KIND_AT == 3 && frame::TOKEN_AT == 4 && frame::FLAG_AT == 20 && frame::LEASE_BYTES == 21);
 const _: () = assert!(frame::BIRTH_AT == 54 && frame::VERSION_AT == 70 && frame::CLAIMED_AT == 78);
 const _: () = assert!(frame::HEADER_BYTES == 86 && frame::ENTRY_BYTES == 90);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_names_the_layout_that_is_written() {
+        let scripts = [&ACQUIRE, &EXTEND, &FILL, &CLAIM, &REFILL, &RELEASE, &PUT, &HOLD];
+        for code in scripts.map(|script| script.code) {
+            for (_, rest) in code.match_indices(r"\202\195").map(|(at, magic)| code.split_at(at + magic.len())) {
+                assert!(rest.starts_with(&format!(r"\{}", frame::LAYOUT)), "{code}");
+            }
+        }
+    }
+}

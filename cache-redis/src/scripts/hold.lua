@@ -5,9 +5,9 @@
 local found = redis.pcall('GETRANGE', KEYS[1], 0, 77)
 local kind = type(found) == 'string' and string.sub(found, 1, 4)
 local there = '\0\0\0\0\0\0\0\0'
-if (kind == '\202\195\1V' or kind == '\202\195\1N') and #found == 78 then
+if (kind == '\202\195\2V' or kind == '\202\195\2N') and #found == 78 then
   there = string.sub(found, 71, 78)
-elseif kind == '\202\195\1L' and #found == 21 and string.byte(found, 21) >= 2 then
+elseif kind == '\202\195\2L' and #found == 21 and string.byte(found, 21) >= 2 then
   there = string.sub(found, 5, 12)
 end
 if ARGV[3] ~= '\0\0\0\0\0\0\0\0' then

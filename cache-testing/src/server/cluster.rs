@@ -116,7 +116,8 @@ impl RedisCluster {
 
     /// Waits until `server` says that it is a primary.
     pub fn wait_for_primary(&self, server: &RedisServer) {
-        wait("a replica takes over", || server.cli(&["ROLE"]).starts_with("master"));
+        let took_over = || server.cli(&["ROLE"]).starts_with("master");
+        wait_or("a replica takes over", took_over, || server.cli(&["CLUSTER", "NODES"]) + "\n" + &server.log());
     }
 
     /// Waits until every server that runs finds that all slots are served.
@@ -172,10 +173,15 @@ fn id(server: &RedisServer) -> String {
 }
 
 /// Servers tell nobody when they have agreed, so they are asked.
-pub(super) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn wait(what: &str, holds: impl FnMut() -> bool) {
+    wait_or(what, holds, String::new);
+}
+
+/// As [`wait`], and says why it may have waited in vain.
+fn wait_or(what: &str, mut holds: impl FnMut() -> bool, why: impl Fn() -> String) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", why());
         thread::sleep(Duration::from_millis(5));
     }
 }
