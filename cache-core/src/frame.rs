@@ -5,7 +5,8 @@
 //!         2  layout      2
 //!         3  kind        'V' value, 'N' negative entry, 'L' lease
 //!         4  token       16 bytes
-//!        20  flag        1 when another node waits for the end of the lease or of the claim, 2 when the claim was in vain
+//!        20  flag        1 when another node waits for the end of the lease or of the claim, 2 when the claim was in vain; of
+//!                        the lease of a value that is being set in a cluster, 2 or 3 (its token begins with the version)
 //!        21  codec
 //!        22  schema      u32
 //!        26  created     u64, milliseconds since the Unix epoch
