@@ -11,6 +11,10 @@
 //!
 //! It knows no tier: neither moka nor Redis occurs in it.
 
+// What is fuzzed names the crate, since it is compiled in fuzz/ as well.
+#[cfg(test)]
+extern crate self as cache_core;
+
 mod breaker;
 pub mod clock;
 pub mod codec;
@@ -21,6 +25,11 @@ mod event;
 mod far;
 mod flight;
 pub mod frame;
+#[cfg(test)]
+#[allow(unreachable_pub, reason = "they are reached in fuzz/")]
+mod fuzz_targets;
+#[cfg(test)]
+mod fuzzed;
 mod key;
 #[doc(hidden)]
 pub mod macro_support;

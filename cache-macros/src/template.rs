@@ -267,4 +267,16 @@ mod tests {
             assert!(errors.len() == 1 && errors[0].contains(message), "{text}: {errors:?}");
         }
     }
+
+    /// Every text of up to four of what templates are made of; fuzz/ goes further.
+    #[test]
+    fn no_text_panics() {
+        const PARTS: [&str; 14] = ["{", "}", ":", "::", "<", ">", "(", ")", "a", ".", "\"", "'", "é", "%"];
+        for text in 0..PARTS.len().pow(4) {
+            let parts = (0..4).map(|at| PARTS[text / PARTS.len().pow(at) % PARTS.len()]);
+            for text in [parts.clone().collect::<String>(), format!("{{a{}}}", parts.collect::<String>())] {
+                parse(&LitStr::new(&text, Span::call_site()), &mut Errors::default());
+            }
+        }
+    }
 }
