@@ -10,3 +10,5 @@ mod batches;
 mod keys;
 #[path = "keyspace/reads.rs"]
 mod reads;
+#[path = "keyspace/write_behind.rs"]
+mod write_behind;

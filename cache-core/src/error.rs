@@ -19,6 +19,7 @@ enum ErrorKind {
     Pattern(String),
     Configuration(String),
     Tier(String),
+    Full(String),
 }
 
 impl Error {
@@ -56,6 +57,16 @@ impl Error {
     pub const fn is_tier(&self) -> bool {
         matches!(self.kind, ErrorKind::Tier(_))
     }
+
+    /// Whether too much waits already for more to be taken.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self.kind, ErrorKind::Full(_))
+    }
+
+    pub(crate) fn full(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Full(message.into()), source: None }
+    }
 }
 
 impl fmt::Display for Error {
@@ -64,7 +75,8 @@ impl fmt::Display for Error {
             ErrorKind::Key(text)
             | ErrorKind::Pattern(text)
             | ErrorKind::Configuration(text)
-            | ErrorKind::Tier(text) => f.write_str(text),
+            | ErrorKind::Tier(text)
+            | ErrorKind::Full(text) => f.write_str(text),
         }
     }
 }

@@ -55,9 +55,13 @@ pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
 pub use service::{
     Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace, KeyspaceBuilder,
-    KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader, Preload, PreloadProgress,
+    KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader, PendingWrite, Preload, PreloadProgress,
+    WriteBehind, WriteBehindBuilder, WriteBehindStats,
 };
 pub use stats::{Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tags::{TagSlot, Tags};
-pub use tier::{Acquire, Appended, CacheTier, Claim, KeyScan, NearTier, Put, PutOutcome, SharedTier, Usage};
+pub use tier::{
+    Acquire, Appended, Backlog, CacheTier, Claim, Kept, KeptWrite, KeyScan, NearTier, NewWrite, Partition, Put,
+    PutOutcome, Settle, SharedTier, Taken, Usage, WriteLog,
+};

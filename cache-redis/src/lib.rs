@@ -36,6 +36,7 @@ mod slot;
 mod tier;
 mod topology;
 mod url;
+mod writes;
 
 pub use config::RedisTierBuilder;
 pub use counters::Counters;

@@ -101,6 +101,9 @@ script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
 script!(FORGET, "scripts/forget.lua");
+script!(WRITE_APPEND, "scripts/write_append.lua");
+script!(WRITE_TAKE, "scripts/write_take.lua");
+script!(WRITE_SETTLE, "scripts/write_settle.lua");
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 2);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cache_core::coherence::{Bus, JournalPage, NodeId, Position, Record};
 use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
 use cache_core::{
-    Acquire, Appended, Claim, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token,
+    Acquire, Appended, Claim, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token, WriteLog,
 };
 use redis::Value;
 
@@ -63,7 +63,11 @@ impl SharedTier for RedisTier {
     }
 
     async fn claim(&self, key: &Key, over: Token, ttl: Duration) -> Result<Claim, TierError> {
-        let mut script = scripts::CLAIM.key(self.inner.names().data(key));
+        let names = self.inner.names();
+        let mut script = scripts::CLAIM.key(names.data(key));
+        if self.write_log().is_some() {
+            script.key(names.fences(key));
+        }
         script.arg(&over.as_bytes()[..]).arg(millis(ttl));
         match self.inner.lane.invoke("claiming an entry", &script).await? {
             1 => Ok(Claim::Claimed),
@@ -200,6 +204,15 @@ impl SharedTier for RedisTier {
     fn bus(&self) -> &dyn Bus {
         self
     }
+
+    fn write_log(&self) -> Option<&dyn WriteLog> {
+        // There a write and its entry do not share a slot, so they could not be kept in one step.
+        #[cfg(feature = "cluster")]
+        if self.inner.lane.cluster().is_some() {
+            return None;
+        }
+        Some(self)
+    }
 }
 
 /// What a key holds while the lease with `token` is on it, up to the flag.
@@ -231,7 +244,7 @@ impl RedisTier {
     }
 
     /// What the server's clock shows when `after` will have passed. Asks the server while nothing is known of its clock.
-    async fn server_millis_in(&self, after: Duration) -> Result<i64, TierError> {
+    pub(crate) async fn server_millis_in(&self, after: Duration) -> Result<i64, TierError> {
         let clock = &self.inner.server_clock;
         if let Some(millis) = clock.in_millis(after) {
             return Ok(millis);

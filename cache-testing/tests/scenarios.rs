@@ -48,3 +48,20 @@ async fn no_scenario_leaves_an_old_value_or_fails_a_call() {
         assert!(!cell.contains("old value"), "{scenario}: {cell}");
     }
 }
+
+/// The program `write_behind`: writes that are acknowledged reach the source in order, whatever is killed.
+#[tokio::test]
+async fn no_acknowledged_write_is_lost_when_workers_and_redis_are_killed() {
+    let mut program = Process::builder(env!("CARGO_BIN_EXE_write_behind"));
+    for (option, value) in [("--writes", "3200"), ("--processes", "2"), ("--kills", "6"), ("--restarts", "2")] {
+        program = program.argument(option).argument(value);
+    }
+    let mut program = program.spawn();
+    let mut lines = Vec::new();
+    while let Some(line) = program.receive().await {
+        lines.push(line);
+    }
+    program.finish().await;
+    assert!(lines.contains(&"lost: 0, out of order: 0".to_owned()), "{lines:#?}");
+    assert!(lines[0].starts_with("writes acknowledged: 3200 "), "{lines:#?}");
+}

@@ -117,6 +117,15 @@ impl Far {
         self.attempt(call).await.ok()
     }
 
+    /// As [`Far::ask`], and tells why there is no answer.
+    pub(crate) async fn try_ask<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Result<R, TierError> {
+        if self.is_ready() {
+            return self.attempt(call).await;
+        }
+        self.counters.skipped.increment();
+        Err(TierError::unavailable(format!("{} is away", self.tier.name())))
+    }
+
     /// Reads, if the tier is ready, and reads again what failed without taking its time: such as when the connection has
     /// broken and another is there in a moment. Not after a timeout, of which a call bears one at the most, nor after a
     /// refusal, which would come again.

@@ -20,6 +20,7 @@ mod read;
 mod store;
 mod strict;
 mod write;
+mod write_behind;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -55,6 +56,7 @@ pub use environment::Backends;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
 pub(crate) use loaded::Loaded;
 pub use preload::{Preload, PreloadProgress};
+pub use write_behind::{PendingWrite, WriteBehind, WriteBehindBuilder, WriteBehindStats};
 
 /// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.
 #[diagnostic::on_unimplemented(

@@ -4,6 +4,7 @@
 //! shared by several nodes that can fence fills and keep a journal offers a [`SharedTier`].
 
 mod shared;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
 
 pub use shared::{Acquire, Appended, Claim, KeyScan, Put, PutOutcome, SharedTier};
+pub use writes::{Backlog, Kept, KeptWrite, NewWrite, Partition, Settle, Taken, WriteLog};
 
 /// A store of entries.
 ///

@@ -9,6 +9,7 @@ use crate::entry::{Entry, Token};
 use crate::error::TierError;
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::tier::WriteLog;
 
 /// What [`SharedTier::acquire`] found.
 #[derive(Clone, Debug)]
@@ -210,4 +211,9 @@ pub trait SharedTier: Send + Sync {
 
     /// The delivery of journal records to this node.
     fn bus(&self) -> &dyn Bus;
+
+    /// The log of writes that have yet to reach the source, if the tier keeps one. The default has none.
+    fn write_log(&self) -> Option<&dyn WriteLog> {
+        None
+    }
 }

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 
 use super::batch::{Again, Once};
 use super::near::Near;
+use super::write_behind::WriteBehindBuilder;
 use super::{Cacheable, Inner, Plan};
 use crate::coherence::Change;
 use crate::error::LoadError;
@@ -23,7 +24,7 @@ use crate::macro_support::{CacheKey, KeyBuffer};
 use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::selection::{Access, Tier};
-use crate::stats::Counter;
+use crate::stats::BusyCounter;
 use crate::status::Receipt;
 
 pub use builder::KeyspaceBuilder;
@@ -49,10 +50,10 @@ pub struct Keyspace<K, V, S: KeyspaceSource<K, V> = NoLoader> {
 }
 
 /// What does not depend on types.
-struct Space {
-    inner: Arc<Inner>,
+pub(in crate::service) struct Space {
+    pub(in crate::service) inner: Arc<Inner>,
     /// With the colon.
-    prefix: String,
+    pub(in crate::service) prefix: String,
     policy: Policy,
     access: Access,
     counters: Counters,
@@ -60,8 +61,8 @@ struct Space {
 
 #[derive(Default)]
 struct Counters {
-    hits: Counter,
-    misses: Counter,
+    hits: BusyCounter,
+    misses: BusyCounter,
 }
 
 /// What was read through one keyspace.
@@ -75,7 +76,7 @@ pub struct KeyspaceStats {
 }
 
 impl Space {
-    fn write<Q: CacheKey + ?Sized>(&self, key: &Q) -> KeyBuffer {
+    pub(in crate::service) fn write<Q: CacheKey + ?Sized>(&self, key: &Q) -> KeyBuffer {
         let mut buffer = KeyBuffer::new("");
         buffer.literal(&self.prefix);
         buffer.parts(key);
@@ -86,7 +87,7 @@ impl Space {
         keys.into_iter().map(|key| self.write(key).into_string()).collect()
     }
 
-    fn plan(&self) -> Plan {
+    pub(in crate::service) fn plan(&self) -> Plan {
         Plan::new(self.policy.clone(), self.access)
     }
 
@@ -218,6 +219,15 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
     /// [`CachingService::invalidate_pattern`](crate::CachingService::invalidate_pattern).
     pub async fn invalidate_all(&self) -> Receipt {
         self.space.inner.invalidate(Change::Pattern(self.space.pattern()), Manner::default()).await.0
+    }
+
+    /// Sets up writes that are acknowledged when the shared tier keeps them, and reach the source later. Made twice, the two
+    /// share what waits, as do all nodes.
+    pub fn write_behind(&self) -> WriteBehindBuilder<K, V>
+    where
+        K: Cacheable,
+    {
+        WriteBehindBuilder::new(&self.space)
     }
 
     /// What was read through this keyspace and its clones since it was built. Batches count in the service's

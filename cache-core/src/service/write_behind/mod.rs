@@ -1,0 +1,298 @@
+//! Writes that are acknowledged when the shared tier keeps them, and reach the source later.
+//!
+//! All writes of a key go to one partition of a log, and one worker at a time carries out the writes of a partition, oldest
+//! first. So the order of a key's writes is kept, whichever worker dies. A worker that dies after it has written, and before
+//! it could say so, has its writes carried out again under the same ids.
+
+mod builder;
+mod worker;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::keyspace::{KeyspaceKey, Space};
+use super::store::Origin;
+use super::{Cacheable, Inner};
+use crate::codec::{self, Codec, CodecError, Place};
+use crate::coherence::{Change, Insertion, Position, Record};
+use crate::entry::{Token, Value};
+use crate::error::{Error, TierError};
+use crate::far::{Far, acknowledge_in};
+use crate::key::Key;
+use crate::macro_support::CacheKey;
+use crate::stats::Counter;
+use crate::tier::{Backlog, Kept, NewWrite, Partition, Put, SharedTier, WriteLog};
+
+use builder::Settings;
+pub use builder::WriteBehindBuilder;
+pub use worker::PendingWrite;
+
+/// Writes to a keyspace that reach the source later: made by [`Keyspace::write_behind`](super::Keyspace::write_behind).
+///
+/// [`WriteBehind::put`] returns when the shared tier keeps the write. Workers, on this node or on others
+/// ([`WriteBehind::apply_with`]), carry writes out in batches. A write is carried out at least once, and those of one key in
+/// their order; whatever is carried out more than once has the same [`PendingWrite::id`].
+///
+/// # What a read sees
+/// From its acknowledgement on, the value is in the shared tier and in this node's near tier, and void on the near tiers of
+/// the others, as after [`set`](super::CachingService::set). Until it has reached the source, nothing that is loaded is
+/// stored under the key, on any node, and no stale value is refreshed: what a load gives meanwhile is older. So reads see the
+/// value for as long as it is cached. If it is invalidated, evicted or expires before that, readers are given what the
+/// source has, uncached, until the write has reached it. While the shared tier is away, nodes that do not hold the value
+/// load it from the source, and may keep what they get near for up to `isolated_ttl`.
+///
+/// # When the shared tier is away
+/// [`WriteBehind::put`] is refused. Nothing is queued in memory.
+///
+/// # What it needs of Redis
+/// What Redis has acknowledged is as safe as Redis keeps it: `appendonly yes` and `appendfsync always` lose nothing when the
+/// server is killed. It must not evict keys without a time to live (`noeviction` or a `volatile-` policy). Of a Redis Cluster
+/// it refuses every write, since a write and its value do not share a slot.
+pub struct WriteBehind<K, V> {
+    log: Arc<Log>,
+    types: PhantomData<fn(K) -> V>,
+}
+
+/// What does not depend on types.
+pub(super) struct Log {
+    space: Arc<Space>,
+    /// The prefix of the keyspace.
+    name: String,
+    settings: Settings,
+    counters: Arc<Counters>,
+    /// Told when a write was kept.
+    work: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Counters {
+    accepted: Counter,
+    refused: Counter,
+    applied: Counter,
+    failed: Counter,
+    repeated: Counter,
+    dead: Counter,
+    lost_leases: Counter,
+}
+
+/// What a [`WriteBehind`] and its workers on this node have done since it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WriteBehindStats {
+    /// Writes that the shared tier keeps.
+    pub accepted: u64,
+    /// Writes that were refused, or of which nobody could say whether they are kept.
+    pub refused: u64,
+    /// Writes that reached the source.
+    pub applied: u64,
+    /// Calls of the writer that failed, panicked or took too long.
+    pub failed: u64,
+    /// Writes that were carried out once more, because a call failed or a worker died.
+    pub repeated: u64,
+    /// Writes that were put aside.
+    pub dead: u64,
+    /// Times that a worker lost its partition to another, having stood still for longer than its lease.
+    pub lost_leases: u64,
+}
+
+impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
+    /// Keeps a write of `value` under `key`, and returns its id when the shared tier has it. The id grows with each write of
+    /// the key. One round trip.
+    ///
+    /// If the future is dropped, nobody knows whether the write is kept.
+    ///
+    /// # Errors
+    /// The shared tier is away, or there is none, or it keeps no writes; there are too many writes already
+    /// ([`Error::is_full`]); or key or value cannot be encoded. After an error of the tier ([`Error::is_tier`]) the write may
+    /// be kept nevertheless: writing it again is safe where the source bears writing a value twice.
+    pub async fn put<Q>(&self, key: &Q, value: V) -> Result<Position, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
+    {
+        let text = self.log.space.write(key).into_string();
+        let kept = self.log.put(&text, &key.to_owned(), Arc::new(value)).await;
+        let counters = &self.log.counters;
+        if kept.is_ok() {
+            counters.accepted.increment()
+        } else {
+            counters.refused.increment()
+        }
+        kept
+    }
+
+    /// How many writes wait, and how many were put aside. Asks the shared tier.
+    ///
+    /// # Errors
+    /// It is away.
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        let far = self.log.far()?;
+        let log = log_of(far)?;
+        Ok(far.try_ask(log.backlog(&self.log.name, self.log.settings.partitions)).await?)
+    }
+
+    /// What was done on this node. Asks nobody.
+    #[must_use]
+    pub fn stats(&self) -> WriteBehindStats {
+        let counters = &self.log.counters;
+        WriteBehindStats {
+            accepted: counters.accepted.get(),
+            refused: counters.refused.get(),
+            applied: counters.applied.get(),
+            failed: counters.failed.get(),
+            repeated: counters.repeated.get(),
+            dead: counters.dead.get(),
+            lost_leases: counters.lost_leases.get(),
+        }
+    }
+}
+
+/// The log of writes of a tier.
+fn log_of(far: &Far) -> Result<&dyn WriteLog, Error> {
+    let log = far.shared().and_then(SharedTier::write_log);
+    log.ok_or_else(|| TierError::refused(format!("{} keeps no writes", far.tier.name())).into())
+}
+
+impl Log {
+    fn inner(&self) -> &Arc<Inner> {
+        &self.space.inner
+    }
+
+    fn far(&self) -> Result<&Arc<Far>, Error> {
+        let none = || TierError::refused("there is no shared tier that could keep writes").into();
+        self.inner().shared().ok_or_else(none)
+    }
+
+    fn partition(&self, key: &Key) -> Partition<'_> {
+        let number = spread(key.as_str()) % u64::from(self.settings.partitions);
+        // Less than the number of partitions.
+        Partition { log: &self.name, number: u16::try_from(number).unwrap_or_default() }
+    }
+
+    async fn put<K: Cacheable, V: Cacheable>(&self, text: &str, key: &K, value: Arc<V>) -> Result<Position, Error> {
+        let (inner, plan) = (self.inner(), self.space.plan());
+        let (name, far) = (Key::new(text)?, self.far()?);
+        let log = log_of(far)?;
+        let codec = inner.codec.as_deref().ok_or_else(|| Error::configuration("no codec"))?;
+        let payload = encode_both(codec, inner.place(text), key, &*value)?;
+        inner.start(None);
+        inner.counters.invalidations_sent.increment();
+        let change = Change::Keys([name.clone()].into());
+        let (ticket, _) = inner.coherence.void_key(name.as_str());
+        let origin = Origin { ticket, birth: inner.coherence.known(), began: inner.clock.now() };
+        let ttl = plan.policy.draw_ttl(false).min(inner.max_ttl);
+        let bytes = Bytes::copy_from_slice(value_of(&payload));
+        let cacheable = !ttl.is_zero() && inner.admits(&name, &plan, bytes.len() as u64);
+        let encoded = Value::Encoded { bytes, codec: codec.id() };
+        let mut entry = inner.entry_of(&plan, origin, Token::random(), encoded, ttl);
+        let bound = self.settings.max_pending.div_ceil(u64::from(self.settings.partitions));
+        let mut write = NewWrite::new(name.clone(), payload, far.timeout(), inner.max_ttl, bound);
+        write.put = cacheable.then(|| Put::new(entry.clone(), ttl, far.timeout()));
+        let record = Record::new(inner.coherence.node, change.clone());
+        let kept = far.try_ask(log.append(self.partition(&name), write, &record)).await?;
+        let Kept::Kept { id, appended, stored } = kept else {
+            let most = self.settings.max_pending;
+            return Err(Error::full(format!(
+                "write-behind of \"{}\": too many writes wait or were put aside (max_pending is {most}); see to its workers",
+                self.name
+            )));
+        };
+        acknowledge_in(&inner.coherence, &change, &appended)?;
+        entry.birth = entry.birth.max(appended.position);
+        // A load that began before the value was written must not be shared with callers that come after.
+        inner.coherence.flights.detach(name.as_str(), None);
+        let near_ttl = plan.near_ttl(ttl);
+        let storable = stored && !ticket.fenced;
+        if !storable || !inner.insert_near(&name, &entry, Some(value), ticket, near_ttl, Insertion::Set) {
+            inner.coherence.void(&change);
+        }
+        self.work.notify_one();
+        Ok(id)
+    }
+}
+
+/// Spreads keys over partitions by FNV-1a, the same way on every node and in every version.
+fn spread(key: &str) -> u64 {
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
+    hash ^ (hash >> 32)
+}
+
+/// The codec, the length of the key, the key, and the value.
+fn encode_both<K: Cacheable, V: Cacheable>(
+    codec: &dyn Codec,
+    place: Place<'_>,
+    key: &K,
+    value: &V,
+) -> Result<Bytes, Error> {
+    let encoded = |what: &str, bytes: Result<Vec<u8>, CodecError>| {
+        bytes.map_err(|_| Error::from(TierError::refused(format!("write-behind: the {what} cannot be encoded"))))
+    };
+    let key = encoded("key", codec::encode(codec, place, key))?;
+    let value = encoded("value", codec::encode(codec, place, value))?;
+    let length =
+        u32::try_from(key.len()).map_err(|_| Error::from(TierError::refused("write-behind: the key is too long")))?;
+    let mut bytes = Vec::with_capacity(HEAD + key.len() + value.len());
+    bytes.push(codec.id());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&key);
+    bytes.extend_from_slice(&value);
+    Ok(Bytes::from(bytes))
+}
+
+/// The bytes before the key.
+const HEAD: usize = 5;
+
+/// Splits what [`encode_both`] made into codec, key and value.
+fn split(payload: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (codec, rest) = payload.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (key, value) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    Some((*codec, key, value))
+}
+
+fn value_of(payload: &[u8]) -> &[u8] {
+    split(payload).map_or(&[], |(_, _, value)| value)
+}
+
+impl<K, V> Clone for WriteBehind<K, V> {
+    fn clone(&self) -> Self {
+        Self { log: Arc::clone(&self.log), types: PhantomData }
+    }
+}
+
+impl<K, V> fmt::Debug for WriteBehind<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteBehind").field("log", &self.log.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_comes_apart_as_it_was_put_together() {
+        for (key, value) in [("", ""), ("k", "v"), ("key", "")] {
+            let mut payload = vec![7];
+            payload.extend_from_slice(&u32::try_from(key.len()).unwrap().to_be_bytes());
+            payload.extend_from_slice(key.as_bytes());
+            payload.extend_from_slice(value.as_bytes());
+            assert_eq!(split(&payload), Some((7, key.as_bytes(), value.as_bytes())));
+        }
+        for bad in [&b""[..], b"\x07", b"\x07\0\0\0", b"\x07\0\0\0\x05abcd"] {
+            assert_eq!(split(bad), None);
+        }
+    }
+
+    #[test]
+    fn keys_spread_over_partitions_as_they_always_have() {
+        // Changing these would let two workers write one key at once while versions are mixed.
+        assert_eq!(["user:1", "user:2", "user:3"].map(|key| spread(key) % 8), [1, 4, 3]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The tier as one that holds writes: streams with a consumer group.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::coherence::{Position, Record};
+use cache_core::{Backlog, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, TierError, Token, WriteLog};
+use redis::Value;
+
+use crate::scripts;
+use crate::shared::{appended, unexpected};
+use crate::tier::{RedisTier, encode, millis};
+
+/// A stream entry as it comes: its id, and names and values of its fields in turn.
+type StreamEntry = (String, Vec<Vec<u8>>);
+
+impl RedisTier {
+    fn stream(&self, Partition { log, number }: Partition<'_>) -> String {
+        format!("{{{}}}!writes:{log}/{number}", self.inner.names().namespace)
+    }
+
+    fn worker_of(&self, partition: Partition<'_>) -> String {
+        format!("{}/worker", self.stream(partition))
+    }
+
+    fn dead_letters(&self, log: &str) -> String {
+        format!("{{{}}}!writes:{log}/dead", self.inner.names().namespace)
+    }
+
+    /// How many writes of `key` are pending. Like its fences, it is in the slot of the key.
+    fn pending(&self, key: &Key) -> String {
+        format!("{}/writes", self.inner.names().fences(key))
+    }
+}
+
+#[async_trait]
+impl WriteLog for RedisTier {
+    async fn append(&self, partition: Partition<'_>, write: NewWrite, record: &Record) -> Result<Kept, TierError> {
+        let names = self.inner.names();
+        let last_moment = self.server_millis_in(write.within.min(self.inner.response_timeout)).await?;
+        let mut script = scripts::WRITE_APPEND.key(&names.journal);
+        script.key(names.data(&write.key)).key(names.fences(&write.key)).key(self.pending(&write.key));
+        script.key(self.stream(partition)).key(self.dead_letters(partition.log));
+        script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        let (entry, ttl) = match &write.put {
+            Some(put) => (encode(&put.entry)?, millis(put.ttl)),
+            None => (Bytes::new(), 0),
+        };
+        script.arg(&entry[..]).arg(ttl).arg(last_moment).arg(write.key.as_str()).arg(&write.payload[..]);
+        script.arg(millis(write.hold)).arg(write.bound);
+        let reply: Value = self.inner.lane.invoke("keeping a write", &script).await?;
+        if matches!(reply, Value::Int(0)) {
+            return Ok(Kept::Full);
+        }
+        let (previous, position, id, stored): (String, String, String, bool) =
+            redis::from_redis_value(reply).map_err(|_| unexpected("keeping a write"))?;
+        Ok(Kept::Kept { id: read_id(&id)?, appended: appended(previous, position, Vec::new())?, stored })
+    }
+
+    async fn take(
+        &self,
+        log: &str,
+        partitions: u16,
+        first: u16,
+        worker: Token,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Option<Taken>, TierError> {
+        let partition = |number| Partition { log, number };
+        let mut script = scripts::WRITE_TAKE.key(self.stream(partition(0)));
+        script.key(self.worker_of(partition(0)));
+        for number in 1..partitions {
+            script.key(self.stream(partition(number))).key(self.worker_of(partition(number)));
+        }
+        script.arg(&worker.as_bytes()[..]).arg(millis(lease)).arg(limit.max(1)).arg(first);
+        let reply: Value = self.inner.lane.invoke("taking writes", &script).await?;
+        if matches!(reply, Value::Int(0)) {
+            return Ok(None);
+        }
+        let (number, entries, taken): (u16, Vec<StreamEntry>, u64) =
+            redis::from_redis_value(reply).map_err(|_| unexpected("taking writes"))?;
+        let writes = entries.into_iter().map(|entry| read_write(entry, taken)).collect::<Result<_, _>>()?;
+        Ok(Some(Taken::new(number, writes)))
+    }
+
+    async fn settle(&self, partition: Partition<'_>, worker: Token, settle: Settle<'_>) -> Result<bool, TierError> {
+        let (keep, rest, dead, writes) = match settle {
+            Settle::Keep(lease) => (millis(lease), 0, 0, &[][..]),
+            Settle::Applied(writes) => (0, 0, 0, writes),
+            Settle::Dead(write) => (0, 0, 1, std::slice::from_ref(write)),
+            Settle::Rest(pause) => (0, millis(pause), 0, &[][..]),
+        };
+        let mut script = scripts::WRITE_SETTLE.key(self.worker_of(partition));
+        script.key(self.stream(partition)).key(self.dead_letters(partition.log));
+        script.arg(&worker.as_bytes()[..]).arg(keep).arg(rest).arg(dead);
+        for write in writes {
+            script.key(self.inner.names().fences(&write.key)).key(self.pending(&write.key));
+            script.arg(write.id.to_string());
+        }
+        self.inner.lane.invoke("settling writes", &script).await
+    }
+
+    async fn backlog(&self, log: &str, partitions: u16) -> Result<Backlog, TierError> {
+        let mut batch = redis::Pipeline::new();
+        batch.cmd("XLEN").arg(self.dead_letters(log));
+        for number in 0..partitions {
+            batch.cmd("XLEN").arg(self.stream(Partition { log, number }));
+        }
+        let lengths: Vec<u64> = self.inner.lane.query_all("XLEN", &batch).await?;
+        let dead = lengths.first().copied().unwrap_or_default();
+        Ok(Backlog::new(lengths.iter().skip(1).sum(), dead))
+    }
+}
+
+fn read_id(text: &str) -> Result<Position, TierError> {
+    text.parse().map_err(|_| unexpected("reading the id of a write"))
+}
+
+fn read_write((id, fields): StreamEntry, taken: u64) -> Result<KeptWrite, TierError> {
+    let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+    let key = field(b"key").and_then(|key| Key::new(String::from_utf8(key).ok()?).ok());
+    match (key, field(b"payload")) {
+        (Some(key), Some(payload)) => Ok(KeptWrite::new(read_id(&id)?, key, Bytes::from(payload), taken)),
+        _ => Err(unexpected("reading a write")),
+    }
+}
