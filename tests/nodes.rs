@@ -9,7 +9,11 @@ mod events;
 mod metrics;
 #[path = "nodes/selection.rs"]
 mod selection;
+#[path = "nodes/source_down.rs"]
+mod source_down;
 mod support;
+#[path = "nodes/table.rs"]
+mod table;
 
 use std::convert::Infallible;
 use std::sync::Arc;

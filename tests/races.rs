@@ -15,6 +15,8 @@ mod journal;
 mod links;
 #[path = "races/loads.rs"]
 mod loads;
+#[path = "races/refreshes.rs"]
+mod refreshes;
 #[path = "races/replies.rs"]
 mod replies;
 #[path = "races/sets.rs"]

@@ -166,6 +166,11 @@ impl Entry {
         }
     }
 
+    /// The same entry with another value, and of its size: the far form of an entry.
+    pub(crate) fn sized_as(self, value: Value) -> Self {
+        Self { size: value.size(), value, ..self }
+    }
+
     /// The same entry, of the same size, with another value: the near form of a far entry.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {

@@ -166,7 +166,7 @@ impl StdError for TierError {}
 
 /// Why a load gave no value.
 #[non_exhaustive]
-pub enum LoadError<E> {
+pub enum LoadError<E: ?Sized> {
     /// The loader failed; every coalesced caller shares its error.
     Source(Arc<E>),
     /// The load took longer than [`Policy::load_timeout`](crate::Policy::load_timeout).
@@ -177,7 +177,7 @@ pub enum LoadError<E> {
     Cancelled,
 }
 
-impl<E> LoadError<E> {
+impl<E: ?Sized> LoadError<E> {
     /// The loader's own error, if it is what failed.
     #[must_use]
     pub fn source_error(&self) -> Option<&E> {
@@ -188,7 +188,7 @@ impl<E> LoadError<E> {
     }
 }
 
-impl<E> Clone for LoadError<E> {
+impl<E: ?Sized> Clone for LoadError<E> {
     fn clone(&self) -> Self {
         match self {
             Self::Source(error) => Self::Source(Arc::clone(error)),

@@ -20,6 +20,7 @@ pub mod clock;
 pub mod codec;
 pub mod coherence;
 mod entry;
+mod erased;
 mod error;
 mod event;
 mod far;
@@ -54,9 +55,9 @@ pub use macro_support::{CacheKey, KeyWriter, SharedError};
 pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
 pub use service::{
-    Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace, KeyspaceBuilder,
-    KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader, PendingWrite, Preload, PreloadProgress,
-    WriteBehind, WriteBehindBuilder, WriteBehindStats,
+    Answer, Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace,
+    KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadContext, LoadedBy, NoLoader, PendingWrite,
+    Preload, PreloadProgress, WriteBehind, WriteBehindBuilder, WriteBehindStats,
 };
 pub use stats::{Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};

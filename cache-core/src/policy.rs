@@ -252,11 +252,16 @@ impl Policy {
         self.schema
     }
 
-    /// How long to store a value (or, where `absent`, an absence): once drawn, it holds for every tier. Zero: not at all.
-    pub(crate) fn draw_ttl(&self, absent: bool) -> Duration {
-        let ttl = if absent { self.negative_ttl.unwrap_or_default() } else { self.ttl };
+    /// How long a loaded value lives, or an absence where there is none, but no longer than `most`: once drawn, it holds for
+    /// every tier. The value's loader may have told another time to live.
+    pub(crate) fn draw_life(&self, value: Option<Option<Duration>>, most: Duration) -> Life {
+        let (ttl, stale) = match value {
+            Some(told) => (told.unwrap_or(self.ttl), self.stale_window()),
+            None => (self.negative_ttl.unwrap_or_default(), Duration::ZERO),
+        };
         let jitter = if self.jitter.is_finite() { self.jitter.clamp(0.0, 0.999) } else { 0.0 };
-        ttl.mul_f64(1.0 + jitter * fastrand::f64().mul_add(2.0, -1.0))
+        let fresh = ttl.min(most).mul_f64(1.0 + jitter * fastrand::f64().mul_add(2.0, -1.0)).min(most);
+        Life { fresh, stale: if fresh.is_zero() { fresh } else { stale.min(most - fresh) } }
     }
 
     /// How long a near tier may keep what far tiers keep for `ttl` more.
@@ -315,7 +320,8 @@ impl Policy {
                 ));
             }
         }
-        let throttle = self.error_throttle.filter(|throttle| *throttle > self.stale_window());
+        let window = self.stale_window();
+        let throttle = self.error_throttle.filter(|throttle| *throttle > window && !(window.is_zero() && *beta > 0.0));
         throttle.map(|throttle| {
             format!(
                 "error_throttle ({throttle:?}) is longer than stale_if_error ({stale_if_error:?}), so the value would be gone \
@@ -327,6 +333,48 @@ impl Policy {
     /// For how long after its time to live a value may be served stale, for one reason or another.
     pub(crate) fn stale_window(&self) -> Duration {
         self.stale_while_revalidate.max(self.stale_if_error)
+    }
+
+    /// For how long after its time to live a value may be served without waiting for a load.
+    pub(crate) const fn revalidate_window(&self) -> Duration {
+        self.stale_while_revalidate
+    }
+
+    /// How long a caller waits for a load when there is a stale value.
+    pub(crate) const fn soft_limit(&self) -> Option<Duration> {
+        self.soft_timeout
+    }
+
+    /// How long nobody tries again after a load has failed for which there was another value to serve.
+    pub(crate) fn throttle(&self) -> Duration {
+        let window = self.stale_window();
+        let within = if window.is_zero() { Duration::MAX } else { window };
+        self.error_throttle.unwrap_or(Self::DEFAULT_ERROR_THROTTLE).min(within)
+    }
+
+    /// How early to refresh; 0 for not at all.
+    pub(crate) fn beta(&self) -> f64 {
+        if self.refresh_ahead.is_finite() { self.refresh_ahead.max(0.0) } else { 0.0 }
+    }
+}
+
+/// How long a value lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// For this long it is fresh.
+    pub(crate) fresh: Duration,
+    /// For this long after that it may be served stale.
+    pub(crate) stale: Duration,
+}
+
+impl Life {
+    /// Whether it is not to be stored at all.
+    pub(crate) const fn is_none(self) -> bool {
+        self.fresh.is_zero()
+    }
+
+    pub(crate) fn total(self) -> Duration {
+        self.fresh.saturating_add(self.stale)
     }
 }
 
@@ -345,16 +393,31 @@ mod tests {
     #[test]
     fn a_drawn_ttl_stays_within_the_jitter() {
         let policy = Policy::new(MINUTE).jitter(0.5);
-        let drawn: Vec<Duration> = (0..1_000).map(|_| policy.draw_ttl(false)).collect();
+        let drawn: Vec<Duration> = (0..1_000).map(|_| policy.draw_life(Some(None), Duration::MAX).fresh).collect();
         assert!(drawn.iter().all(|ttl| (MINUTE / 2..=MINUTE * 3 / 2).contains(ttl)));
         assert!(drawn.iter().any(|ttl| *ttl < MINUTE) && drawn.iter().any(|ttl| *ttl > MINUTE));
-        assert_eq!(policy.jitter(0.0).draw_ttl(false), MINUTE);
+        assert_eq!(policy.jitter(0.0).draw_life(Some(None), Duration::MAX).fresh, MINUTE);
     }
 
     #[test]
     fn an_absence_is_stored_only_with_a_negative_ttl() {
-        assert_eq!(Policy::new(MINUTE).draw_ttl(true), Duration::ZERO);
-        assert_eq!(Policy::new(MINUTE).negative_ttl(MINUTE).jitter(0.0).draw_ttl(true), MINUTE);
+        assert!(Policy::new(MINUTE).stale_if_error(MINUTE).draw_life(None, Duration::MAX).is_none());
+        let policy = Policy::new(MINUTE).stale_if_error(MINUTE).negative_ttl(MINUTE * 2).jitter(0.0);
+        let life = Life { fresh: MINUTE * 2, stale: Duration::ZERO };
+        assert_eq!(policy.draw_life(None, Duration::MAX), life, "and is never stale");
+    }
+
+    #[test]
+    fn a_value_is_kept_for_the_longer_of_its_stale_windows() {
+        let policy = Policy::new(MINUTE).jitter(0.0).stale_if_error(MINUTE * 3).stale_while_revalidate(MINUTE);
+        assert_eq!(policy.draw_life(Some(None), Duration::MAX), Life { fresh: MINUTE, stale: MINUTE * 3 });
+        assert_eq!(
+            policy.draw_life(Some(Some(MINUTE * 2)), Duration::MAX),
+            Life { fresh: MINUTE * 2, stale: MINUTE * 3 }
+        );
+        assert_eq!(policy.draw_life(Some(None), MINUTE * 2), Life { fresh: MINUTE, stale: MINUTE });
+        assert_eq!(policy.draw_life(Some(None), MINUTE / 2), Life { fresh: MINUTE / 2, stale: Duration::ZERO });
+        assert!(policy.draw_life(Some(Some(Duration::ZERO)), Duration::MAX).is_none());
     }
 
     #[test]

@@ -19,8 +19,15 @@ pub struct Stats {
     pub load_failures: u64,
     /// Callers that were given the result of another caller's load.
     pub coalesced: u64,
-    /// Stale values that were served.
+    /// Callers that were given a stale value: while it was loaded anew, since that failed, or since it takes long.
     pub stale_served: u64,
+    /// Loads that were to replace a value which could still be served, stale or early. They are counted in `loads` as well.
+    pub refreshes: u64,
+    /// Refreshes that gave no value. They are counted in `load_failures` as well.
+    pub refresh_failures: u64,
+    /// Times that a stale value was not loaded anew, because a load had failed less than
+    /// [`Policy::error_throttle`](crate::Policy::error_throttle) ago.
+    pub throttled: u64,
     /// Values that were loaded or read, and not stored, because an invalidation came in between.
     pub fenced_fills: u64,
     /// Loads that were not stored because another node held the lease for longer than the load timeout.
@@ -140,6 +147,9 @@ pub(crate) struct Counters {
     pub(crate) load_failures: Counter,
     pub(crate) coalesced: Counter,
     pub(crate) stale_served: Counter,
+    pub(crate) refreshes: Counter,
+    pub(crate) refresh_failures: Counter,
+    pub(crate) throttled: Counter,
     pub(crate) fenced_fills: Counter,
     pub(crate) lease_timeouts: Counter,
     pub(crate) invalidations_sent: Counter,
@@ -165,6 +175,9 @@ impl Counters {
             load_failures: self.load_failures.get(),
             coalesced: self.coalesced.get(),
             stale_served: self.stale_served.get(),
+            refreshes: self.refreshes.get(),
+            refresh_failures: self.refresh_failures.get(),
+            throttled: self.throttled.get(),
             fenced_fills: self.fenced_fills.get(),
             lease_timeouts: self.lease_timeouts.get(),
             invalidations_sent: self.invalidations_sent.get(),

@@ -19,6 +19,8 @@ pub(crate) enum Point {
     GetAnswered,
     FillSent,
     FillAnswered,
+    RefillSent,
+    RefillAnswered,
     PutSent,
     PutAnswered,
     InvalidateSent,
@@ -144,7 +146,10 @@ impl SharedTier for GatedTier {
     }
 
     async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
-        self.commands.refill(key, over, entry, ttl).await
+        self.gates.pass(Point::RefillSent).await;
+        let answer = self.commands.refill(key, over, entry, ttl).await;
+        self.gates.pass(Point::RefillAnswered).await;
+        answer
     }
 
     async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {

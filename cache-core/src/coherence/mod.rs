@@ -1,5 +1,6 @@
 //! The coherence protocol: what keeps the tiers of all nodes from serving what an invalidation has voided.
 
+mod at_hand;
 mod bus;
 mod epochs;
 #[cfg(cache_aside_shuttle)]
@@ -20,6 +21,7 @@ pub use record::{Change, InvalidRecord, MAX_BYTES as RECORD_MAX_BYTES, MAX_KEYS 
 
 pub use rules::RuleSet;
 
+pub(crate) use at_hand::AtHand;
 pub(crate) use epochs::{Insertion, Ticket};
 pub(crate) use listener::{Debts, Listener, PAGE};
 pub(crate) use state::Coherence;

@@ -1,5 +1,6 @@
 //! What one node does about a change, made here or heard of.
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use crate::coherence::rules::Rules;
 use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
 use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
-use crate::entry::Entry;
+use crate::entry::{Entry, Token};
 use crate::event::{Event, Events};
-use crate::flight::{Birth, Flights, Role};
+use crate::flight::{Birth, Flights, Kind, Role};
 use crate::key::Key;
 use crate::selection::Access;
 use crate::stats::Counters;
@@ -307,7 +308,8 @@ impl Coherence {
         let now = self.clock.now();
         let (as_of, tag_sequence) = (now, ticket.rules.tag_sequence);
         let expires = entry.expires.min(now + ttl);
-        let entry = Arc::new(Entry { as_of, tag_sequence, expires, ..entry.clone() });
+        let (fresh_until, settled_until) = (entry.fresh_until.min(expires), entry.settled_until.min(expires));
+        let entry = Arc::new(Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() });
         self.epochs.insert_if_newest(key.as_str(), position, || {
             if near.look_up(key.as_str()).is_none_or(|there| there.birth < position) {
                 near.insert(key, entry, ttl);
@@ -355,16 +357,22 @@ impl Coherence {
         }
     }
 
+    /// Removes the entry with this token from the near tier: its far entry is gone.
+    pub(crate) fn drop_entry(&self, key: &str, token: Token) {
+        let Some(near) = &self.near else { return };
+        self.epochs.locked(key, || {
+            if near.look_up(key).is_some_and(|there| there.token == token) {
+                near.remove(key);
+            }
+        });
+    }
+
     /// Joins the flight of `key`, or starts one.
-    pub(crate) fn join<T, E>(&self, key: &Key, access: Access) -> Role<T, E>
-    where
-        T: Send + Sync + 'static,
-        E: Send + Sync + 'static,
-    {
+    pub(crate) fn join(&self, key: &Key, types: TypeId, access: Access) -> Role {
         let at = self.clock.now();
         let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
         // A flight gives what was current when it began, so the bound on near entries holds for it as well.
-        self.flights.join(key, access, birth, self.trust.oldest(at))
+        self.flights.join(key, Kind { types, access }, birth, self.trust.oldest(at))
     }
 
     /// To be noted before the value of `key` is read anywhere.
@@ -401,9 +409,12 @@ impl Coherence {
 
     /// Whether an entry of the near tier may be served at `now`.
     pub(crate) fn may_serve(&self, entry: &Entry, now: Timestamp) -> bool {
-        entry.expires > now
-            && self.trust.covers(entry.as_of, now)
-            && !self.rules.tags_moved(&entry.tags, entry.tag_sequence)
+        entry.expires > now && self.is_trusted(entry, now)
+    }
+
+    /// Whether nothing has voided an entry of the near tier that has not run out at `now`.
+    pub(crate) fn is_trusted(&self, entry: &Entry, now: Timestamp) -> bool {
+        self.trust.covers(entry.as_of, now) && !self.rules.tags_moved(&entry.tags, entry.tag_sequence)
     }
 
     fn lock(&self) -> MutexGuard<'_, JournalState> {
@@ -417,20 +428,22 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::flight::{Follower, Leader};
 
-    type LoadRole = Role<u32, std::io::Error>;
-
     fn coherence(clock: &ManualClock) -> Coherence {
         let counters = Arc::new(Counters::default());
         Coherence::new(None, Arc::new(clock.clone()), counters, Timings::TEST, true)
     }
 
-    fn lead(coherence: &Coherence, key: &Key) -> Leader<u32, std::io::Error> {
-        let LoadRole::Leads(leader) = coherence.join(key, Access::ALL) else { panic!("it is in flight") };
+    fn join(coherence: &Coherence, key: &Key) -> Role {
+        coherence.join(key, TypeId::of::<u32>(), Access::ALL)
+    }
+
+    fn lead(coherence: &Coherence, key: &Key) -> Leader {
+        let Role::Leads(leader) = join(coherence, key) else { panic!("it is in flight") };
         leader
     }
 
-    fn follow(coherence: &Coherence, key: &Key) -> Follower<u32, std::io::Error> {
-        let LoadRole::Follows(follower) = coherence.join(key, Access::ALL) else { panic!("it is not in flight") };
+    fn follow(coherence: &Coherence, key: &Key) -> Follower {
+        let Role::Follows(follower) = join(coherence, key) else { panic!("it is not in flight") };
         follower
     }
 

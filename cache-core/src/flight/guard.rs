@@ -1,42 +1,53 @@
 //! The leader's end of a flight.
 
-use std::any::Any;
 use std::sync::Arc;
 
-use super::{Flight, Flights, Outcome};
+use tokio::sync::watch;
+
+use super::{End, Flight, Flights};
+use crate::coherence::AtHand;
 use crate::key::Key;
 
-/// The duty to end a flight. Dropping it without an outcome (a cancelled or panicked leader) frees the key, and lets one
-/// of the followers take over.
-pub(crate) struct Leader<T: Send + Sync + 'static, E: Send + Sync + 'static> {
+/// The duty to end a flight. Dropping it without an end (a cancelled or panicked leader) frees the key, and lets one of the
+/// followers take over.
+pub(crate) struct Leader {
     flights: Arc<Flights>,
     key: Key,
-    flight: Arc<Flight<T, E>>,
+    flight: Arc<Flight>,
 }
 
-impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Leader<T, E> {
-    pub(super) const fn new(flights: Arc<Flights>, key: Key, flight: Arc<Flight<T, E>>) -> Self {
+impl Leader {
+    pub(super) const fn new(flights: Arc<Flights>, key: Key, flight: Arc<Flight>) -> Self {
         Self { flights, key, flight }
     }
 
-    /// Ends the flight: all followers get `outcome`, and so does the caller. Without followers nothing else holds it, so
-    /// that an error can be taken out of its `Arc`.
-    pub(crate) fn end(self, outcome: Outcome<T, E>) -> Outcome<T, E> {
+    /// Shows what there is to be served meanwhile.
+    pub(crate) fn offer(&self, at_hand: &AtHand) {
+        self.flight.at_hand.send_replace(Some(at_hand.clone()));
+    }
+
+    /// What is offered, for the caller whose load this is.
+    pub(crate) fn offers(&self) -> watch::Receiver<Option<AtHand>> {
+        self.flight.at_hand.subscribe()
+    }
+
+    /// Ends the flight: all followers get `end`, and so does the caller. Without followers nothing else holds it, so that an
+    /// error can be taken out of its `Arc`.
+    pub(crate) fn end(self, end: End) -> End {
         // From here on nobody joins.
         self.leave();
-        if self.flight.outcome.receiver_count() > 0 {
-            self.flight.outcome.send_replace(Some(outcome.clone()));
+        if self.flight.end.receiver_count() > 0 {
+            self.flight.end.send_replace(Some(end.clone()));
         }
-        outcome
+        end
     }
 
     fn leave(&self) {
-        let flight = Arc::clone(&self.flight) as Arc<dyn Any + Send + Sync>;
-        self.flights.remove(&self.key, &flight);
+        self.flights.remove(&self.key, &self.flight);
     }
 }
 
-impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Drop for Leader<T, E> {
+impl Drop for Leader {
     fn drop(&mut self) {
         self.leave();
     }

@@ -8,9 +8,16 @@ use shuttle::thread;
 use super::*;
 use crate::sync::explore;
 
-type Load = Role<u64, std::io::Error>;
-
 const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
+
+fn end_with(number: u64) -> End {
+    End::Value(Some(Arc::new(number)))
+}
+
+fn number(end: End) -> u64 {
+    let End::Value(Some(value)) = end else { panic!("it ended without a value") };
+    *value.downcast().unwrap()
+}
 
 fn key() -> Key {
     Key::new("k").unwrap()
@@ -30,8 +37,9 @@ impl Airport {
         Self { flights: Arc::new(Flights::new()), leaders, loads, given_up }
     }
 
-    fn join(&self) -> Load {
-        self.flights.join(&key(), Access::ALL, BIRTH, Timestamp::ZERO)
+    fn join(&self) -> Role {
+        let kind = Kind { types: TypeId::of::<u64>(), access: Access::ALL };
+        self.flights.join(&key(), kind, BIRTH, Timestamp::ZERO)
     }
 
     /// The outcome that a caller gets, if the load that it leads is `number`.
@@ -43,11 +51,11 @@ impl Airport {
                     let number = self.loads.fetch_add(1, SeqCst) + 1;
                     thread::yield_now();
                     self.leaders.fetch_sub(1, SeqCst);
-                    drop(leader.end(Ok(Some(Arc::new(number)))));
+                    drop(leader.end(end_with(number)));
                     return number;
                 }
                 Role::Follows(follower) => match block_on(follower.wait()) {
-                    Some(outcome) => return *outcome.unwrap().unwrap(),
+                    Some(end) => return self::number(end),
                     None => assert_ne!(self.given_up.load(SeqCst), 0, "its flight had an outcome"),
                 },
             }
@@ -55,7 +63,7 @@ impl Airport {
     }
 
     /// A caller that goes away if it leads.
-    fn give_up(&self, go: impl FnOnce(Leader<u64, std::io::Error>)) {
+    fn give_up(&self, go: impl FnOnce(Leader)) {
         if let Role::Leads(leader) = self.join() {
             assert_eq!(self.leaders.fetch_add(1, SeqCst), 0, "another leads this flight");
             thread::yield_now();
@@ -101,7 +109,7 @@ fn a_follower_takes_over_from_a_leader_that_goes_away() {
 fn a_follower_takes_over_from_a_leader_that_panics() {
     explore(|| {
         let airport = Airport::new();
-        let panic = |leader: Leader<u64, std::io::Error>| {
+        let panic = |leader: Leader| {
             let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let _leader = leader;
                 std::panic::resume_unwind(Box::new("the loader"));
@@ -124,7 +132,7 @@ fn the_end_of_a_detached_flight_leaves_the_next_one_alone() {
         let Role::Leads(old) = airport.join() else { panic!("it is in flight") };
         airport.flights.detach("k", None);
         thread::scope(|scope| {
-            scope.spawn(|| drop(old.end(Ok(Some(Arc::new(0))))));
+            scope.spawn(|| drop(old.end(end_with(0))));
             for _ in 0..3 {
                 scope.spawn(|| assert_ne!(airport.call(), 0, "it came after the detachment"));
             }
@@ -141,12 +149,11 @@ fn a_caller_that_comes_after_a_detachment_is_not_given_an_earlier_load() {
         let read = || loop {
             match airport.join() {
                 Role::Leads(leader) => {
-                    let outcome = leader.end(Ok(Some(Arc::new(source.load(SeqCst)))));
-                    return *outcome.unwrap().unwrap();
+                    return number(leader.end(end_with(source.load(SeqCst))));
                 }
                 Role::Follows(follower) => {
-                    if let Some(outcome) = block_on(follower.wait()) {
-                        return *outcome.unwrap().unwrap();
+                    if let Some(end) = block_on(follower.wait()) {
+                        return number(end);
                     }
                 }
             }
@@ -170,16 +177,16 @@ fn a_leader_whose_followers_never_came_has_its_error_for_itself() {
     explore(|| {
         let airport = Airport::new();
         let followed = AtomicU64::new(0);
-        let error = || Err(LoadError::Source(Arc::new(std::io::Error::other("x"))));
+        let error = || End::Failed(LoadError::Source(Arc::new(std::io::Error::other("x"))));
         let call = || match airport.join() {
             Role::Leads(leader) => {
                 thread::yield_now();
-                let Err(LoadError::Source(error)) = leader.end(error()) else { panic!("the error") };
+                let End::Failed(LoadError::Source(error)) = leader.end(error()) else { panic!("the error") };
                 assert!(followed.load(SeqCst) > 0 || Arc::try_unwrap(error).is_ok(), "nobody else could have it");
             }
             Role::Follows(follower) => {
                 followed.fetch_add(1, SeqCst);
-                assert!(matches!(block_on(follower.wait()), Some(Err(LoadError::Source(_)))));
+                assert!(matches!(block_on(follower.wait()), Some(End::Failed(LoadError::Source(_)))));
             }
         };
         thread::scope(|scope| {

@@ -5,14 +5,15 @@
 
 mod guard;
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
-use crate::coherence::Position;
+use crate::coherence::{AtHand, Position};
+use crate::erased::{AnyError, AnyValue};
 use crate::error::LoadError;
 use crate::key::Key;
 use crate::selection::Access;
@@ -21,8 +22,17 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use guard::Leader;
 
-/// What a load gave: `None` for an absence.
-pub(crate) type Outcome<T, E> = Result<Option<Arc<T>>, LoadError<E>>;
+/// How a flight ends.
+#[derive(Clone)]
+pub(crate) enum End {
+    /// With a value, or with an absence.
+    Value(Option<AnyValue>),
+    /// Its load failed.
+    Failed(LoadError<AnyError>),
+    /// It loaded nothing, since that failed a moment ago or is done elsewhere: whoever cannot be served what is at hand should
+    /// try again.
+    Withheld,
+}
 
 /// Enough that threads seldom meet on one lock.
 const SHARDS: usize = 64;
@@ -37,7 +47,7 @@ type Shard = HashMap<Key, Vec<Slot>>;
 struct Slot {
     kind: Kind,
     birth: Birth,
-    flight: Arc<dyn Any + Send + Sync>,
+    flight: Arc<Flight>,
 }
 
 /// When a flight began.
@@ -52,31 +62,42 @@ pub(crate) struct Birth {
 /// Callers share a load only if they agree on the types of its value and of its error, and on where the value is looked for
 /// and kept. They may differ on whether an absence is an answer: whoever takes it for none loads once more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind {
-    types: TypeId,
-    access: Access,
+pub(crate) struct Kind {
+    /// The types of value and error.
+    pub(crate) types: TypeId,
+    pub(crate) access: Access,
 }
 
-struct Flight<T, E> {
-    outcome: watch::Sender<Option<Outcome<T, E>>>,
+struct Flight {
+    /// What may be served meanwhile.
+    at_hand: watch::Sender<Option<AtHand>>,
+    end: watch::Sender<Option<End>>,
 }
 
 /// A caller's part in a flight.
-pub(crate) enum Role<T: Send + Sync + 'static, E: Send + Sync + 'static> {
+pub(crate) enum Role {
     /// The caller runs the load.
-    Leads(Leader<T, E>),
+    Leads(Leader),
     /// The caller waits for another's load.
-    Follows(Follower<T, E>),
+    Follows(Follower),
 }
 
-pub(crate) struct Follower<T, E>(watch::Receiver<Option<Outcome<T, E>>>);
+pub(crate) struct Follower {
+    at_hand: watch::Receiver<Option<AtHand>>,
+    end: watch::Receiver<Option<End>>,
+}
 
-impl<T, E> Follower<T, E> {
-    /// The outcome; `None` when the leader went away without one, and the caller should try again. Dropping the future
-    /// takes nothing from the other followers.
-    pub(crate) async fn wait(mut self) -> Option<Outcome<T, E>> {
-        let outcome = self.0.wait_for(Option::is_some).await.ok()?;
-        outcome.clone()
+impl Follower {
+    /// What may be served meanwhile.
+    pub(crate) fn offers(&self) -> watch::Receiver<Option<AtHand>> {
+        self.at_hand.clone()
+    }
+
+    /// The end; `None` when the leader went away without one, and the caller should try again. Dropping the future takes
+    /// nothing from the other followers.
+    pub(crate) async fn wait(mut self) -> Option<End> {
+        let end = self.end.wait_for(Option::is_some).await.ok()?;
+        end.clone()
     }
 }
 
@@ -86,21 +107,15 @@ impl Flights {
     }
 
     /// Joins the flight of `key`, or starts one, born now. A flight that began before `oldest` is not joined.
-    pub(crate) fn join<T, E>(self: &Arc<Self>, key: &Key, access: Access, birth: Birth, oldest: Timestamp) -> Role<T, E>
-    where
-        T: Send + Sync + 'static,
-        E: Send + Sync + 'static,
-    {
-        let kind = Kind { types: TypeId::of::<(T, E)>(), access };
+    pub(crate) fn join(self: &Arc<Self>, key: &Key, kind: Kind, birth: Birth, oldest: Timestamp) -> Role {
         let mut shard = self.shard(key.as_str());
         let slots = shard.entry(key.clone()).or_default();
         slots.retain(|slot| slot.kind != kind || slot.birth.at >= oldest);
-        let running = slots.iter().find(|slot| slot.kind == kind);
-        if let Some(flight) = running.and_then(|slot| slot.flight.downcast_ref::<Flight<T, E>>()) {
-            return Role::Follows(Follower(flight.outcome.subscribe()));
+        if let Some(Slot { flight, .. }) = slots.iter().find(|slot| slot.kind == kind) {
+            return Role::Follows(Follower { at_hand: flight.at_hand.subscribe(), end: flight.end.subscribe() });
         }
-        let flight = Arc::new(Flight { outcome: watch::Sender::new(None) });
-        slots.push(Slot { kind, birth, flight: Arc::clone(&flight) as Arc<dyn Any + Send + Sync> });
+        let flight = Arc::new(Flight { at_hand: watch::Sender::new(None), end: watch::Sender::new(None) });
+        slots.push(Slot { kind, birth, flight: Arc::clone(&flight) });
         drop(shard);
         Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))
     }
@@ -128,7 +143,7 @@ impl Flights {
         }
     }
 
-    fn remove(&self, key: &Key, flight: &Arc<dyn Any + Send + Sync>) {
+    fn remove(&self, key: &Key, flight: &Arc<Flight>) {
         let mut shard = self.shard(key.as_str());
         if let Some(slots) = shard.get_mut(key) {
             slots.retain(|slot| !Arc::ptr_eq(&slot.flight, flight));

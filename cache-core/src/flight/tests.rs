@@ -2,24 +2,35 @@ use super::*;
 
 const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
 
-type Load = Role<u32, std::io::Error>;
-
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
 }
 
-fn join(flights: &Arc<Flights>, name: &str) -> Load {
-    flights.join(&key(name), Access::ALL, BIRTH, Timestamp::ZERO)
+fn kind<T: 'static>() -> Kind {
+    Kind { types: TypeId::of::<T>(), access: Access::ALL }
 }
 
-fn lead(flights: &Arc<Flights>, name: &str) -> Leader<u32, std::io::Error> {
+fn join(flights: &Arc<Flights>, name: &str) -> Role {
+    flights.join(&key(name), kind::<u32>(), BIRTH, Timestamp::ZERO)
+}
+
+fn end_with(number: u32) -> End {
+    End::Value(Some(Arc::new(number)))
+}
+
+fn number(end: End) -> u32 {
+    let End::Value(Some(value)) = end else { panic!("it ended without a value") };
+    *value.downcast().unwrap()
+}
+
+fn lead(flights: &Arc<Flights>, name: &str) -> Leader {
     match join(flights, name) {
         Role::Leads(leader) => leader,
         Role::Follows(_) => panic!("{name} is in flight already"),
     }
 }
 
-fn follow(flights: &Arc<Flights>, name: &str) -> Follower<u32, std::io::Error> {
+fn follow(flights: &Arc<Flights>, name: &str) -> Follower {
     match join(flights, name) {
         Role::Follows(follower) => follower,
         Role::Leads(_) => panic!("{name} is not in flight"),
@@ -35,9 +46,9 @@ async fn all_followers_get_what_the_leader_loaded() {
     let flights = Arc::new(Flights::new());
     let leader = lead(&flights, "k");
     let followers = [follow(&flights, "k"), follow(&flights, "k")];
-    assert_eq!(*leader.end(Ok(Some(Arc::new(7)))).unwrap().unwrap(), 7);
+    assert_eq!(number(leader.end(end_with(7))), 7);
     for follower in followers {
-        assert_eq!(*follower.wait().await.unwrap().unwrap().unwrap(), 7);
+        assert_eq!(number(follower.wait().await.unwrap()), 7);
     }
     assert!(is_empty(&flights));
 }
@@ -45,11 +56,9 @@ async fn all_followers_get_what_the_leader_loaded() {
 #[test]
 fn a_leader_without_followers_has_its_error_for_itself() {
     let flights = Arc::new(Flights::new());
-    let Err(LoadError::Source(error)) =
-        lead(&flights, "k").end(Err(LoadError::Source(Arc::new(std::io::Error::other("x")))))
-    else {
-        panic!("the error")
-    };
+    let failed = End::Failed(LoadError::Source(Arc::new(std::io::Error::other("x"))));
+    let End::Failed(LoadError::Source(error)) = lead(&flights, "k").end(failed) else { panic!("the error") };
+    let error: Arc<std::io::Error> = error.downcast().unwrap();
     assert!(Arc::try_unwrap(error).is_ok());
 }
 
@@ -71,11 +80,11 @@ async fn a_late_caller_does_not_join_a_detached_flight() {
     let waiting = follow(&flights, "k");
     flights.detach("k", None);
     let new = lead(&flights, "k");
-    drop(old.end(Ok(Some(Arc::new(1)))));
-    assert_eq!(*waiting.wait().await.unwrap().unwrap().unwrap(), 1);
+    drop(old.end(end_with(1)));
+    assert_eq!(number(waiting.wait().await.unwrap()), 1);
     let late = follow(&flights, "k");
-    drop(new.end(Ok(Some(Arc::new(2)))));
-    assert_eq!(*late.wait().await.unwrap().unwrap().unwrap(), 2);
+    drop(new.end(end_with(2)));
+    assert_eq!(number(late.wait().await.unwrap()), 2);
 }
 
 #[test]
@@ -91,17 +100,12 @@ fn a_record_detaches_only_flights_that_began_before_it() {
 }
 
 #[test]
-fn callers_with_other_types_do_not_share() {
+fn callers_with_other_types_or_another_choice_of_tiers_do_not_share() {
     let flights = Arc::new(Flights::new());
     let _leader = lead(&flights, "k");
-    assert!(matches!(
-        flights.join::<u64, std::io::Error>(&key("k"), Access::ALL, BIRTH, Timestamp::ZERO),
-        Role::Leads(_)
-    ));
-    assert!(matches!(
-        flights.join::<u32, std::fmt::Error>(&key("k"), Access::ALL, BIRTH, Timestamp::ZERO),
-        Role::Leads(_)
-    ));
+    for kind in [kind::<u64>(), Kind { access: Access::ALL.without_far(), ..kind::<u32>() }] {
+        assert!(matches!(flights.join(&key("k"), kind, BIRTH, Timestamp::ZERO), Role::Leads(_)));
+    }
 }
 
 #[tokio::test]
@@ -110,14 +114,12 @@ async fn a_flight_that_is_too_old_is_not_joined_and_still_ends() {
     let old = lead(&flights, "k");
     let waiting = follow(&flights, "k");
     let later = Birth { at: Timestamp::from_millis(200), ..BIRTH };
-    let Role::Leads(new) =
-        flights.join::<u32, std::io::Error>(&key("k"), Access::ALL, later, Timestamp::from_millis(101))
-    else {
+    let Role::Leads(new) = flights.join(&key("k"), kind::<u32>(), later, Timestamp::from_millis(101)) else {
         panic!("it joined the old one")
     };
-    drop(old.end(Ok(Some(Arc::new(1)))));
-    assert_eq!(*waiting.wait().await.unwrap().unwrap().unwrap(), 1);
+    drop(old.end(end_with(1)));
+    assert_eq!(number(waiting.wait().await.unwrap()), 1);
     let late = follow(&flights, "k");
-    drop(new.end(Ok(Some(Arc::new(2)))));
-    assert_eq!(*late.wait().await.unwrap().unwrap().unwrap(), 2);
+    drop(new.end(end_with(2)));
+    assert_eq!(number(late.wait().await.unwrap()), 2);
 }

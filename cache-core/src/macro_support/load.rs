@@ -103,7 +103,7 @@ where
     if matches!(verb, Verb::Refresh) {
         Box::pin(entry.clone().invalidate()).await;
     }
-    entry.load(S::Presence::OPTIONAL, load).await.map(S::Presence::loaded)
+    entry.load(S::Presence::OPTIONAL, move |_| load()).await.map(S::Presence::loaded)
 }
 
 /// Loads in the caller's task.

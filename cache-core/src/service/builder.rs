@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
+use super::refresh::{MAX_REFRESHES, Throttles};
 use super::{Backends, CachingService, Inner};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
@@ -298,6 +299,8 @@ impl<B: Backends> CachingServiceBuilder<B> {
             this: std::sync::Weak::clone(_this),
             #[cfg(feature = "metrics")]
             metrics_interval: self.metrics_interval,
+            throttles: Throttles::new(),
+            refreshing: Arc::new(Semaphore::new(MAX_REFRESHES)),
             invalid_key_trace: Throttle::default(),
         }))
     }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::loaded::{AnyLoaded, Loader, erased as erased_load};
 use super::near::Near;
-use super::{Cacheable, Inner, Loaded, Plan};
+use super::{Answer, Cacheable, Inner, LoadContext, Loaded, Plan};
+use crate::erased::{self, ValueType};
 use crate::error::LoadError;
 use crate::policy::Policy;
 use crate::selection::{Access, Tier};
@@ -163,13 +165,12 @@ impl<'a> EntryBuilder<'a> {
         self
     }
 
-    /// Asks the near tier, unless it is left out.
-    fn look_near<T: Cacheable>(&self) -> Near<T> {
+    /// Asks the near tier, unless it is left out. `behind` says whether this call can load in the background.
+    fn look_near<T: Cacheable>(&self, behind: bool) -> Near<T> {
         if !self.access().reads(Tier::NEAR) {
             return Near::Miss;
         }
-        let schema = self.policy.as_ref().unwrap_or(&self.inner.policy).schema_version();
-        self.inner.look_near(self.key, schema)
+        self.inner.look_near(self.key, self.policy.as_ref().unwrap_or(&self.inner.policy), behind)
     }
 
     fn access(&self) -> Access {
@@ -187,13 +188,14 @@ impl<'a> EntryBuilder<'a> {
 
     /// As [`CachingService::get`](super::CachingService::get).
     pub async fn get<T: Cacheable>(self) -> Option<Arc<T>> {
-        match self.look_near() {
-            Near::Hit(value) => Some(value),
+        match self.look_near(false) {
+            Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             Near::Miss => {
                 let (inner, key) = (self.inner, self.key);
                 // Boxed, so that the future of a hit stays small.
-                Box::pin(async move { inner.get(key, &self.plan(true)).await }).await
+                let get = Box::pin(async move { inner.get(key, &self.plan(true), ValueType::of::<T>()).await });
+                get.await.map(erased::value)
             }
         }
     }
@@ -201,13 +203,13 @@ impl<'a> EntryBuilder<'a> {
     /// As [`CachingService::set`](super::CachingService::set).
     pub async fn set<T: Cacheable>(self, value: T) -> Receipt {
         let (inner, key) = (self.inner, self.key);
-        inner.set(key, Arc::new(value), &self.plan(true)).await
+        inner.set(key, Arc::new(value), &self.plan(true), ValueType::of::<T>()).await
     }
 
     /// As [`EntryBuilder::set`], for a value that others hold as well.
     pub(crate) async fn set_shared<T: Cacheable>(self, value: Arc<T>) -> Receipt {
         let (inner, key) = (self.inner, self.key);
-        inner.set(key, value, &self.plan(true)).await
+        inner.set(key, value, &self.plan(true), ValueType::of::<T>()).await
     }
 
     /// As [`CachingService::invalidate`](super::CachingService::invalidate).
@@ -247,12 +249,9 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        if let Near::Hit(value) = self.look_near() {
-            return Ok(value);
-        }
-        let (inner, key) = (self.inner, self.key);
-        let load = move || async move { loader().await.map(Some) };
-        Box::pin(inner.load_detached(key, self.plan(false), load)).await.map(present)
+        self.load(false, move |_| async move { loader().await.map(|value| Some(Loaded::from(value))) })
+            .await
+            .map(present)
     }
 
     /// As [`EntryBuilder::get_or_load`], for a source that may have no value: `None` is stored only with a
@@ -267,17 +266,64 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
-        match self.look_near() {
-            Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent => return Ok(None),
-            Near::Miss => {}
-        }
-        let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_detached(key, self.plan(true), loader)).await
+        self.load(true, move |_| async move { loader().await.map(|value| value.map(Loaded::from)) }).await
+    }
+
+    /// As [`EntryBuilder::get_or_load`], for a loader that is told of the value it replaces, and can tell how its own is to be
+    /// kept: it can ask the source whether anything has changed at all.
+    ///
+    /// There is a value to replace when it is loaded anew within a stale window or early; so set
+    /// [`Policy::stale_while_revalidate`], [`Policy::stale_if_error`] or [`Policy::refresh_ahead`].
+    ///
+    /// ```
+    /// use cache_core::Answer;
+    /// # struct Reply { status: u16, body: String, etag: String, max_age: std::time::Duration }
+    /// # async fn fetch(if_none_match: Option<&str>) -> Result<Reply, std::io::Error> { unimplemented!() }
+    /// # async fn example(cache: cache_core::CachingService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let entry = cache.entry("page:home").stale_if_error(std::time::Duration::from_secs(3_600));
+    /// let page = entry.load_with(|old| async move {
+    ///     let reply = fetch(old.etag()).await?;
+    ///     if reply.status == 304 {
+    ///         return Ok(old.not_modified());
+    ///     }
+    ///     Ok::<_, std::io::Error>(Answer::value(reply.body).etag(reply.etag).ttl(reply.max_age))
+    /// });
+    /// let page: std::sync::Arc<String> = page.await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`].
+    pub async fn load_with<T, E, F, Fut>(self, loader: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer<T>, E>> + Send + 'static,
+    {
+        self.load(false, move |context| async move { loader(context).await.map(Some) }).await.map(present)
+    }
+
+    /// As [`EntryBuilder::load_with`], for a source that may have no value.
+    ///
+    /// # Errors
+    /// As [`EntryBuilder::get_or_load`].
+    pub async fn load_with_optional<T, E, F, Fut>(self, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+        F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<Answer<T>>, E>> + Send + 'static,
+    {
+        self.load(true, loader).await
     }
 
     /// As [`EntryBuilder::get_or_load`], for a loader that borrows: it runs in the caller's task. If the caller goes away,
     /// so does its load, and one of those who waited for it takes over with its own.
+    ///
+    /// It cannot run in the background, so of the time policies `stale_if_error` alone works as for other loaders: a stale
+    /// value is loaded anew by the caller that comes upon it, no caller is served before its own load ends, and nothing is
+    /// loaded early. Callers that wait for the load of another are served a stale value as elsewhere.
     ///
     /// # Errors
     /// As [`EntryBuilder::get_or_load`].
@@ -288,12 +334,8 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<T, E>> + Send,
     {
-        if let Near::Hit(value) = self.look_near() {
-            return Ok(value);
-        }
-        let (inner, key) = (self.inner, self.key);
-        let load = move || async move { loader().await.map(Some) };
-        Box::pin(inner.load_inline(key, self.plan(false), load)).await.map(present)
+        let load = move || async move { loader().await.map(|value| Some(Loaded::from(value))) };
+        self.load_inline(false, load).await.map(present)
     }
 
     /// As [`EntryBuilder::get_or_load_optional`], for a loader that borrows: see [`EntryBuilder::get_or_load_inline`].
@@ -307,31 +349,24 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<Option<T>, E>> + Send,
     {
-        match self.look_near() {
-            Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent => return Ok(None),
-            Near::Miss => {}
-        }
-        let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_inline(key, self.plan(true), loader)).await
+        self.load_inline(true, move || async move { loader().await.map(|value| value.map(Loaded::from)) }).await
     }
 
-    /// As [`EntryBuilder::get_or_load_optional`], for a loader that shares its value or bars it from being stored. Unless
-    /// `optional`, an absence is no answer.
-    pub(crate) async fn load<T, E, F, Fut>(self, optional: bool, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    /// The value, or what `loader` gives, which runs in a task of the service. Unless `optional`, an absence is no answer.
+    pub(crate) async fn load<T, E, L, F, Fut>(self, optional: bool, loader: F) -> Result<Option<Arc<T>>, LoadError<E>>
     where
         T: Cacheable,
         E: Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send + 'static,
+        L: Into<AnyLoaded> + 'static,
+        F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<L>, E>> + Send + 'static,
     {
-        match self.look_near() {
-            Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent if optional => return Ok(None),
-            Near::Absent | Near::Miss => {}
-        }
-        let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_detached(key, self.plan(optional), loader)).await
+        let clock = &self.inner.clock;
+        let erase = move || {
+            let clock = Arc::clone(clock);
+            Loader::Detached(erased_load(move |at_hand| loader(LoadContext::new(at_hand, clock.now()))))
+        };
+        self.answer(optional, true, erase).await
     }
 
     /// As [`EntryBuilder::load`], for a loader that borrows: see [`EntryBuilder::get_or_load_inline`].
@@ -346,13 +381,29 @@ impl<'a> EntryBuilder<'a> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send,
     {
-        match self.look_near() {
+        self.answer(optional, false, move || Loader::Inline(erased_load(move |_| loader()))).await
+    }
+
+    /// The near tier's value, or what comes of the way of a miss. `loader` is made only there. `behind` says whether it can run
+    /// in the background.
+    async fn answer<'l, T, E>(
+        self,
+        optional: bool,
+        behind: bool,
+        loader: impl FnOnce() -> Loader<'l> + Send,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+    {
+        let near = match self.look_near(behind) {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent if optional => return Ok(None),
-            Near::Absent | Near::Miss => {}
-        }
+            near => near,
+        };
         let (inner, key) = (self.inner, self.key);
-        Box::pin(inner.load_inline(key, self.plan(optional), loader)).await
+        // Boxed, so that the future of a hit stays small.
+        Box::pin(inner.go_on(near, key, self.plan(optional), loader())).await
     }
 
     /// Invalidates the key, then loads it anew: callers that come meanwhile wait for this load.

@@ -4,32 +4,32 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::BatchLease;
-use super::load::Store;
-use super::read::Missing;
-use super::store::Origin;
-use super::{Cacheable, Inner, Plan};
+use super::Inner;
+use super::claim::Claim;
+use super::errand::Errand;
+use super::read::{FarRead, Missing, Wanted};
+use super::store::{Origin, Store};
 use crate::entry::{Entry, Token};
+use crate::erased::AnyValue;
 use crate::event::Event;
 use crate::far::Far;
 use crate::key::Key;
+use crate::selection::Tier;
 use crate::tags::Tags;
-use crate::tier::Acquire;
+use crate::tier::{self, Acquire};
 
 /// The shortest and the longest wait between two looks at a lease of another node. Its end is announced on the bus, so
 /// looking is for the case that the announcement, or the holder, is lost.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
-/// What a load may do with its value.
-pub(super) enum Permit<T> {
-    /// Fill the shared tier, if it still holds the lease.
-    Lease(Lease),
-    /// There is no shared tier, or it is away: fill the other tiers.
-    Unshared,
-    /// Another node holds the lease, and has for too long; or the source is being changed: store nothing.
-    Barred,
-    /// Nothing need be loaded: another node has filled the key.
-    Filled(Option<Arc<T>>),
+/// What becomes of a load.
+pub(super) enum Permit {
+    /// It is run, and its value goes there.
+    Store(Store),
+    /// It is not to be run now, and there is something to serve instead.
+    Withheld,
+    /// It need not be run: another node has filled the key.
+    Filled(Option<AnyValue>),
 }
 
 /// A lease, given back when dropped.
@@ -41,74 +41,141 @@ pub(super) struct Lease {
     held: bool,
 }
 
-impl Inner {
-    /// Takes the lease of `key`, waiting for other holders.
-    pub(super) async fn permit<T: Cacheable>(self: &Arc<Self>, key: &Key, plan: &Plan, missing: Missing) -> Permit<T> {
-        let Some((tier, far)) = self.shared_to_fill(plan).filter(|_| !missing.shared_failed) else {
-            return Permit::Unshared;
+impl Errand<'_> {
+    /// Takes the right to fill the key in the shared tier, waiting for others that have it.
+    pub(super) async fn permit(&mut self, mut missing: Missing) -> Permit {
+        let Wanted { key, plan, .. } = self.wanted;
+        let inner = self.inner;
+        let Some((tier, far)) = inner.shared_to_fill(plan).filter(|_| !missing.shared_failed) else {
+            return Permit::Store(Store::Unshared);
         };
-        let mut over = missing.over;
-        let deadline = self.clock.now() + plan.policy.load_limit();
+        let deadline = inner.clock.now() + plan.policy.load_limit();
         let mut look = LOOKS.0;
         loop {
-            let mut ended = pin!(self.coherence.waiters.lease_end(key.as_str()));
+            let mut ended = pin!(inner.coherence.waiters.lease_end(key.as_str()));
             ended.as_mut().enable();
-            let ticket = self.coherence.note(key.as_str());
-            let as_of = self.clock.now();
-            let mut lease = Lease::new(self, far, key);
-            let Some(acquired) = lease.acquire(over, self.lease_ttl).await else { return Permit::Unshared };
-            match acquired {
-                Acquire::Acquired => return Permit::Lease(lease),
-                Acquire::Fenced => return Permit::Barred,
-                Acquire::Found(entry) => {
-                    let entry = Entry { as_of, ..entry };
-                    if plan.access.reads(tier)
-                        && let Some(value) = self.accept_found(far, key, &entry, ticket, plan).await
-                    {
-                        return Permit::Filled(value);
+            self.learn(&missing);
+            let step = match self.usable_token(&missing) {
+                Some(token) => self.claim(far, token).await,
+                None => self.acquire(far, tier, &mut missing).await,
+            };
+            match step {
+                Step::Done(permit) => return permit,
+                Step::Changed => {}
+                Step::Gone => match inner.read_far(self.wanted, &|entry| self.is_due(entry)).await {
+                    FarRead::Found(value) => return Permit::Filled(value),
+                    FarRead::Missing(found) if found.shared_failed => return Permit::Store(Store::Unshared),
+                    // It is there, and closed to loads: what was written to it has yet to reach the source.
+                    FarRead::Missing(found) if found.over.is_some() && found.over == missing.over => {
+                        return Permit::Store(Store::Nowhere);
                     }
-                    over = Some(entry.token);
-                }
-                Acquire::Held => {
-                    tokio::select! {
-                        () = ended => {}
-                        () = self.clock.sleep(jittered(look)) => look = (look * 2).min(LOOKS.1),
-                    }
-                }
+                    FarRead::Missing(found) => missing = found,
+                },
+                Step::Held if !self.detached && self.can_wait() => return Permit::Withheld,
+                Step::Held => tokio::select! {
+                    () = ended => {}
+                    () = inner.clock.sleep(jittered(look)) => look = (look * 2).min(LOOKS.1),
+                },
             }
-            if self.clock.now() >= deadline {
-                self.counters.lease_timeouts.increment();
-                self.events.emit(Event::LeaseTimedOut { key: key.clone() });
-                return Permit::Barred;
+            if inner.clock.now() >= deadline {
+                inner.counters.lease_timeouts.increment();
+                inner.events.emit(Event::LeaseTimedOut { key: key.clone() });
+                return if self.has_fallback() { Permit::Withheld } else { Permit::Store(Store::Nowhere) };
             }
         }
     }
+
+    /// The token of the shared tier's entry, if that may still be of use to others, and so is not to be removed.
+    fn usable_token(&self, missing: &Missing) -> Option<Token> {
+        let at_hand = missing.at_hand.as_ref().filter(|at_hand| Some(at_hand.entry.token) == missing.over)?;
+        let stands = self.inner.coherence.stands(self.wanted.key.as_str(), at_hand, self.inner.clock.now());
+        stands.then_some(at_hand.entry.token)
+    }
+
+    async fn claim(&self, far: &Arc<Far>, over: Token) -> Step {
+        let (inner, key) = (self.inner, self.wanted.key);
+        let mut claim = Claim::unclaimed(inner, far, key, over);
+        match claim.take().await {
+            None => Step::Done(Permit::Store(Store::Unshared)),
+            Some(tier::Claim::Claimed) => Step::Done(Permit::Store(Store::Refill(claim))),
+            Some(tier::Claim::Taken) => Step::Held,
+            Some(tier::Claim::Gone) => Step::Gone,
+            Some(tier::Claim::Throttled(left)) => {
+                let now = inner.clock.now();
+                inner.throttles.note(key, now, now + left);
+                if self.has_fallback() {
+                    inner.counters.throttled.increment();
+                    return Step::Done(Permit::Withheld);
+                }
+                // This caller has nothing to fall back on.
+                Step::Done(Permit::Store(Store::Refill(claim)))
+            }
+        }
+    }
+
+    async fn acquire(&self, far: &Arc<Far>, tier: Tier, missing: &mut Missing) -> Step {
+        let inner = self.inner;
+        let mut reading = inner.reading(self.wanted, &|_| false);
+        let as_of = inner.clock.now();
+        let mut lease = Lease::new(inner, far, self.wanted.key);
+        let Some(acquired) = lease.acquire(missing.over, inner.lease_ttl).await else {
+            return Step::Done(Permit::Store(Store::Unshared));
+        };
+        let entry = match acquired {
+            Acquire::Acquired => return Step::Done(Permit::Store(Store::Fill(lease))),
+            Acquire::Fenced => return Step::Done(Permit::Store(Store::Nowhere)),
+            Acquire::Held => return Step::Held,
+            Acquire::Found(entry) => Entry { as_of, ..entry },
+        };
+        missing.over = Some(entry.token);
+        if self.wanted.plan.access.reads(tier) && inner.consult_journal(far).await {
+            if let Some(value) = inner.take_in(&mut reading, far, 0, Some(entry)).await {
+                return Step::Done(Permit::Filled(value));
+            }
+            *missing = reading.missing;
+        }
+        Step::Changed
+    }
+}
+
+/// How far the attempt to take the right to fill a key has come.
+enum Step {
+    Done(Permit),
+    /// Another node has it.
+    Held,
+    /// The entry that was to be replaced is gone.
+    Gone,
+    /// There is another entry than before.
+    Changed,
 }
 
 impl Inner {
-    /// Takes the lease of `key` if it is free, without waiting.
-    pub(super) async fn try_permit<T: Cacheable>(
-        self: &Arc<Self>,
-        key: &Key,
-        plan: &Plan,
-        missing: Missing,
-    ) -> BatchLease<T> {
-        let Some((_, far)) = self.shared_to_fill(plan).filter(|_| !missing.shared_failed) else {
-            return BatchLease::Load(Store::Unshared);
+    /// Takes the right to fill a key if it is free, without waiting.
+    pub(super) async fn try_permit(self: &Arc<Self>, wanted: Wanted<'_>, missing: &Missing) -> Permit {
+        let Some((_, far)) = self.shared_to_fill(wanted.plan).filter(|_| !missing.shared_failed) else {
+            return Permit::Store(Store::Unshared);
         };
-        let ticket = self.coherence.note(key.as_str());
+        let stale = missing.at_hand.as_ref().filter(|at_hand| Some(at_hand.entry.token) == missing.over);
+        if let Some(at_hand) = stale {
+            let mut claim = Claim::unclaimed(self, far, wanted.key, at_hand.entry.token);
+            return Permit::Store(match claim.take().await {
+                None => Store::Unshared,
+                Some(tier::Claim::Claimed) => Store::Refill(claim),
+                Some(_) => Store::Nowhere,
+            });
+        }
+        let mut reading = self.reading(wanted, &|_| false);
         let as_of = self.clock.now();
-        let mut lease = Lease::new(self, far, key);
+        let mut lease = Lease::new(self, far, wanted.key);
         match lease.acquire(missing.over, self.lease_ttl).await {
-            None => BatchLease::Load(Store::Unshared),
-            Some(Acquire::Acquired) => BatchLease::Load(Store::Fill(lease)),
-            Some(Acquire::Held | Acquire::Fenced) => BatchLease::Load(Store::Nowhere),
+            None => Permit::Store(Store::Unshared),
+            Some(Acquire::Acquired) => Permit::Store(Store::Fill(lease)),
+            Some(Acquire::Held | Acquire::Fenced) => Permit::Store(Store::Nowhere),
             Some(Acquire::Found(entry)) => {
-                let entry = Entry { as_of, ..entry };
-                match self.accept_found(far, key, &entry, ticket, plan).await {
-                    Some(value) => BatchLease::Filled(value),
-                    None => BatchLease::Load(Store::Nowhere),
-                }
+                let usable = self.consult_journal(far).await;
+                let entry = usable.then_some(Entry { as_of, ..entry });
+                let found = self.take_in(&mut reading, far, 0, entry).await;
+                found.map_or(Permit::Store(Store::Nowhere), Permit::Filled)
             }
         }
     }

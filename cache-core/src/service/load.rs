@@ -1,4 +1,4 @@
-//! The way of a miss: join the flight, ask the far tiers, take the lease, load, store.
+//! The way of a miss, as its caller sees it: join the flight of the key, or start it, and wait.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -10,204 +10,148 @@ use tracing::{Instrument, debug_span};
 
 use super::builder::LONGEST_LOAD;
 use super::global::in_scope;
-use super::lease::{Lease, Permit};
-use super::loaded::Loaded;
+use super::loaded::{Load, Loader};
 use super::near::Near;
-use super::read::{FarRead, Missing};
-use super::store::Origin;
+use super::read::Wanted;
 use super::{Cacheable, Inner, Plan};
 use crate::clock::Timestamp;
+use crate::erased::{self, AnyError, AnyOutcome, Types};
 use crate::error::LoadError;
 use crate::event::{Event, LoadFailure};
-use crate::flight::{Outcome, Role};
+use crate::flight::{End, Leader, Role};
 use crate::key::Key;
-use crate::selection::Tier;
 
 impl Inner {
-    /// Loads `key` in a task of its own, or waits for the load that is under way.
-    pub(super) async fn load_detached<T, E, L, Fut>(
+    /// What a caller gets who has looked into the near tier and not found a value that is fresh and settled there.
+    pub(super) async fn go_on<T, E>(
         self: &Arc<Self>,
+        near: Near<T>,
         key: &str,
         plan: Plan,
-        load: impl FnOnce() -> Fut + Send + 'static,
-    ) -> Outcome<T, E>
+        loader: Loader<'_>,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
     where
         T: Cacheable,
         E: Send + Sync + 'static,
-        L: Into<Loaded<T>>,
-        Fut: Future<Output = Result<Option<L>, E>> + Send + 'static,
     {
-        let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
+        let types = Types::of::<T, E>();
+        if let Near::Due(value, due) = near {
+            self.refresh(key, plan, types, due, loader);
+            return Ok(Some(value));
+        }
+        erased::outcome(self.load(key, plan, types, loader).await)
+    }
+
+    /// The value of `key`: what the tiers have, or what the load that is under way gives, or what `loader` gives.
+    async fn load(self: &Arc<Self>, key: &str, plan: Plan, types: Types, loader: Loader<'_>) -> AnyOutcome {
+        let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, loader).await };
         self.start(None);
+        let wanted = Wanted { key: &key, plan: &plan, of: types.value };
+        let mut loader = Some(loader);
         loop {
-            match self.coherence.join::<T, E>(&key, plan.access) {
+            let outcome = match self.coherence.join(&key, types.pair, plan.access) {
                 Role::Follows(follower) => {
-                    let outcome = follower.wait().await;
-                    if let Some(outcome) = outcome.filter(|outcome| plan.optional || !matches!(outcome, Ok(None))) {
+                    let offers = follower.offers();
+                    let ended = async {
+                        let end =
+                            follower.wait().await.filter(|end| plan.optional || !matches!(end, End::Value(None)))?;
                         self.counters.coalesced.increment();
-                        return outcome;
-                    }
-                }
-                Role::Leads(leader) => {
-                    let (inner, (send, receive)) = (Arc::clone(self), oneshot::channel());
-                    let flight = async move {
-                        let outcome = inner.resolve(&key, &plan, load).await;
-                        // The caller may have gone away; its flight goes on for the others.
-                        let _ = send.send(leader.end(outcome));
+                        Some(end)
                     };
-                    self.tasks.spawn("load", in_scope(flight));
-                    return receive.await.unwrap_or(Err(LoadError::Cancelled));
+                    self.wait(wanted, offers, ended).await
                 }
-            }
-        }
-    }
-
-    /// Loads `key` in the caller's task, or waits for the load that is under way.
-    pub(super) async fn load_inline<T, E, L, Fut>(
-        self: &Arc<Self>,
-        key: &str,
-        plan: Plan,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Outcome<T, E>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        L: Into<Loaded<T>>,
-        Fut: Future<Output = Result<Option<L>, E>> + Send,
-    {
-        let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, load).await };
-        self.start(None);
-        loop {
-            match self.coherence.join::<T, E>(&key, plan.access) {
-                Role::Follows(follower) => {
-                    let outcome = follower.wait().await;
-                    if let Some(outcome) = outcome.filter(|outcome| plan.optional || !matches!(outcome, Ok(None))) {
-                        self.counters.coalesced.increment();
-                        return outcome;
+                Role::Leads(leader) => match loader.take() {
+                    Some(Loader::Detached(load)) => {
+                        let (outcome, unused) = self.lead_detached(wanted, types, leader, load).await;
+                        loader = unused.map(Loader::Detached);
+                        outcome
                     }
-                }
-                Role::Leads(leader) => {
-                    let outcome = self.resolve(&key, &plan, load).await;
-                    return leader.end(outcome);
-                }
+                    Some(Loader::Inline(load)) => {
+                        let mut load = Some(load);
+                        let outcome = self.lead_inline(wanted, leader, &mut load).await;
+                        loader = load.map(Loader::Inline);
+                        outcome
+                    }
+                    // A loader is used up by a load, and a load has an outcome.
+                    None => return Err(LoadError::Cancelled),
+                },
+            };
+            if let Some(outcome) = outcome {
+                return outcome;
             }
         }
     }
 
-    async fn load_uncached<T, E, L, Fut>(
-        &self,
-        key: &str,
-        plan: &Plan,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Outcome<T, E>
-    where
-        L: Into<Loaded<T>>,
-        Fut: Future<Output = Result<Option<L>, E>> + Send,
-    {
+    /// Runs the load in a task of the service, and waits for as long as `wanted` has it. Gives the loader back if it was not
+    /// used.
+    async fn lead_detached(
+        self: &Arc<Self>,
+        wanted: Wanted<'_>,
+        types: Types,
+        leader: Leader,
+        load: Load<'static>,
+    ) -> (Option<AnyOutcome>, Option<Load<'static>>) {
+        let (inner, (send, receive), offers) = (Arc::clone(self), oneshot::channel(), leader.offers());
+        let (key, plan, of) = (wanted.key.clone(), wanted.plan.clone(), types.value);
+        let flight = async move {
+            let mut load = Some(load);
+            let wanted = Wanted { key: &key, plan: &plan, of };
+            let end = inner.errand(wanted, &leader, None, true).run(&mut load).await;
+            // The caller may have gone away; its flight goes on for the others.
+            let _ = send.send((leader.end(end), load));
+        };
+        self.tasks.spawn("load", in_scope(flight));
+        let mut unused = None;
+        let ended = async {
+            let Ok((end, load)) = receive.await else { return Some(End::Failed(LoadError::Cancelled)) };
+            unused = load;
+            Some(end)
+        };
+        let outcome = self.wait(wanted, offers, ended).await;
+        (outcome, unused)
+    }
+
+    /// Runs the load in the caller's task.
+    async fn lead_inline(
+        self: &Arc<Self>,
+        wanted: Wanted<'_>,
+        leader: Leader,
+        load: &mut Option<Load<'_>>,
+    ) -> Option<AnyOutcome> {
+        let end = self.errand(wanted, &leader, None, false).run(load).await;
+        let at_hand = leader.offers().borrow().clone();
+        self.settle(wanted, at_hand.as_ref(), leader.end(end))
+    }
+
+    async fn load_uncached(&self, key: &str, plan: &Plan, loader: Loader<'_>) -> AnyOutcome {
         self.note_invalid_key(key);
-        self.run(None, plan, None, load).await.map(|loaded| loaded.map(|loaded| loaded.into().value))
-    }
-
-    /// What the leader of a flight does.
-    async fn resolve<T, E, L, Fut>(
-        self: &Arc<Self>,
-        key: &Key,
-        plan: &Plan,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Outcome<T, E>
-    where
-        T: Cacheable,
-        L: Into<Loaded<T>>,
-        Fut: Future<Output = Result<Option<L>, E>> + Send,
-    {
-        // The flight before this one may have ended since the caller looked.
-        if plan.access.reads(Tier::NEAR) {
-            match self.peek_near(key.as_str(), plan.policy.schema_version()) {
-                Near::Hit(value) => return Ok(Some(value)),
-                Near::Absent if plan.optional => return Ok(None),
-                Near::Absent | Near::Miss => {}
-            }
-        }
-        let mut missing = Missing::default();
-        if plan.access.reads_far() {
-            match self.read_far(key, plan).await {
-                FarRead::Found(value) => return Ok(value),
-                FarRead::Missing(found) => missing = found,
-            }
-        }
-        let store = match self.permit(key, plan, missing).await {
-            Permit::Filled(value) => return Ok(value),
-            Permit::Lease(lease) => Store::Fill(lease),
-            Permit::Unshared => Store::Unshared,
-            Permit::Barred => Store::Nowhere,
+        let loading = match loader {
+            Loader::Detached(load) => load(None),
+            Loader::Inline(load) => load(None),
         };
-        self.load_and_store(key, plan, store, load).await
+        let loaded = self.run(None, plan, std::future::pending(), loading).await?;
+        Ok(loaded.map(|loaded| loaded.value))
     }
 
-    async fn load_and_store<T, E, L, Fut>(
-        self: &Arc<Self>,
-        key: &Key,
-        plan: &Plan,
-        store: Store,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Outcome<T, E>
-    where
-        T: Cacheable,
-        L: Into<Loaded<T>>,
-        Fut: Future<Output = Result<Option<L>, E>> + Send,
-    {
-        let origin = self.origin(key);
-        let lease = store.lease().map(|lease| (lease, &origin));
-        let loaded: Option<Loaded<T>> = self.run(Some(key), plan, lease, load).await?.map(Into::into);
-        let (value, kept) = loaded.map_or((None, true), |loaded| (Some(loaded.value), loaded.kept));
-        if kept {
-            self.store(key, plan, store, origin, value.clone()).await;
-        }
-        Ok(value)
-    }
-
-    /// Runs the loader to its end, its panic or its timeout, and keeps the lease meanwhile.
-    pub(super) async fn run<R, E, Fut>(
-        &self,
-        key: Option<&Key>,
-        plan: &Plan,
-        lease: Option<(&Lease, &Origin)>,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Result<R, LoadError<E>>
-    where
-        Fut: Future<Output = Result<R, E>> + Send,
-    {
-        let keep = async {
-            match lease {
-                Some((lease, origin)) => lease.keep(plan.policy.tag_slots(), origin).await,
-                None => std::future::pending().await,
-            }
-        };
-        self.run_keeping(key, plan, keep, load).await
-    }
-
-    /// Runs the loader to its end, its panic or its timeout, and `keep`, which never ends, beside it.
-    pub(super) async fn run_keeping<R, E, Fut>(
+    /// Runs a load to its end, its panic or its timeout, and `keep`, which never ends, beside it.
+    pub(super) async fn run<R>(
         &self,
         key: Option<&Key>,
         plan: &Plan,
         keep: impl Future<Output = std::convert::Infallible> + Send,
-        load: impl FnOnce() -> Fut + Send,
-    ) -> Result<R, LoadError<E>>
-    where
-        Fut: Future<Output = Result<R, E>> + Send,
-    {
+        load: impl Future<Output = Result<R, Arc<AnyError>>> + Send,
+    ) -> Result<R, LoadError<AnyError>> {
         self.counters.loads.increment();
+        // The loader's state is gone after a panic, so nobody can see it broken.
         let key_shown = key.map(tracing::field::display);
         let span = debug_span!(target: "cache_aside", "cache.load", key = key_shown);
         let began = self.clock.now();
-        // The loader's state is gone after a panic, so nobody can see it broken.
-        let mut load = pin!(AssertUnwindSafe(async move { load().await }).catch_unwind().instrument(span));
+        let mut load = pin!(AssertUnwindSafe(load).catch_unwind().instrument(span));
         let result = tokio::select! {
             biased;
             result = &mut load => match result {
                 Ok(Ok(value)) => Ok(value),
-                Ok(Err(error)) => Err(LoadError::Source(Arc::new(error))),
+                Ok(Err(error)) => Err(LoadError::Source(error)),
                 Err(_panic) => Err(LoadError::Panicked),
             },
             () = self.clock.sleep(plan.policy.load_limit().min(LONGEST_LOAD)) => Err(LoadError::TimedOut),
@@ -216,10 +160,8 @@ impl Inner {
         self.note_load(key, began, &result);
         result
     }
-}
 
-impl Inner {
-    fn note_load<R, E>(&self, key: Option<&Key>, began: Timestamp, result: &Result<R, LoadError<E>>) {
+    fn note_load<R>(&self, key: Option<&Key>, began: Timestamp, result: &Result<R, LoadError<AnyError>>) {
         let failure = match result {
             Ok(_) => None,
             Err(LoadError::Source(_)) => Some(LoadFailure::Error),
@@ -230,25 +172,6 @@ impl Inner {
         if let Some(failure) = failure {
             self.counters.load_failures.increment();
             self.events.emit(Event::LoadFailed { key: key.cloned(), failure });
-        }
-    }
-}
-
-/// Where a loaded value may go.
-pub(super) enum Store {
-    /// Into the shared tier, under the lease, and then into the others.
-    Fill(Lease),
-    /// Into the tiers that are not shared.
-    Unshared,
-    /// Nowhere.
-    Nowhere,
-}
-
-impl Store {
-    pub(super) const fn lease(&self) -> Option<&Lease> {
-        match self {
-            Self::Fill(lease) => Some(lease),
-            Self::Unshared | Self::Nowhere => None,
         }
     }
 }

@@ -6,8 +6,10 @@
 mod around;
 mod batch;
 mod builder;
+mod claim;
 mod entry_builder;
 mod environment;
+mod errand;
 mod global;
 mod keyspace;
 mod lease;
@@ -17,6 +19,8 @@ mod metrics;
 mod near;
 mod preload;
 mod read;
+mod refresh;
+mod stale;
 mod store;
 mod strict;
 mod write;
@@ -29,10 +33,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Timestamp};
 use crate::codec::{Codec, Place};
 use crate::coherence::{Coherence, Debts, Listener};
+use crate::erased::{self, ValueType};
 use crate::error::{Error, LoadError};
 use crate::event::{Event, Events};
 use crate::far::Far;
@@ -48,6 +54,7 @@ use crate::throttle::Throttle;
 use crate::tier::NearTier;
 
 use near::Near;
+use refresh::Throttles;
 
 pub use batch::BatchBuilder;
 pub use builder::CachingServiceBuilder;
@@ -55,6 +62,7 @@ pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
 pub(crate) use loaded::Loaded;
+pub use loaded::{Answer, LoadContext};
 pub use preload::{Preload, PreloadProgress};
 pub use write_behind::{PendingWrite, WriteBehind, WriteBehindBuilder, WriteBehindStats};
 
@@ -104,6 +112,9 @@ pub(crate) struct Inner {
     this: std::sync::Weak<Inner>,
     #[cfg(feature = "metrics")]
     metrics_interval: Duration,
+    throttles: Throttles,
+    /// The background refreshes that may yet begin.
+    refreshing: Arc<Semaphore>,
     invalid_key_trace: Throttle,
 }
 
@@ -148,18 +159,22 @@ impl<B: Backends> CachingService<B> {
     /// The value under `key`, from the nearest tier that has it. `None` when no tier has it, when its absence is cached,
     /// or when it is not a `T`.
     ///
+    /// What is not fresh any more is not given, whatever the stale windows of the policy: those are for calls that can load.
+    ///
     /// A hit in the near tier does not allocate, lock or suspend; a hit in a far tier is copied into the near one. May be
     /// cancelled at any point.
     pub async fn get<T: Cacheable>(&self, key: impl AsRef<str>) -> Option<Arc<T>> {
         let key = key.as_ref();
         // Not by `entry`, whose policy would have to be moved through the hit path.
         let reads_near = self.inner.access.reads(Tier::NEAR);
-        let schema = self.inner.policy.schema_version();
-        match if reads_near { self.inner.look_near(key, schema) } else { Near::Miss } {
-            Near::Hit(value) => Some(value),
+        match if reads_near { self.inner.look_near(key, &self.inner.policy, false) } else { Near::Miss } {
+            Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             // Boxed, so that the future of a hit stays small.
-            Near::Miss => Box::pin(async { self.inner.get(key, &self.inner.plan()).await }).await,
+            Near::Miss => {
+                let get = Box::pin(async { self.inner.get(key, &self.inner.plan(), ValueType::of::<T>()).await });
+                get.await.map(erased::value)
+            }
         }
     }
 

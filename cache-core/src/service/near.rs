@@ -2,27 +2,42 @@
 
 use std::sync::Arc;
 
+use super::read::Wanted;
+use super::refresh::{self, Due};
 use super::{Cacheable, Inner, Plan};
+use crate::clock::Timestamp;
 use crate::codec;
+use crate::coherence::AtHand;
 use crate::entry::{Entry, Value};
+use crate::erased::AnyValue;
 use crate::key::Key;
+use crate::policy::Policy;
 use crate::selection::Tier;
 
 /// What the near tier says of a key.
 pub(super) enum Near<T> {
     Hit(Arc<T>),
+    /// A value that may be served, and is to be loaded anew in the background.
+    Due(Arc<T>, Due),
     /// The source is known to have no value.
     Absent,
     Miss,
 }
 
+/// What the leader of a flight finds in the near tier.
+pub(super) enum Found {
+    Value(AnyValue, AtHand),
+    /// The source is known to have no value.
+    Absent,
+}
+
 impl Inner {
-    /// Looks `key` up, and counts the hit or miss.
-    pub(super) fn look_near<T: Cacheable>(&self, key: &str, schema: u32) -> Near<T> {
-        let found = self.peek_near(key, schema);
+    /// Looks `key` up, and counts the hit or miss. `behind` says whether the caller can load in the background.
+    pub(super) fn look_near<T: Cacheable>(&self, key: &str, policy: &Policy, behind: bool) -> Near<T> {
+        let found = self.peek_near(key, policy, behind);
         if self.near.is_some() {
             match found {
-                Near::Hit(_) | Near::Absent => self.near_counters.hits.increment(),
+                Near::Hit(_) | Near::Absent | Near::Due(..) => self.near_counters.hits.increment(),
                 Near::Miss => self.near_counters.misses.increment(),
             }
         }
@@ -31,32 +46,56 @@ impl Inner {
 
     /// Looks `key` up and counts, if `plan` reads the near tier.
     pub(super) fn look_near_as<T: Cacheable>(&self, key: &str, plan: &Plan) -> Near<T> {
-        if plan.access.reads(Tier::NEAR) { self.look_near(key, plan.policy.schema_version()) } else { Near::Miss }
+        if plan.access.reads(Tier::NEAR) { self.look_near(key, &plan.policy, false) } else { Near::Miss }
     }
 
     /// Looks `key` up without counting.
-    pub(super) fn peek_near<T: Cacheable>(&self, key: &str, schema: u32) -> Near<T> {
+    fn peek_near<T: Cacheable>(&self, key: &str, policy: &Policy, behind: bool) -> Near<T> {
         let (mut found, mut packed) = (Near::Miss, None);
         if let Some(near) = &self.near {
             near.inspect(key, &mut |entry| {
-                if entry.schema != schema || !self.coherence.may_serve(entry, self.clock.now_or_later()) {
+                let now = self.clock.now_or_later();
+                if entry.schema != policy.schema_version() || !self.coherence.is_trusted(entry, now) {
                     return;
                 }
-                match &entry.value {
-                    Value::Typed(value) => {
+                let settled = now < entry.settled_until;
+                let age = if settled { Age::Fresh } else { age(entry, policy, behind, self.clock.now()) };
+                match (&entry.value, age) {
+                    (_, Age::Over) => {}
+                    (Value::Typed(value), age) => {
                         // Another caller may keep another type under this key: the far tiers have bytes that both can read.
                         if let Ok(value) = Arc::clone(value).downcast() {
-                            found = Near::Hit(value);
+                            found = if let Age::Due(due) = age { Near::Due(value, due) } else { Near::Hit(value) };
                         }
                     }
-                    Value::Absent => found = Near::Absent,
-                    Value::Encoded { .. } => packed = Some(Arc::clone(entry)),
+                    (Value::Absent, _) => found = Near::Absent,
+                    (Value::Encoded { .. }, _) => packed = Some(Arc::clone(entry)),
                 }
             });
         }
         match packed {
             Some(entry) => self.unpack(key, &entry),
             None => found,
+        }
+    }
+
+    /// What the near tier holds, fresh or not, without counting.
+    pub(super) fn find_near(&self, wanted: Wanted<'_>) -> Option<Found> {
+        let Wanted { key, plan, of } = wanted;
+        let near = self.near.as_ref().filter(|_| plan.access.reads(Tier::NEAR))?;
+        // Before the look-up, so that nothing that voids it later is missed.
+        let ticket = self.coherence.note(key.as_str());
+        let entry = near.look_up(key.as_str())?;
+        let now = self.clock.now();
+        if entry.schema != plan.policy.schema_version() || !self.coherence.may_serve(&entry, now) {
+            return None;
+        }
+        match &entry.value {
+            Value::Typed(value) if of.is_type_of(value) => {
+                Some(Found::Value(Arc::clone(value), AtHand { ticket, entry: Arc::clone(&entry) }))
+            }
+            Value::Absent if plan.optional && entry.fresh_until > now => Some(Found::Absent),
+            _ => None,
         }
     }
 
@@ -76,5 +115,27 @@ impl Inner {
             self.coherence.replace(key.as_str(), entry, || near.insert(&key, typed, entry.expires.since(now)));
         }
         Near::Hit(value)
+    }
+}
+
+enum Age {
+    Fresh,
+    Due(Due),
+    Over,
+}
+
+/// How far an entry is that is near its end, or past it.
+#[cold]
+fn age(entry: &Entry, policy: &Policy, behind: bool, now: Timestamp) -> Age {
+    let fresh = now < entry.fresh_until;
+    let due = match (behind, fresh) {
+        (true, true) => refresh::is_early(policy, entry.fresh_until, entry.cost, now),
+        (true, false) => now < entry.expires && now < entry.fresh_until + policy.revalidate_window(),
+        (false, _) => false,
+    };
+    match (due, fresh) {
+        (true, _) => Age::Due(Due::new(entry)),
+        (false, true) => Age::Fresh,
+        (false, false) => Age::Over,
     }
 }

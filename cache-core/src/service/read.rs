@@ -6,34 +6,58 @@ use std::time::Duration;
 use tracing::{Instrument, debug_span};
 
 use super::near::Near;
+use super::refresh;
 use super::{Cacheable, Inner, Plan};
-use crate::codec;
-use crate::coherence::{Insertion, PAGE, Ticket};
+use crate::coherence::{AtHand, Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
+use crate::erased::{self, AnyValue, ValueType};
 use crate::event::Event;
 use crate::far::Far;
 use crate::key::Key;
 use crate::selection::Tier;
 
+/// What a caller wants: the value of a key, as a type, in the way that a plan says.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) key: &'a Key,
+    pub(super) plan: &'a Plan,
+    pub(super) of: &'static ValueType,
+}
+
 /// What the far tiers say of a key.
-pub(super) enum FarRead<T> {
+pub(super) enum FarRead {
     /// A value, or a cached absence.
-    Found(Option<Arc<T>>),
-    /// Nothing that can be used.
+    Found(Option<AnyValue>),
+    /// Nothing that is fresh enough.
     Missing(Missing),
 }
 
-/// What is known of a key for which there is nothing that can be used.
-#[derive(Clone, Copy, Default)]
+/// What is known of a key for which there is nothing that is fresh enough.
+#[derive(Clone, Default)]
 pub(super) struct Missing {
-    /// On the shared tier a fill may replace the entry with this token.
+    /// The shared tier has an entry with this token, which a fill may replace.
     pub(super) over: Option<Token>,
+    /// The freshest value that may be used still, if there is one. When it is that of the shared tier it is left there until
+    /// it is replaced, for the other nodes.
+    pub(super) at_hand: Option<AtHand>,
     /// The shared tier was asked and could not answer: a load that waited for it once does not do so again.
     pub(super) shared_failed: bool,
 }
 
+/// Which entries are to be replaced, though they are fresh.
+pub(super) type Due<'a> = &'a (dyn Fn(&Entry) -> bool + Send + Sync);
+
+/// A read of far tiers under way.
+pub(super) struct Reading<'a> {
+    wanted: Wanted<'a>,
+    ticket: Ticket,
+    due: Due<'a>,
+    pub(super) missing: Missing,
+}
+
 impl Inner {
-    pub(super) async fn get<T: Cacheable>(&self, key: &str, plan: &Plan) -> Option<Arc<T>> {
+    /// The value of `key`, if a far tier has one that is fresh: without a loader nobody could make good for one that is not.
+    pub(super) async fn get(&self, key: &str, plan: &Plan, of: &'static ValueType) -> Option<AnyValue> {
         if !plan.access.reads_far() {
             return None;
         }
@@ -42,7 +66,7 @@ impl Inner {
             return None;
         };
         self.start(None);
-        match self.read_far(&key, plan).await {
+        match self.read_far(Wanted { key: &key, plan, of }, &|_| false).await {
             FarRead::Found(value) => value,
             FarRead::Missing(_) => None,
         }
@@ -55,7 +79,7 @@ impl Inner {
             let key = key.as_ref();
             values.push(None);
             match self.look_near_as(key, plan) {
-                Near::Hit(value) => values[index] = Some(value),
+                Near::Hit(value) | Near::Due(value, _) => values[index] = Some(value),
                 Near::Absent => {}
                 Near::Miss => match Key::new(key) {
                     Ok(key) => missing.push((index, key)),
@@ -64,97 +88,110 @@ impl Inner {
             }
         }
         let keys: Vec<Key> = missing.iter().map(|(_, key)| key.clone()).collect();
-        for ((index, _), read) in missing.iter().zip(self.read_far_many(&keys, plan).await) {
+        for ((index, _), read) in missing.iter().zip(self.read_far_many(&keys, plan, ValueType::of::<T>()).await) {
             if let FarRead::Found(value) = read {
-                values[*index] = value;
+                values[*index] = value.map(erased::value);
             }
         }
         values
     }
 
-    /// Asks the far tiers for `key`, nearest first.
-    pub(super) async fn read_far<T: Cacheable>(&self, key: &Key, plan: &Plan) -> FarRead<T> {
-        let ticket = self.coherence.note(key.as_str());
-        let mut missing = Missing::default();
+    /// Asks the far tiers for `key`, nearest first, for a value that is fresh, and not to be replaced for another reason.
+    pub(super) async fn read_far(&self, wanted: Wanted<'_>, due: Due<'_>) -> FarRead {
+        let mut reading = self.reading(wanted, due);
         for (depth, (tier, far)) in Tier::far().zip(&self.far).enumerate() {
-            if !plan.access.reads(tier) {
+            if !wanted.plan.access.reads(tier) {
                 continue;
             }
             let as_of = self.clock.now();
-            let name = far.tier.name();
+            let (name, key) = (far.tier.name(), wanted.key);
             let span = debug_span!(target: "cache_aside", "cache.far.get", tier = name, %key);
             let Some(found) = far.read(|| far.tier.get(key)).instrument(span).await else {
-                missing.shared_failed |= far.shared().is_some();
+                reading.missing.shared_failed |= far.shared().is_some();
                 continue;
             };
             let found = if found.is_some() && !self.consult_journal(far).await { None } else { found };
-            let Some(entry) = found else {
-                far.counters.misses.increment();
-                continue;
-            };
-            let entry = Entry { as_of, ..entry };
-            let Some(value) = self.accept(key, &entry, ticket, plan) else {
-                far.counters.misses.increment();
-                missing.over = Some(entry.token);
-                continue;
-            };
-            far.counters.hits.increment();
-            self.promote(key, &entry, value.clone(), ticket, plan, depth).await;
-            return FarRead::Found(value);
+            let found = found.map(|entry| Entry { as_of, ..entry });
+            if let Some(value) = self.take_in(&mut reading, far, depth, found).await {
+                return FarRead::Found(value);
+            }
         }
-        FarRead::Missing(missing)
+        FarRead::Missing(reading.missing)
     }
 
     /// Asks the far tiers for `keys`: one call to each for all that the nearer ones do not have.
-    pub(super) async fn read_far_many<T: Cacheable>(&self, keys: &[Key], plan: &Plan) -> Vec<FarRead<T>> {
-        let tickets: Vec<Ticket> = keys.iter().map(|key| self.coherence.note(key.as_str())).collect();
-        let mut reads: Vec<FarRead<T>> = keys.iter().map(|_| FarRead::Missing(Missing::default())).collect();
-        if !plan.access.reads_far() || keys.is_empty() {
-            return reads;
+    pub(super) async fn read_far_many(&self, keys: &[Key], plan: &Plan, of: &'static ValueType) -> Vec<FarRead> {
+        let mut readings: Vec<Reading<'_>> =
+            keys.iter().map(|key| self.reading(Wanted { key, plan, of }, &|_| false)).collect();
+        let mut found: Vec<Option<Option<AnyValue>>> = vec![None; keys.len()];
+        if plan.access.reads_far() && !keys.is_empty() {
+            self.start(None);
         }
-        self.start(None);
         for (depth, (tier, far)) in Tier::far().zip(&self.far).enumerate() {
-            if !plan.access.reads(tier) {
+            let open: Vec<usize> = (0..keys.len()).filter(|&at| found[at].is_none()).collect();
+            if !plan.access.reads(tier) || open.is_empty() {
                 continue;
-            }
-            let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(reads[at], FarRead::Missing(_))).collect();
-            if open.is_empty() {
-                break;
             }
             let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
             let as_of = self.clock.now();
             let name = far.tier.name();
             let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = asked.len());
-            let Some(found) = far.read(|| far.tier.get_many(&asked)).instrument(span).await else {
-                let failed = Missing { shared_failed: far.shared().is_some(), over: None };
-                open.iter().for_each(|&at| reads[at] = FarRead::Missing(failed));
+            let Some(entries) = far.read(|| far.tier.get_many(&asked)).instrument(span).await else {
+                open.iter().for_each(|&at| readings[at].missing.shared_failed |= far.shared().is_some());
                 continue;
             };
             if !self.consult_journal(far).await {
                 continue;
             }
-            for (at, entry) in open.into_iter().zip(found) {
-                let Some(entry) = entry.map(|entry| Entry { as_of, ..entry }) else {
-                    far.counters.misses.increment();
-                    continue;
-                };
-                if let Some(value) = self.accept(&keys[at], &entry, tickets[at], plan) {
-                    far.counters.hits.increment();
-                    self.promote(&keys[at], &entry, value.clone(), tickets[at], plan, depth).await;
-                    reads[at] = FarRead::Found(value);
-                } else {
-                    far.counters.misses.increment();
-                    reads[at] = FarRead::Missing(Missing { over: Some(entry.token), shared_failed: false });
-                }
+            for (at, entry) in open.into_iter().zip(entries) {
+                let entry = entry.map(|entry| Entry { as_of, ..entry });
+                found[at] = self.take_in(&mut readings[at], far, depth, entry).await;
             }
         }
-        reads
+        let reads = found.into_iter().zip(readings);
+        reads.map(|(found, reading)| found.map_or(FarRead::Missing(reading.missing), FarRead::Found)).collect()
+    }
+
+    /// To be made before any tier is asked.
+    pub(super) fn reading<'a>(&self, wanted: Wanted<'a>, due: Due<'a>) -> Reading<'a> {
+        let ticket = self.coherence.note(wanted.key.as_str());
+        Reading { wanted, ticket, due, missing: Missing::default() }
+    }
+
+    /// What comes of the answer of the far tier at `depth`. An entry is copied into the nearer tiers if it may be used, and its
+    /// value given if it is fresh enough.
+    pub(super) async fn take_in(
+        &self,
+        reading: &mut Reading<'_>,
+        far: &Far,
+        depth: usize,
+        found: Option<Entry>,
+    ) -> Option<Option<AnyValue>> {
+        let Reading { wanted, ticket, due, ref mut missing } = *reading;
+        let value = found.as_ref().and_then(|entry| self.accept(wanted, entry, ticket));
+        if let (Some(entry), Some(value)) = (&found, &value) {
+            self.promote(wanted, entry, value.clone(), ticket, depth).await;
+            if entry.fresh_until > self.clock.now() && !(value.is_some() && due(entry)) {
+                far.counters.hits.increment();
+                return Some(value.clone());
+            }
+        }
+        far.counters.misses.increment();
+        let entry = found?;
+        if far.shared().is_some() {
+            missing.over = Some(entry.token);
+        }
+        if let Some(Some(value)) = value {
+            let at_hand = AtHand { entry: Arc::new(entry.with_value(Value::Typed(value))), ticket };
+            missing.at_hand = Some(at_hand.fresher(missing.at_hand.take()));
+        }
+        None
     }
 
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
     /// held against every rule. False when the journal cannot say, or lacks what this node knows: then a server has taken
     /// over that may lack removals as well.
-    async fn consult_journal(&self, far: &Far) -> bool {
+    pub(super) async fn consult_journal(&self, far: &Far) -> bool {
         let Some(shared) = far.shared().filter(|_| self.coherence.trust.is_isolated(self.clock.now())) else {
             return true;
         };
@@ -173,26 +210,9 @@ impl Inner {
         }
     }
 
-    /// The value of an entry that an acquisition found, if it may be used. It is copied into the near tier.
-    pub(super) async fn accept_found<T: Cacheable>(
-        &self,
-        far: &Far,
-        key: &Key,
-        entry: &Entry,
-        ticket: Ticket,
-        plan: &Plan,
-    ) -> Option<Option<Arc<T>>> {
-        if !self.consult_journal(far).await {
-            return None;
-        }
-        let value = self.accept(key, entry, ticket, plan)?;
-        far.counters.hits.increment();
-        self.promote(key, entry, value.clone(), ticket, plan, 0).await;
-        Some(value)
-    }
-
-    /// The value of a far entry, if it may be used: alive, of the right schema, not void, and decodable.
-    fn accept<T: Cacheable>(&self, key: &Key, entry: &Entry, ticket: Ticket, plan: &Plan) -> Option<Option<Arc<T>>> {
+    /// The value of a far entry, if it may be used: not run out, of the right schema, not void, and decodable.
+    fn accept(&self, wanted: Wanted<'_>, entry: &Entry, ticket: Ticket) -> Option<Option<AnyValue>> {
+        let Wanted { key, plan, of } = wanted;
         let usable = entry.expires > self.clock.now()
             && entry.schema == plan.policy.schema_version()
             && self.coherence.may_read(key.as_str(), entry, ticket);
@@ -200,55 +220,62 @@ impl Inner {
             _ if !usable => None,
             Value::Absent => plan.optional.then_some(None),
             Value::Encoded { bytes, .. } if !self.admits(key, plan, bytes.len() as u64) => None,
-            Value::Encoded { bytes, codec } => match self.decode(key, bytes, *codec) {
-                Some(value) => Some(Some(Arc::new(value))),
-                None => {
+            Value::Encoded { bytes, codec } => {
+                let value = self.decode(wanted, bytes, *codec);
+                if value.is_none() {
                     self.counters.undecodable.increment();
                     self.events.emit(Event::Undecodable { key: key.clone(), codec: *codec });
-                    None
                 }
-            },
-            Value::Typed(value) => Arc::clone(value).downcast().ok().map(Some),
+                value.map(Some)
+            }
+            Value::Typed(value) => of.is_type_of(value).then(|| Some(Arc::clone(value))),
         }
     }
 
-    fn decode<T: Cacheable>(&self, key: &Key, bytes: &[u8], written_by: u8) -> Option<T> {
+    fn decode(&self, wanted: Wanted<'_>, bytes: &[u8], written_by: u8) -> Option<AnyValue> {
         let codec = self.codec.as_deref().filter(|codec| codec.id() == written_by)?;
-        codec::decode(codec, self.place(key.as_str()), bytes).ok()
+        wanted.of.decode(codec, self.place(wanted.key.as_str()), bytes).ok()
     }
 
     /// Copies what the far tier at `depth` had into the tiers before it.
-    async fn promote<T: Cacheable>(
-        &self,
-        key: &Key,
-        entry: &Entry,
-        value: Option<Arc<T>>,
-        ticket: Ticket,
-        plan: &Plan,
-        depth: usize,
-    ) {
+    async fn promote(&self, wanted: Wanted<'_>, entry: &Entry, value: Option<AnyValue>, ticket: Ticket, depth: usize) {
+        let Wanted { key, plan, .. } = wanted;
         let left = entry.expires.since(self.clock.now());
         for (_, far) in self.unshared_to_fill(plan).take_while(|(at, _)| *at < depth) {
             self.store_unfenced(far, key, entry.clone(), left, ticket).await;
         }
-        self.insert_near(key, entry, value, ticket, plan.near_ttl(left), Insertion::Fill);
+        self.insert_near(wanted, entry, value, ticket, plan.near_ttl(left), Insertion::Fill);
     }
 
-    /// Puts a value into the near tier, unless something has voided it since `ticket` was taken.
-    pub(super) fn insert_near<T: Cacheable>(
+    /// Puts a value into the near tier, unless something has voided it since `ticket` was taken, or a later load is there.
+    pub(super) fn insert_near(
         &self,
-        key: &Key,
+        wanted: Wanted<'_>,
         entry: &Entry,
-        value: Option<Arc<T>>,
+        value: Option<AnyValue>,
         ticket: Ticket,
         ttl: Duration,
         insertion: Insertion,
     ) -> bool {
+        let Wanted { key, plan, .. } = wanted;
         let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return true };
-        let value = value.map_or(Value::Absent, |value| Value::Typed(value));
-        let expires = entry.expires.min(self.clock.now() + ttl);
-        let entry = Arc::new(Entry { expires, tag_sequence: ticket.rules.tag_sequence, ..entry.with_value(value) });
-        let insert = || near.insert(key, Arc::clone(&entry), ttl);
+        let now = self.clock.now();
+        let expires = entry.expires.min(now + ttl);
+        let fresh_until = entry.fresh_until.min(expires);
+        let entry = Arc::new(Entry {
+            expires,
+            fresh_until,
+            settled_until: refresh::settled_until(&plan.policy, fresh_until, entry.cost),
+            tag_sequence: ticket.rules.tag_sequence,
+            ..entry.with_value(value.map_or(Value::Absent, Value::Typed))
+        });
+        let insert = || {
+            // A refresh voids nothing, so a read that it overtook must not put the old value back.
+            let there = near.look_up(key.as_str()).filter(|_| insertion == Insertion::Fill);
+            if there.is_none_or(|there| there.created <= entry.created || !self.coherence.may_serve(&there, now)) {
+                near.insert(key, Arc::clone(&entry), ttl);
+            }
+        };
         let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insertion, insert);
         if !inserted {
             self.note_fenced(key);

@@ -1,19 +1,23 @@
 //! How a loaded value goes into the tiers: from the far end to the near one, and nowhere once it is void.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::load::Store;
-use super::{Cacheable, Inner, Plan};
+use super::claim::Claim;
+use super::lease::Lease;
+use super::loaded::AnyLoaded;
+use super::read::Wanted;
+use super::{Inner, Plan};
 use crate::clock::Timestamp;
-use crate::codec;
 use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
+use crate::erased::AnyValue;
 use crate::event::Event;
 use crate::far::{Far, Manner};
 use crate::key::Key;
+use crate::policy::Life;
+use crate::tags::Tags;
 
 /// What came of encoding a value.
 pub(super) enum Encoded {
@@ -22,6 +26,34 @@ pub(super) enum Encoded {
     Not,
     /// It is longer than its policy allows, and goes nowhere.
     TooLarge,
+}
+
+/// Where a loaded value may go.
+pub(super) enum Store {
+    /// Into the shared tier, under the lease, and then into the others.
+    Fill(Lease),
+    /// Into the shared tier, over the very entry that is claimed, and then into the others.
+    Refill(Claim),
+    /// Into the tiers that are not shared.
+    Unshared,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Store {
+    /// The token that an entry is to have: the lease's own, where there is one.
+    fn token(&self) -> Token {
+        if let Self::Fill(lease) = self { lease.token() } else { Token::random() }
+    }
+
+    /// Keeps the right to store from lapsing, until dropped.
+    pub(super) async fn keep(&self, tags: &Tags, origin: &Origin) -> std::convert::Infallible {
+        match self {
+            Self::Fill(lease) => lease.keep(tags, origin).await,
+            Self::Refill(claim) => claim.keep().await,
+            Self::Unshared | Self::Nowhere => std::future::pending().await,
+        }
+    }
 }
 
 /// What was known when a load began.
@@ -39,27 +71,31 @@ impl Inner {
         Origin { ticket, birth: self.coherence.known(), began: self.clock.now() }
     }
 
-    /// An entry for a value whose load began at `origin`, to live for `ttl` from now.
-    pub(super) fn entry_of(&self, plan: &Plan, origin: Origin, token: Token, value: Value, ttl: Duration) -> Entry {
+    /// An entry for a value whose load began at `origin`, to live for `life` from now.
+    pub(super) fn entry_of(&self, plan: &Plan, origin: Origin, token: Token, value: Value, life: Life) -> Entry {
         let now = self.clock.now();
+        let fresh_until = now + life.fresh;
         Entry {
             token,
             as_of: origin.began,
+            fresh_until,
+            settled_until: fresh_until,
             cost: now.since(origin.began),
             birth: origin.birth,
             version: plan.version,
             schema: plan.policy.schema_version(),
             tags: plan.policy.tag_slots().clone(),
-            ..Entry::new(value, origin.began, now + ttl)
+            ..Entry::new(value, origin.began, fresh_until + life.stale)
         }
     }
 
-    pub(super) fn encode<T: Cacheable>(&self, key: &Key, plan: &Plan, value: Option<&T>) -> Encoded {
+    pub(super) fn encode(&self, wanted: Wanted<'_>, value: Option<&AnyValue>) -> Encoded {
+        let Wanted { key, plan, of } = wanted;
         let Some(value) = value else { return Encoded::As(Value::Absent) };
         let Some(codec) = self.codec.as_deref() else {
-            return if self.admits(key, plan, size_of::<T>() as u64) { Encoded::Not } else { Encoded::TooLarge };
+            return if self.admits(key, plan, of.size() as u64) { Encoded::Not } else { Encoded::TooLarge };
         };
-        match codec::encode(codec, self.place(key.as_str()), value) {
+        match of.encode(codec, self.place(key.as_str()), value) {
             Ok(bytes) if !self.admits(key, plan, bytes.len() as u64) => Encoded::TooLarge,
             Ok(bytes) => Encoded::As(Value::Encoded { bytes: Bytes::from(bytes), codec: codec.id() }),
             Err(_) => {
@@ -80,53 +116,62 @@ impl Inner {
         admitted
     }
 
-    /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`.
-    pub(super) async fn store<T: Cacheable>(
+    /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`. False when it is not meant
+    /// to be stored.
+    pub(super) async fn store(
         &self,
-        key: &Key,
-        plan: &Plan,
+        wanted: Wanted<'_>,
         store: Store,
         origin: Origin,
-        value: Option<Arc<T>>,
-    ) {
-        let ttl = plan.policy.draw_ttl(value.is_none()).min(self.max_ttl);
-        if ttl.is_zero() || matches!(store, Store::Nowhere) {
-            return;
+        loaded: Option<AnyLoaded>,
+    ) -> bool {
+        let Wanted { key, plan, .. } = wanted;
+        let life = plan.policy.draw_life(loaded.as_ref().map(|loaded| loaded.ttl), self.max_ttl);
+        if life.is_none() {
+            return false;
+        }
+        if matches!(store, Store::Nowhere) {
+            return true;
         }
         if matches!(store, Store::Unshared) && origin.ticket.fenced {
             self.note_fenced(key);
-            return;
+            return true;
         }
-        let token = if let Store::Fill(lease) = &store { lease.token() } else { Token::random() };
-        let near_value = value.clone().map_or(Value::Absent, |value| Value::Typed(value));
-        let mut entry = self.entry_of(plan, origin, token, near_value, ttl);
+        let (value, tags, etag) = match loaded {
+            Some(AnyLoaded { value, tags, etag, .. }) => (Some(value), tags, etag.filter(|etag| !etag.is_empty())),
+            None => (None, None, None),
+        };
+        let tags = tags.unwrap_or_else(|| plan.policy.tag_slots().clone());
+        let near_value = value.clone().map_or(Value::Absent, Value::Typed);
+        let mut entry = Entry { tags, etag, ..self.entry_of(plan, origin, store.token(), near_value, life) };
         if !self.coherence.may_store(key.as_str(), &entry, origin.ticket) {
             self.note_fenced(key);
-            return;
+            return true;
         }
         let mut filled = None;
         let into_far = plan.access.writes_far() && !self.far.is_empty();
         if into_far || plan.policy.is_bounded() {
-            match self.encode(key, plan, value.as_deref()) {
+            match self.encode(wanted, value.as_ref()) {
                 Encoded::As(encoded) if into_far => {
-                    entry = self.entry_of(plan, origin, token, encoded, ttl);
+                    entry = entry.sized_as(encoded);
                     filled = self.store_far(key, &entry, plan, store, origin.ticket).await;
                 }
                 Encoded::As(_) | Encoded::Not => {}
-                Encoded::TooLarge => return,
+                Encoded::TooLarge => return true,
             }
         }
-        let near_ttl = plan.near_ttl(ttl);
+        let near_ttl = plan.near_ttl(life.total());
         let near_ttl = match filled {
             Some(true) => near_ttl,
             // Without an answer nobody knows whether the lease stood.
             None if !origin.ticket.fenced => near_ttl.min(self.unleased_limit(plan, origin)),
             Some(false) | None => {
                 self.note_fenced(key);
-                return;
+                return true;
             }
         };
-        self.insert_near(key, &entry, value, origin.ticket, near_ttl, Insertion::Fill);
+        self.insert_near(wanted, &entry, value, origin.ticket, near_ttl, Insertion::Fill);
+        true
     }
 
     /// For how long a value may be kept that the shared tier has not taken: it may have refused it.
@@ -142,6 +187,7 @@ impl Inner {
         let ttl = entry.expires.since(self.clock.now());
         let filled = match store {
             Store::Fill(lease) => lease.fill(entry.clone(), ttl).await,
+            Store::Refill(claim) => claim.refill(entry.clone(), ttl).await,
             Store::Unshared | Store::Nowhere => None,
         };
         if filled != Some(false) {

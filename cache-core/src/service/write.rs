@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Cacheable, Inner, Plan};
+use super::read::Wanted;
+use super::{Inner, Plan};
 use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
+use crate::erased::{AnyValue, ValueType};
 use crate::error::TierError;
 use crate::far::{Far, Manner, Owed, acknowledge_in};
 use crate::key::Key;
@@ -85,8 +87,8 @@ impl Inner {
         }
     }
 
-    pub(super) async fn set<T: Cacheable>(&self, key: &str, value: Arc<T>, plan: &Plan) -> Receipt {
-        let ttl = plan.policy.draw_ttl(false).min(self.max_ttl);
+    pub(super) async fn set(&self, key: &str, value: AnyValue, plan: &Plan, of: &'static ValueType) -> Receipt {
+        let life = plan.policy.draw_life(Some(None), self.max_ttl);
         let Ok(key) = Key::new(key) else {
             self.note_invalid_key(key);
             return Receipt::new(self.delivery(false));
@@ -99,14 +101,15 @@ impl Inner {
         let change = Change::Keys([key.clone()].into());
         let (ticket, _) = self.coherence.void_key(key.as_str());
         let origin = Origin { ticket, birth: self.coherence.known(), began: self.clock.now() };
-        let near_value = Value::Typed(Arc::clone(&value) as Arc<dyn std::any::Any + Send + Sync>);
-        let mut entry = self.entry_of(plan, origin, Token::random(), near_value, ttl);
+        let wanted = Wanted { key: &key, plan, of };
+        let near_value = Value::Typed(Arc::clone(&value));
+        let mut entry = self.entry_of(plan, origin, Token::random(), near_value, life);
 
         let (mut queued, mut refused) = (false, ticket.fenced);
         let into_far = !plan.local_only && !self.far.is_empty();
-        if !ttl.is_zero() && (into_far || plan.policy.is_bounded()) {
-            match self.encode(&key, plan, Some(&*value)) {
-                Encoded::As(encoded) if into_far => entry = self.entry_of(plan, origin, entry.token, encoded, ttl),
+        if !life.is_none() && (into_far || plan.policy.is_bounded()) {
+            match self.encode(wanted, Some(&value)) {
+                Encoded::As(encoded) if into_far => entry = entry.sized_as(encoded),
                 Encoded::As(_) | Encoded::Not => {}
                 Encoded::TooLarge => refused = true,
             }
@@ -123,14 +126,14 @@ impl Inner {
         }
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
-        let near_ttl = plan.near_ttl(ttl);
-        let stored = !refused && self.insert_near(&key, &entry, Some(value), ticket, near_ttl, Insertion::Set);
+        let near_ttl = plan.near_ttl(life.total());
+        let stored = !refused && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
         if !stored && !refused {
             // Another write of this key was under way: nobody here knows which of the two came last.
             self.coherence.void(&change);
         }
         let delivery = if plan.local_only { Delivery::Local } else { self.delivery(queued) };
-        Receipt { stored: stored && !ttl.is_zero(), ..Receipt::new(delivery) }
+        Receipt { stored: stored && !life.is_none(), ..Receipt::new(delivery) }
     }
 
     /// Whether the near tier has a value of a newer version.

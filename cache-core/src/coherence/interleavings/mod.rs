@@ -8,7 +8,7 @@ mod flights;
 mod rules;
 mod shelf;
 
-use std::convert::Infallible;
+use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Unwatched, Ordering::SeqCst};
 use std::time::Duration;
@@ -19,9 +19,10 @@ use self::shelf::Shelf;
 use super::{Change, Coherence, Insertion, NodeId, Position, Record, Ticket, Timings};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::entry::{Entry, Value};
-use crate::flight::Role;
+use crate::flight::{End, Role};
 use crate::key::Key;
 use crate::pattern::Pattern;
+use crate::selection::Access;
 use crate::stats::Counters;
 use crate::sync::{AtomicU64, Mutex};
 use crate::tags::{TagSlot, Tags};
@@ -115,15 +116,15 @@ impl Node {
 
     fn fly(&self) -> u64 {
         loop {
-            match self.coherence.join::<u64, Infallible>(&key()) {
+            match self.coherence.join(&key(), TypeId::of::<u64>(), Access::ALL) {
                 Role::Follows(follower) => {
-                    if let Some(outcome) = block_on(follower.wait()) {
-                        return outcome.ok().flatten().map(|version| *version).unwrap();
+                    if let Some(End::Value(Some(version))) = block_on(follower.wait()) {
+                        return *version.downcast().unwrap();
                     }
                 }
                 Role::Leads(leader) => {
                     let version = self.look().unwrap_or_else(|| self.load());
-                    drop(leader.end(Ok(Some(Arc::new(version)))));
+                    drop(leader.end(End::Value(Some(Arc::new(version)))));
                     return version;
                 }
             }

@@ -14,16 +14,17 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::global::in_scope;
-use super::lease::Lease;
-use super::load::Store;
-use super::near::Near;
-use super::read::FarRead;
-use super::store::Origin;
-use super::{Cacheable, Inner, Plan};
+use super::lease::Permit;
+use super::near::{self, Near};
+use super::read::{FarRead, Wanted};
+use super::stale::Need;
+use super::store::{Origin, Store};
+use super::{Cacheable, Inner, Loaded, Plan};
+use crate::coherence::AtHand;
+use crate::erased::{self, AnyError, AnyValue, Types, ValueType};
 use crate::error::LoadError;
-use crate::flight::{Leader, Role};
+use crate::flight::{End, Leader, Role};
 use crate::key::Key;
-use crate::selection::Tier;
 
 pub use builder::BatchBuilder;
 pub(super) use loader::{Again, BatchLoader, Once};
@@ -32,7 +33,7 @@ pub(super) use loader::{Again, BatchLoader, Once};
 type Found<T> = HashMap<String, Option<Arc<T>>>;
 
 /// A key of which this batch leads the flight.
-type Led<T, E> = (Key, Leader<T, E>);
+type Led = (Key, Leader);
 
 impl Inner {
     pub(super) async fn get_or_load_many<T, E>(
@@ -52,7 +53,7 @@ impl Inner {
                 continue;
             }
             match self.look_near_as(key, &plan) {
-                Near::Hit(value) => drop(found.insert(key, Some(value))),
+                Near::Hit(value) | Near::Due(value, _) => drop(found.insert(key, Some(value))),
                 Near::Absent => drop(found.insert(key, None)),
                 Near::Miss => drop(missing.insert(key)),
             }
@@ -85,24 +86,31 @@ impl Inner {
         T: Cacheable,
         E: Send + Sync + 'static,
     {
+        let types = Types::of::<T, E>();
         let mut found = Found::with_capacity(keys.len());
         let (mut open, mut invalid) = self.divide(keys);
         while !open.is_empty() || !invalid.is_empty() {
             let (mut led, mut followed) = (Vec::with_capacity(open.len()), Vec::new());
             for key in open.drain(..) {
-                match self.coherence.join::<T, E>(&key, plan.access) {
+                match self.coherence.join(&key, types.pair, plan.access) {
                     Role::Leads(leader) => led.push((key, leader)),
                     Role::Follows(follower) => followed.push((key, follower)),
                 }
             }
             self.lead_many(led, std::mem::take(&mut invalid), plan, &mut loader, &mut found).await?;
             for (key, follower) in followed {
-                match follower.wait().await {
+                let (wanted, offers) = (Wanted { key: &key, plan, of: types.value }, follower.offers());
+                let ended = async {
+                    let end = follower.wait().await?;
+                    self.counters.coalesced.increment();
+                    Some(end)
+                };
+                match self.wait(wanted, offers, ended).await {
                     Some(outcome) => {
-                        self.counters.coalesced.increment();
-                        found.insert(key.as_str().to_owned(), outcome?);
+                        let value = erased::outcome(outcome)?;
+                        found.insert(key.as_str().to_owned(), value);
                     }
-                    // Its leader went away without one.
+                    // Its leader went away without one, or did not load it after all.
                     None => open.push(key),
                 }
             }
@@ -127,7 +135,7 @@ impl Inner {
     /// Ends the flights that this batch leads: by what the tiers have, and by one load of the rest.
     async fn lead_many<T, E>(
         self: &Arc<Self>,
-        led: Vec<Led<T, E>>,
+        led: Vec<Led>,
         invalid: Vec<String>,
         plan: &Plan,
         loader: &mut impl BatchLoader<T, E>,
@@ -137,30 +145,36 @@ impl Inner {
         T: Cacheable,
         E: Send + Sync + 'static,
     {
+        let of = ValueType::of::<T>();
         let mut open = Vec::with_capacity(led.len());
         for (key, leader) in led {
             // The flight before this one may have ended since the caller looked.
-            let reads_near = plan.access.reads(Tier::NEAR);
-            match if reads_near { self.peek_near(key.as_str(), plan.policy.schema_version()) } else { Near::Miss } {
-                Near::Hit(value) => end(found, &key, leader, Some(value)),
-                Near::Absent => end(found, &key, leader, None),
-                Near::Miss => open.push((key, leader)),
+            match self.find_near(Wanted { key: &key, plan, of }) {
+                Some(near::Found::Value(value, at_hand)) if at_hand.entry.fresh_until > self.clock.now() => {
+                    end(found, &key, leader, Some(value));
+                }
+                Some(near::Found::Absent) => end(found, &key, leader, None),
+                Some(near::Found::Value(_, at_hand)) => open.push((key, leader, Some(at_hand))),
+                None => open.push((key, leader, None)),
             }
         }
-        let keys: Vec<Key> = open.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key> = open.iter().map(|(key, ..)| key.clone()).collect();
         let mut missing = Vec::with_capacity(open.len());
-        for ((key, leader), read) in open.into_iter().zip(self.read_far_many(&keys, plan).await) {
+        for ((key, leader, near), read) in open.into_iter().zip(self.read_far_many(&keys, plan, of).await) {
             match read {
                 FarRead::Found(value) => end(found, &key, leader, value),
-                FarRead::Missing(of) => missing.push((key, leader, of)),
+                FarRead::Missing(what) => missing.push((key, leader, near, what)),
             }
         }
-        let permits = join_all(missing.iter().map(|(key, _, of)| self.try_permit(key, plan, *of))).await;
+        let wanted = |key| Wanted { key, plan, of };
+        let permits = join_all(missing.iter().map(|(key, .., what)| self.try_permit(wanted(key), what))).await;
         let mut leased = Vec::with_capacity(missing.len());
-        for ((key, leader, _), permit) in missing.into_iter().zip(permits) {
+        for ((key, leader, near, what), permit) in missing.into_iter().zip(permits) {
+            let at_hand = near.map(|near| near.fresher(what.at_hand.clone())).or(what.at_hand);
             match permit {
-                BatchLease::Filled(value) => end(found, &key, leader, value),
-                BatchLease::Load(store) => leased.push(Leased { key, leader, store }),
+                Permit::Filled(value) => end(found, &key, leader, value),
+                Permit::Store(store) => leased.push(Leased { key, leader, store, at_hand }),
+                Permit::Withheld => leased.push(Leased { key, leader, store: Store::Nowhere, at_hand }),
             }
         }
         if leased.is_empty() && invalid.is_empty() {
@@ -172,7 +186,7 @@ impl Inner {
     /// Loads in one call, stores each value as far as it may be, and ends each flight with what became of it.
     async fn load_many<T, E>(
         &self,
-        leased: Vec<Leased<T, E>>,
+        leased: Vec<Leased>,
         invalid: Vec<String>,
         plan: &Plan,
         loader: &mut impl BatchLoader<T, E>,
@@ -185,26 +199,30 @@ impl Inner {
         let names = leased.iter().map(|leased| leased.key.as_str()).chain(invalid.iter().map(String::as_str));
         let names: Vec<String> = names.map(str::to_owned).collect();
         let origins: Vec<Origin> = leased.iter().map(|leased| self.origin(&leased.key)).collect();
-        let held = leased.iter().zip(&origins).filter_map(|(leased, origin)| Some((leased.store.lease()?, origin)));
-        let held: Vec<(&Lease, &Origin)> = held.collect();
         let keep = async {
-            join_all(held.iter().map(|(lease, origin)| lease.keep(plan.policy.tag_slots(), origin))).await;
+            let rights = leased.iter().zip(&origins);
+            join_all(rights.map(|(leased, origin)| leased.store.keep(plan.policy.tag_slots(), origin))).await;
             std::future::pending().await
         };
         // A loader that can be called but once, and was, has nothing for those whose leader went away since.
         let Some(load) = loader.loads(names) else { return Err(LoadError::Cancelled) };
-        let mut loaded = match self.run_keeping(None, plan, keep, load).await {
+        let load = async move { load().await.map_err(|error| Arc::new(error) as Arc<AnyError>) };
+        let mut loaded = match self.run(None, plan, keep, load).await {
             Ok(loaded) => loaded,
-            Err(error) => {
-                leased.into_iter().for_each(|leased| drop(leased.leader.end(Err(error.clone()))));
-                return Err(error);
-            }
+            Err(error) => return self.fail_many(leased, &invalid, plan, error, found),
         };
+        let of = ValueType::of::<T>();
         let values: Vec<_> = leased.iter().map(|leased| loaded.remove(leased.key.as_str()).map(Arc::new)).collect();
         let stores = leased.into_iter().zip(origins).zip(values).map(|((leased, origin), value)| async move {
-            let Leased { key, leader, store } = leased;
-            self.store(&key, plan, store, origin, value.clone()).await;
-            drop(leader.end(Ok(value.clone())));
+            let Leased { key, leader, store, at_hand } = leased;
+            let wanted = Wanted { key: &key, plan, of };
+            let loaded = value.clone().map(|value| Loaded { value, kept: true }.into());
+            let closed = matches!(store, Store::Nowhere);
+            let stored = self.store(wanted, store, origin, loaded).await;
+            if value.is_none() && !stored && !closed && at_hand.is_some() {
+                self.forget(wanted).await;
+            }
+            drop(leader.end(End::Value(value.clone().map(|value| value as AnyValue))));
             (key.as_str().to_owned(), value)
         });
         found.extend(join_all(stores).await);
@@ -214,27 +232,55 @@ impl Inner {
         }));
         Ok(())
     }
+
+    /// Ends the flights of a load that failed. What is at hand is given instead, if there is something for every key.
+    fn fail_many<T, E>(
+        &self,
+        leased: Vec<Leased>,
+        invalid: &[String],
+        plan: &Plan,
+        error: LoadError<AnyError>,
+        found: &mut Found<T>,
+    ) -> Result<(), LoadError<E>>
+    where
+        T: Cacheable,
+        E: Send + Sync + 'static,
+    {
+        let mut fallbacks = Vec::with_capacity(leased.len());
+        let mut whole = invalid.is_empty();
+        for Leased { key, leader, store, at_hand } in leased {
+            let wanted = Wanted { key: &key, plan, of: ValueType::of::<T>() };
+            if let Some(at_hand) = &at_hand {
+                leader.offer(at_hand);
+                self.throttle(wanted, store);
+            }
+            whole &= self.servable(wanted, at_hand.as_ref(), Need::Fallback).is_some();
+            drop(leader.end(End::Failed(error.clone())));
+            fallbacks.push((key, at_hand));
+        }
+        if !whole {
+            return Err(erased::error(error));
+        }
+        for (key, at_hand) in fallbacks {
+            let wanted = Wanted { key: &key, plan, of: ValueType::of::<T>() };
+            let end = End::Failed(error.clone());
+            let Some(Ok(value)) = self.settle(wanted, at_hand.as_ref(), end) else { return Err(erased::error(error)) };
+            found.insert(key.as_str().to_owned(), value.map(erased::value));
+        }
+        Ok(())
+    }
 }
 
 /// A key that is to be loaded.
-struct Leased<T: Cacheable, E: Send + Sync + 'static> {
+struct Leased {
     key: Key,
-    leader: Leader<T, E>,
+    leader: Leader,
     store: Store,
+    /// What there is to serve if the load fails.
+    at_hand: Option<AtHand>,
 }
 
-fn end<T: Cacheable, E: Send + Sync + 'static>(
-    found: &mut Found<T>,
-    key: &Key,
-    leader: Leader<T, E>,
-    value: Option<Arc<T>>,
-) {
-    drop(leader.end(Ok(value.clone())));
-    found.insert(key.as_str().to_owned(), value);
-}
-
-/// What is to be done about one key of a batch.
-pub(super) enum BatchLease<T> {
-    Filled(Option<Arc<T>>),
-    Load(Store),
+fn end<T: Cacheable>(found: &mut Found<T>, key: &Key, leader: Leader, value: Option<AnyValue>) {
+    drop(leader.end(End::Value(value.clone())));
+    found.insert(key.as_str().to_owned(), value.map(erased::value));
 }

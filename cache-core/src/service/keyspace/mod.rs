@@ -14,10 +14,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::batch::{Again, Once};
+use super::loaded::{Loader, erased as erased_load};
 use super::near::Near;
 use super::write_behind::WriteBehindBuilder;
-use super::{Cacheable, Inner, Plan};
+use super::{Cacheable, Inner, Loaded, Plan};
 use crate::coherence::Change;
+use crate::erased::{self, ValueType};
 use crate::error::LoadError;
 use crate::far::Manner;
 use crate::macro_support::{CacheKey, KeyBuffer};
@@ -91,13 +93,14 @@ impl Space {
         Plan::new(self.policy.clone(), self.access)
     }
 
-    fn look_near<V: Cacheable>(&self, key: &str) -> Near<V> {
+    /// `behind` says whether the caller can load in the background.
+    fn look_near<V: Cacheable>(&self, key: &str, behind: bool) -> Near<V> {
         if !self.access.reads(Tier::NEAR) {
             return Near::Miss;
         }
-        let found = self.inner.look_near(key, self.policy.schema_version());
+        let found = self.inner.look_near(key, &self.policy, behind);
         match found {
-            Near::Hit(_) | Near::Absent => self.counters.hits.increment(),
+            Near::Hit(_) | Near::Due(..) | Near::Absent => self.counters.hits.increment(),
             Near::Miss => self.counters.misses.increment(),
         }
         found
@@ -127,12 +130,13 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         Q: CacheKey + ?Sized,
     {
         let key = self.space.write(key);
-        match self.space.look_near(key.as_str()) {
-            Near::Hit(value) => Some(value),
+        match self.space.look_near(key.as_str(), false) {
+            Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             Near::Miss => {
                 let (space, key) = (&self.space, key.into_string());
-                Box::pin(async move { space.inner.get(&key, &space.plan()).await }).await
+                let get = Box::pin(async move { space.inner.get(&key, &space.plan(), ValueType::of::<V>()).await });
+                get.await.map(erased::value)
             }
         }
     }
@@ -157,13 +161,14 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = self.space.write(key);
-        if let Near::Hit(value) = self.space.look_near(key.as_str()) {
-            return Ok(value);
-        }
+        let near = match self.space.look_near(key.as_str(), true) {
+            Near::Hit(value) => return Ok(value),
+            near => near,
+        };
         let (space, key) = (&self.space, key.into_string());
         let plan = Plan { optional: false, ..space.plan() };
-        let load = move || async move { loader().await.map(Some) };
-        let loaded = Box::pin(space.inner.load_detached(&key, plan, load)).await?;
+        let load = move |_| async move { loader().await.map(|value| Some(Loaded::from(value))) };
+        let loaded = Box::pin(space.inner.go_on(near, &key, plan, Loader::Detached(erased_load(load)))).await?;
         Ok(loaded.unwrap_or_else(|| unreachable!("a loader that gives a value gave none")))
     }
 
@@ -197,7 +202,10 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        self.space.inner.set(self.space.write(key).as_str(), Arc::new(value), &self.space.plan()).await
+        self.space
+            .inner
+            .set(self.space.write(key).as_str(), Arc::new(value), &self.space.plan(), ValueType::of::<V>())
+            .await
     }
 
     /// Removes the value under `key` everywhere. As [`CachingService::invalidate`](crate::CachingService::invalidate).
@@ -271,14 +279,14 @@ impl<K: KeyspaceKey, V: Cacheable, E: Send + Sync + 'static> Keyspace<K, V, Load
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
         let text = self.space.write(key);
-        match self.space.look_near(text.as_str()) {
+        let near = match self.space.look_near(text.as_str(), true) {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent => return Ok(None),
-            Near::Miss => {}
-        }
+            near => near,
+        };
         let (space, text, key, loaders) = (&self.space, text.into_string(), key.to_owned(), self.loaders.clone());
-        let load = move || loaders.load_one(key);
-        Box::pin(space.inner.load_detached(&text, space.plan(), load)).await
+        let load = move |_| async move { loaders.load_one(key).await.map(|value| value.map(Loaded::from)) };
+        Box::pin(space.inner.go_on(near, &text, space.plan(), Loader::Detached(erased_load(load)))).await
     }
 
     /// The values under `keys`, in their order; those that no tier has are loaded in one call. As

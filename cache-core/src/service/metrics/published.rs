@@ -97,8 +97,8 @@ fn totals(stats: &Stats) -> Vec<(&'static str, u64)> {
         }};
     }
     totals! {
-        loads load_failures coalesced stale_served fenced_fills lease_timeouts invalidations_sent invalidations_received
-        foreign_invalidations
+        loads load_failures coalesced stale_served refreshes refresh_failures throttled fenced_fills lease_timeouts
+        invalidations_sent invalidations_received foreign_invalidations
         queue_overflows replicas_received unfenced_writes replays resets invalid_keys undecodable unencodable too_large
         handler_panics
     }

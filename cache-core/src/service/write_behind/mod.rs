@@ -16,11 +16,13 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::keyspace::{KeyspaceKey, Space};
+use super::read::Wanted;
 use super::store::Origin;
 use super::{Cacheable, Inner};
 use crate::codec::{self, Codec, CodecError, Place};
 use crate::coherence::{Change, Insertion, Position, Record};
 use crate::entry::{Token, Value};
+use crate::erased::ValueType;
 use crate::error::{Error, TierError};
 use crate::far::{Far, acknowledge_in};
 use crate::key::Key;
@@ -185,14 +187,14 @@ impl Log {
         let change = Change::Keys([name.clone()].into());
         let (ticket, _) = inner.coherence.void_key(name.as_str());
         let origin = Origin { ticket, birth: inner.coherence.known(), began: inner.clock.now() };
-        let ttl = plan.policy.draw_ttl(false).min(inner.max_ttl);
+        let life = plan.policy.draw_life(Some(None), inner.max_ttl);
         let bytes = Bytes::copy_from_slice(value_of(&payload));
-        let cacheable = !ttl.is_zero() && inner.admits(&name, &plan, bytes.len() as u64);
+        let cacheable = !life.is_none() && inner.admits(&name, &plan, bytes.len() as u64);
         let encoded = Value::Encoded { bytes, codec: codec.id() };
-        let mut entry = inner.entry_of(&plan, origin, Token::random(), encoded, ttl);
+        let mut entry = inner.entry_of(&plan, origin, Token::random(), encoded, life);
         let bound = self.settings.max_pending.div_ceil(u64::from(self.settings.partitions));
         let mut write = NewWrite::new(name.clone(), payload, far.timeout(), inner.max_ttl, bound);
-        write.put = cacheable.then(|| Put::new(entry.clone(), ttl, far.timeout()));
+        write.put = cacheable.then(|| Put::new(entry.clone(), life.total(), far.timeout()));
         let record = Record::new(inner.coherence.node, change.clone());
         let kept = far.try_ask(log.append(self.partition(&name), write, &record)).await?;
         let Kept::Kept { id, appended, stored } = kept else {
@@ -206,9 +208,10 @@ impl Log {
         entry.birth = entry.birth.max(appended.position);
         // A load that began before the value was written must not be shared with callers that come after.
         inner.coherence.flights.detach(name.as_str(), None);
-        let near_ttl = plan.near_ttl(ttl);
+        let near_ttl = plan.near_ttl(life.total());
+        let wanted = Wanted { key: &name, plan: &plan, of: ValueType::of::<V>() };
         let storable = stored && !ticket.fenced;
-        if !storable || !inner.insert_near(&name, &entry, Some(value), ticket, near_ttl, Insertion::Set) {
+        if !storable || !inner.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set) {
             inner.coherence.void(&change);
         }
         self.work.notify_one();
