@@ -20,9 +20,11 @@ use foldhash::quality::RandomState;
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering, Slot};
 
-#[cfg(all(test, cache_aside_shuttle))]
+#[cfg(cache_aside_shuttle)]
+#[cfg(test)]
 mod interleavings;
-#[cfg(all(test, not(cache_aside_shuttle)))]
+#[cfg(not(cache_aside_shuttle))]
+#[cfg(test)]
 mod tests;
 
 /// More slots cost more memory than the hits of rare keys are worth: these are 2 MiB.

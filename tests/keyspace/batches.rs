@@ -13,6 +13,8 @@ use crate::support::{Gate, MINUTE, local_only, near, node};
 
 type Space = Keyspace<u64, String, LoadedBy<String>>;
 
+type Values = Vec<Option<Arc<String>>>;
+
 /// A keyspace whose loaders stand at gates, and note what they were asked for.
 struct Setting {
     space: Space,
@@ -58,7 +60,7 @@ impl Setting {
         tokio::spawn(async move { space.get(&key).await })
     }
 
-    fn get_many(&self, keys: &[u64]) -> JoinHandle<Result<Vec<Option<Arc<String>>>, LoadError<String>>> {
+    fn get_many(&self, keys: &[u64]) -> JoinHandle<Result<Values, LoadError<String>>> {
         let (space, keys) = (self.space.clone(), keys.to_vec());
         tokio::spawn(async move { space.get_many(&keys).await })
     }
@@ -68,7 +70,7 @@ impl Setting {
     }
 }
 
-fn shown(values: Vec<Option<Arc<String>>>) -> Vec<String> {
+fn shown(values: Values) -> Vec<String> {
     values.into_iter().map(|value| value.map_or_else(|| "-".to_owned(), |value| String::clone(&value))).collect()
 }
 

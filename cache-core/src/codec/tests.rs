@@ -53,8 +53,8 @@ fn samples() -> impl Strategy<Value = Sample> {
 }
 
 /// Every codec that is compiled in, and combinations.
+#[allow(unused_mut, clippy::vec_init_then_push, reason = "which there are depends on features")]
 fn codecs() -> Vec<(&'static str, Box<dyn Codec>)> {
-    #[allow(unused_mut, clippy::vec_init_then_push, reason = "which there are depends on features")]
     let mut codecs: Vec<(&'static str, Box<dyn Codec>)> = Vec::new();
     #[cfg(feature = "json")]
     codecs.push(("json", Box::new(Json)));
