@@ -17,13 +17,16 @@ pub(crate) type AnyError = dyn Any + Send + Sync;
 /// What a load gave: `None` for an absence.
 pub(crate) type AnyOutcome = Result<Option<AnyValue>, LoadError<AnyError>>;
 
+type Encode = fn(&dyn Codec, Place<'_>, &(dyn Any + Send + Sync)) -> Result<Vec<u8>, CodecError>;
+type Decode = fn(&dyn Codec, Place<'_>, &[u8]) -> Result<AnyValue, CodecError>;
+
 /// What must be known of a type to read and to write its values.
 #[derive(Debug)]
 pub(crate) struct ValueType {
     id: fn() -> TypeId,
     size: usize,
-    encode: fn(&dyn Codec, Place<'_>, &(dyn Any + Send + Sync)) -> Result<Vec<u8>, CodecError>,
-    decode: fn(&dyn Codec, Place<'_>, &[u8]) -> Result<AnyValue, CodecError>,
+    encode: Encode,
+    decode: Decode,
 }
 
 /// The types of one call.

@@ -134,7 +134,6 @@ impl<T: Cacheable> LoadContext<T> {
     /// # Panics
     /// There is no such value, so the source cannot have been asked whether it has changed. As any panic of a loader it is an
     /// error for the callers.
-    #[must_use]
     pub fn not_modified(&self) -> Answer<T> {
         let Some(old) = self.old.clone() else { panic!("not_modified without a stale value") };
         let answer =
