@@ -19,7 +19,7 @@ unset CACHE_REDIS_URL CACHE_NAMESPACE CACHE_DEFAULT_TTL_SECONDS
 unset REDIS_HOST REDIS_PORT REDIS_DB REDIS_USERNAME REDIS_PASSWORD
 
 # Examples that end by themselves and start the servers that they need. Every other one must stand in the second list, with the reason.
-examples_to_run="custom_tier quickstart stampede two_nodes user_profiles"
+examples_to_run="custom_tier keyspace quickstart stampede two_nodes user_profiles"
 # product_api serves until it is stopped; model explores what the tests do, and with --large for hours; cached_hit measures.
 examples_to_build="cached_hit model product_api"
 

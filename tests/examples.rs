@@ -116,3 +116,13 @@ async fn user_profiles_leaves_a_given_redis_alone() {
     assert_eq!(count(&lines, "it is not killed here"), 1, "{lines:#?}");
     assert!(redis.is_running());
 }
+
+#[tokio::test]
+async fn keyspace_reads_and_writes_in_three_ways() {
+    let (success, lines) = run("keyspace", "").await;
+    assert!(success, "{lines:#?}");
+    let has = |expected: &str| lines.iter().any(|line| line.trim() == expected);
+    assert!(has("one key: price:7:DE") && has("[Some(1000), Some(1050), None]"), "{lines:#?}");
+    assert!(has("read: Some(1350), database: Some(1200)"), "before a worker has written: {lines:#?}");
+    assert!(has("read: Some(1350), database: Some(1350)"), "{lines:#?}");
+}

@@ -12,3 +12,5 @@ mod keys;
 mod reads;
 #[path = "keyspace/write_behind.rs"]
 mod write_behind;
+#[path = "keyspace/writes.rs"]
+mod writes;

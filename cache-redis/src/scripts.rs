@@ -101,6 +101,8 @@ script!(BEAT, "scripts/beat.lua");
 script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
 script!(FORGET, "scripts/forget.lua");
+script!(ENCLOSE, "scripts/enclose.lua");
+script!(CONCLUDE, "scripts/conclude.lua");
 script!(WRITE_APPEND, "scripts/write_append.lua");
 script!(WRITE_TAKE, "scripts/write_take.lua");
 script!(WRITE_SETTLE, "scripts/write_settle.lua");

@@ -166,6 +166,39 @@ impl SharedTier for RedisTier {
         appended(previous, position, removed)
     }
 
+    async fn enclose(&self, key: &Key, fence: Token, lease: Token, ttl: Duration) -> Result<bool, TierError> {
+        if self.write_log().is_none() {
+            // In a cluster it could not be concluded in one step.
+            return Ok(false);
+        }
+        let names = self.inner.names();
+        let mut script = scripts::ENCLOSE.key(names.data(key));
+        script.key(names.fences(key));
+        script.arg(&frame::encode_lease(lease)[..]).arg(millis(ttl)).arg(&fence.as_bytes()[..]);
+        self.inner.lane.invoke("enclosing a write", &script).await
+    }
+
+    async fn conclude(
+        &self,
+        key: &Key,
+        put: Put,
+        record: &Record,
+        fence: Token,
+        lease: Token,
+    ) -> Result<PutOutcome, TierError> {
+        let names = self.inner.names();
+        let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
+        let mut script = scripts::CONCLUDE.key(&names.journal);
+        script.key(names.data(key)).key(names.fences(key));
+        script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
+        script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
+        script.arg(&fence.as_bytes()[..]).arg(&held(lease)[..]);
+        let (previous, position, stored): (String, String, bool) =
+            self.inner.lane.invoke("concluding a write", &script).await?;
+        let appended = appended(previous, position, Vec::new())?;
+        Ok(if stored { PutOutcome::Stored(appended) } else { PutOutcome::Fenced(appended) })
+    }
+
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError> {
         let query = journal::read_after(&self.inner.names().journal, after, limit);
         journal::page(self.inner.lane.query_all("reading the journal", &query).await?)

@@ -13,7 +13,7 @@ use crate::far::Manner;
 use crate::key::Key;
 
 /// A fence around a write, which is made good when dropped.
-struct Around {
+pub(super) struct Around {
     inner: Arc<Inner>,
     keys: Arc<[Key]>,
     token: Token,
@@ -44,7 +44,7 @@ impl Inner {
 }
 
 impl Around {
-    async fn begin(inner: &Arc<Inner>, keys: Arc<[Key]>) -> Self {
+    pub(super) async fn begin(inner: &Arc<Inner>, keys: Arc<[Key]>) -> Self {
         keys.iter().for_each(|key| inner.coherence.epochs.begin_write(key.as_str()));
         let around = Self { inner: Arc::clone(inner), keys, token: Token::random(), ended: false };
         let change = around.change();
@@ -68,7 +68,7 @@ impl Around {
     }
 
     /// Keeps the fence from lapsing, until dropped.
-    async fn keep(&self) -> Infallible {
+    pub(super) async fn keep(&self) -> Infallible {
         loop {
             self.inner.clock.sleep(self.inner.fence_ttl / 3).await;
             // One that is lost is put again by the next round, or by the invalidation at the end made up for.
@@ -76,12 +76,21 @@ impl Around {
         }
     }
 
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         self.inner.invalidate(self.change(), Manner { lift: Some(self.token), acknowledge: false }).await;
         self.ended = true;
     }
 
-    fn change(&self) -> Change {
+    /// The fence has been lifted, and what was under the keys replaced.
+    pub(super) fn concluded(mut self) {
+        self.ended = true;
+    }
+
+    pub(super) const fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(super) fn change(&self) -> Change {
         Change::Keys(Arc::clone(&self.keys))
     }
 }

@@ -23,6 +23,7 @@ mod refresh;
 mod stale;
 mod store;
 mod strict;
+mod through;
 mod write;
 mod write_behind;
 

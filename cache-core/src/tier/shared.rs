@@ -174,6 +174,32 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not say whether it did.
     async fn fence(&self, keys: &[Key], record: &Record, token: Token, hold: Duration) -> Result<Appended, TierError>;
 
+    /// Puts a lease with the token `lease` under a fenced key, to lapse after `ttl`, if the key is empty and `fence` is its only
+    /// fence. Readers find the key fenced all the same. The default never does: then nothing that is written through is stored.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn enclose(&self, _key: &Key, _fence: Token, _lease: Token, _ttl: Duration) -> Result<bool, TierError> {
+        Ok(false)
+    }
+
+    /// Lifts the fence with the token `fence`, appends `record`, and stores an entry, born at the record's position, as one
+    /// step: if `key` still holds the lease with the token `lease` and has no other fence. Otherwise it removes what is there.
+    /// The default, as [`SharedTier::enclose`] gave no lease, stores nothing.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn conclude(
+        &self,
+        key: &Key,
+        _put: Put,
+        record: &Record,
+        fence: Token,
+        _lease: Token,
+    ) -> Result<PutOutcome, TierError> {
+        self.invalidate(std::slice::from_ref(key), record, Some(fence)).await.map(PutOutcome::Fenced)
+    }
+
     /// The records after `after`, oldest first, at most `limit`: for a node that does not hear of them.
     ///
     /// # Errors

@@ -6,6 +6,10 @@ local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 3) == '\202\195\2' then
   local kind = string.sub(found, 4, 4)
   if kind == 'L' and #found == 21 then
+    -- One under a fence is not to be waited for: its value is being written to the source.
+    if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
+      return 2
+    end
     redis.call('SETRANGE', KEYS[1], 20, string.byte(found, 21) < 2 and '\1' or '\3')
     return 0
   end

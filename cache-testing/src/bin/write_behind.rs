@@ -99,7 +99,9 @@ async fn work(cache: &str, source: &str) -> Result<(), Failure> {
 }
 
 async fn run(options: Options) -> Result<bool, Failure> {
-    let cache = Arc::new(RedisServer::builder().append_only().start());
+    // The append-only file is rewritten now and then, as it would be in operation, or reading it takes ever longer.
+    let cache = RedisServer::builder().append_only().directive("auto-aof-rewrite-percentage", "100");
+    let cache = Arc::new(cache.directive("auto-aof-rewrite-min-size", "2mb").start());
     let source = RedisServer::start();
     let (_service, behind) = open(&cache.url()).await?;
     let started = Instant::now();

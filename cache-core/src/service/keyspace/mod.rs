@@ -229,6 +229,45 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         self.space.inner.invalidate(Change::Pattern(self.space.pattern()), Manner::default()).await.0
     }
 
+    /// Writes to the source by `write`, which is given the value, and then stores the value in every tier.
+    ///
+    /// The key is fenced meanwhile as by [`CachingService::write_around`](crate::CachingService::write_around): readers are
+    /// answered by their loaders, and nothing that they load is stored. The value is stored only if nobody else can have
+    /// changed the source meanwhile: if there was another write to the key by this call or by `write_around`, or it was
+    /// invalidated, nobody knows which came last, and the key is left empty. So it is if the shared tier is away or is a Redis
+    /// Cluster. A write that fails stores nothing, and the fence is lifted.
+    ///
+    /// Three round trips to the shared tier, and one for each third of `lease_ttl` that the write takes. If the future is
+    /// dropped, see there.
+    ///
+    /// # Errors
+    /// The error of `write`. A fault of a tier is never one.
+    pub async fn write_through<Q, R, E, F, Fut>(&self, key: &Q, value: V, write: F) -> Result<R, E>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+        F: FnOnce(Arc<V>) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        let key = self.space.write(key).into_string();
+        self.space.inner.write_through(&key, value, &self.space.plan(), write).await
+    }
+
+    /// Writes to the source by `write`, and invalidates the key, so that not even the death of this process leaves an old value
+    /// behind. As [`CachingService::write_around`](crate::CachingService::write_around).
+    ///
+    /// # Errors
+    /// The error of `write`.
+    pub async fn write_around<Q, R, E, F, Fut>(&self, key: &Q, write: F) -> Result<R, E>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        self.space.inner.write_around(&[self.space.write(key).as_str()], write).await
+    }
+
     /// Sets up writes that are acknowledged when the shared tier keeps them, and reach the source later. Made twice, the two
     /// share what waits, as do all nodes.
     pub fn write_behind(&self) -> WriteBehindBuilder<K, V>

@@ -1,0 +1,132 @@
+//! Writes to the source whose value goes into the tiers.
+
+use std::sync::Arc;
+
+use cache_aside::{CachingService, Keyspace, LoadedBy, Policy};
+use cache_testing::RedisServer;
+
+use crate::support::{Gate, MINUTE, heard, local_only, near, node};
+
+type Users = Keyspace<u64, String, LoadedBy<String>>;
+
+/// A keyspace whose source has "source" under every key.
+fn users(node: &CachingService) -> Users {
+    let load = |_: u64| async { Ok::<_, String>("source".to_owned()) };
+    node.keyspace("user").policy(Policy::new(MINUTE)).loader(load).build().unwrap()
+}
+
+async fn read(users: &Users) -> String {
+    users.get(&7).await.unwrap().map(|value| String::clone(&value)).unwrap()
+}
+
+async fn written(_: Arc<String>) -> Result<(), String> {
+    Ok(())
+}
+
+/// A write that stands at its gate.
+async fn begin(users: &Users, value: &str) -> (Gate, tokio::task::JoinHandle<Result<(), String>>) {
+    let (users, value, gate) = (users.clone(), value.to_owned(), Gate::default());
+    let at_gate = gate.clone();
+    let write = move |_| async move {
+        at_gate.pass().await;
+        Ok::<_, String>(())
+    };
+    let write = tokio::spawn(async move { users.write_through(&7, value, write).await });
+    gate.reached().await;
+    (gate, write)
+}
+
+#[tokio::test]
+async fn a_value_that_was_written_is_in_every_tier() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let (here, there) = (users(&a), users(&b));
+    assert_eq!(read(&there).await, "source");
+    here.write_through(&7, "new".to_owned(), written).await.unwrap();
+    heard(&a, &[&b]).await;
+    assert_eq!(near(&a, "user:7").await.as_deref(), Some("new"));
+    assert_eq!(there.get_cached(&7).await.unwrap().as_str(), "new");
+    assert_eq!(b.stats().loads, 1);
+    assert_eq!(redis.cli(&["EXISTS", "{cache:user:7}!fences"]).trim(), "0");
+}
+
+#[tokio::test]
+async fn a_write_that_fails_stores_nothing_and_lifts_the_fence() {
+    let redis = RedisServer::start();
+    for node in [node(&redis.url()).await, local_only().await] {
+        let users = users(&node);
+        users.set(&7, "old".to_owned()).await;
+        let failed = users.write_through(&7, "new".to_owned(), |_| async { Err::<(), _>("refused") }).await;
+        assert_eq!(failed, Err("refused"));
+        assert_eq!(users.get_cached(&7).await, None);
+        assert_eq!(read(&users).await, "source");
+        assert_eq!(users.get_cached(&7).await.unwrap().as_str(), "source", "it is stored again");
+    }
+}
+
+#[tokio::test]
+async fn readers_are_answered_by_their_loaders_while_a_write_is_under_way() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let (here, there) = (users(&a), users(&b));
+    let (gate, write) = begin(&here, "new").await;
+    for users in [&here, &there] {
+        assert_eq!(read(users).await, "source");
+        assert_eq!(users.get_cached(&7).await, None);
+    }
+    gate.open();
+    write.await.unwrap().unwrap();
+    assert_eq!(there.get_cached(&7).await.unwrap().as_str(), "new");
+}
+
+#[tokio::test]
+async fn of_writes_that_overlap_none_is_stored() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let pairs = [(a.clone(), b.clone()), (a.clone(), a.clone())];
+    for (first_at, second_at) in pairs {
+        for first_ends_first in [true, false] {
+            let (first_gate, first) = begin(&users(&first_at), "first").await;
+            let (second_gate, second) = begin(&users(&second_at), "second").await;
+            let mut both = [(first_gate, first), (second_gate, second)];
+            if !first_ends_first {
+                both.reverse();
+            }
+            for (gate, write) in both {
+                gate.open();
+                write.await.unwrap().unwrap();
+            }
+            heard(&a, &[&b]).await;
+            heard(&b, &[&a]).await;
+            for node in [&a, &b] {
+                assert_eq!(users(node).get_cached(&7).await, None, "nobody knows which the source has");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_was_invalidated_while_it_was_written_is_not_stored() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    for other in [&a, &b] {
+        let (gate, write) = begin(&users(&a), "new").await;
+        other.invalidate("user:7").await;
+        gate.open();
+        write.await.unwrap().unwrap();
+        for node in [&a, &b] {
+            assert_eq!(users(node).get_cached(&7).await, None);
+        }
+        heard(other, &[&a, &b]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_shared_tier_it_is_kept_near() {
+    let node = local_only().await;
+    let users = users(&node);
+    users.write_through(&7, "new".to_owned(), written).await.unwrap();
+    assert_eq!(users.get_cached(&7).await.unwrap().as_str(), "new");
+    users.write_around(&7, || async { Ok::<_, String>(()) }).await.unwrap();
+    assert_eq!(users.get_cached(&7).await, None);
+}
