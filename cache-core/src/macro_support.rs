@@ -4,8 +4,10 @@
 mod cache_key;
 mod companion;
 mod failure;
+mod hit;
 mod key;
 mod load;
+mod plain;
 mod returned;
 mod shared_error;
 mod write;
@@ -16,8 +18,10 @@ pub use failure::{
     Alone, ByClone, ByConversion, Coalesced, ErrorsOf, Limit, ProbeErrors, SaysTimeout, Share, Timed, Untimed,
     check_load_timeout, errors_of,
 };
-pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay};
+pub use hit::hit;
+pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay, WritePlain};
 pub use load::{Optional, Presence, Required, Verb};
+pub use plain::PlainKey;
 pub use returned::{
     Copied, Fallible, FallibleMaybe, HandedOut, Marker, Maybe, Of, Payload, PayloadOf, Plain, ProbePayload, ProbeShape,
     Returned, Shape, Shared, Stored, check_payload, payload_of,

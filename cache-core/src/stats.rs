@@ -118,7 +118,11 @@ struct Lane(AtomicU64);
 
 impl BusyCounter {
     pub(crate) fn increment(&self) {
-        self.0[lane()].0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, n: u64) {
+        self.0[lane()].0.fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -18,6 +18,9 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Generics};
 
+/// The policies by which a function may refuse what the near tier has.
+const BARRING: [&str; 3] = ["schema", "skip_read", "remote_only"];
+
 /// Expands `#[cached(arguments)] item`.
 pub(crate) fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function: Function = match syn::parse2(item.clone()) {
@@ -214,6 +217,7 @@ impl<'a> Expansion<'a> {
         let opened = self.opened_to_store();
         let probes = self.probes(&shape, &payload, &errors);
         let limited = self.check_limit(&shape);
+        let hit = self.hit(&verb, &shape, &payload);
         let (entry, unless) = (&self.entry, self.unless());
         let call = quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #unless, #loader).await);
         quote! {
@@ -222,12 +226,33 @@ impl<'a> Expansion<'a> {
                 #destructured
                 #bypass
                 #key
-                #opened
                 #probes
-                #limited
-                #call
+                #hit
+                // In a box, so that the future of a hit stays small: it is moved about.
+                ::std::boxed::Box::pin(async move {
+                    #destructured
+                    #opened
+                    #limited
+                    #call
+                })
+                .await
             }
         }
+    }
+
+    /// The statement that returns a value at hand, unless the function's own policies may bar it.
+    fn hit(&self, verb: &Ident, shape: &Ident, payload: &Ident) -> Option<TokenStream> {
+        let arguments = self.cached.arguments;
+        let barring = |setting: &Setting| BARRING.iter().any(|name| setting.name == name);
+        if arguments.cache.is_some() || arguments.policy.is_some() || arguments.settings.iter().any(barring) {
+            return None;
+        }
+        let (private, key, answer) = (self.private_at(self.cached.returned.span()), &self.key, local("__hit"));
+        Some(quote_spanned! {self.cached.returned.span()=>
+            if let ::core::option::Option::Some(#answer) = #private::hit(#verb, &#key, #shape, &#payload) {
+                return #answer;
+            }
+        })
     }
 
     /// The closure that bars a value from being stored.

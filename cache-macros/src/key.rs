@@ -47,7 +47,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
     };
     quote! {
         #[allow(unused_imports)]
-        use #private::WriteDisplay as _;
+        use #private::{WriteDisplay as _, WritePlain as _};
         let mut #key = #private::KeyBuffer::new(#separators);
         #writes
     }
@@ -108,7 +108,7 @@ pub(crate) fn text(template: &Template, parameters: &Parameters, private: &dyn F
     let writes = template.pieces.iter().map(|piece| piece_write(piece, &key, parameters, private));
     quote! {{
         #[allow(unused_imports)]
-        use #here::WriteDisplay as _;
+        use #here::{WriteDisplay as _, WritePlain as _};
         let mut #key = #here::KeyBuffer::new(#separators);
         #(#writes)*
         #key.into_string()
@@ -146,7 +146,7 @@ fn placeholder_write(placeholder: &Placeholder, key: &Ident, private: &dyn Fn(Sp
     let (expression, span) = (&placeholder.expression, placeholder.span);
     let private = private(span);
     match &placeholder.format {
-        None => quote_spanned!(span=> (&&#private::Placeholder(&#expression)).write(#key);),
+        None => quote_spanned!(span=> (&&&#private::Placeholder(&#expression)).write(#key);),
         Some(format) => {
             let format = syn::LitStr::new(&format!("{{:{format}}}"), span);
             quote_spanned!(span=> #key.text(::core::format_args!(#format, #expression));)

@@ -5,7 +5,6 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cache_aside::cached;
-use futures_util::FutureExt;
 
 use crate::data::{Record, Workload};
 use crate::limits::Limits;
@@ -41,13 +40,13 @@ pub(crate) fn measure(workload: &Workload, rounds: usize, limits: &mut Limits) -
                 black_box(quick.get(black_box(keys[b.next()].as_str())));
             }
         }),
-        Turn::new(OURS, |calls| {
+        Turn::of_async(OURS, async |calls| {
             for _ in 0..calls {
-                black_box(ours.get::<Record>(black_box(keys[c.next()].as_str())).now_or_never());
+                black_box(ours.get::<Record>(black_box(keys[c.next()].as_str())).await);
             }
         }),
     ];
-    let taken = take_turns(rounds, turns);
+    let taken = take_turns(rounds, workload.calls, turns);
     taken.print(workload.name, MOKA);
     let limit = match workload.name {
         name if name == Workload::ONE.name => 0.25,
@@ -73,23 +72,23 @@ pub(crate) fn measure_calls(rounds: usize, limits: &mut Limits) -> anyhow::Resul
     ours.clone().install_global()?;
     let load = || async { Ok::<Record, Infallible>(1) };
     let turns = vec![
-        Turn::new("get", |calls| {
+        Turn::of_async("get", async |calls| {
             for _ in 0..calls {
-                black_box(ours.get::<Record>(black_box(key.as_str())).now_or_never());
+                black_box(ours.get::<Record>(black_box(key.as_str())).await);
             }
         }),
-        Turn::new("get_or_load", |calls| {
+        Turn::of_async("get_or_load", async |calls| {
             for _ in 0..calls {
-                black_box(ours.get_or_load(black_box(key.as_str()), load).now_or_never());
+                let _ = black_box(ours.get_or_load(black_box(key.as_str()), load).await);
             }
         }),
-        Turn::new("#[cached]", |calls| {
+        Turn::of_async("#[cached]", async |calls| {
             for _ in 0..calls {
-                black_box(find_user(black_box("tenant-1"), black_box(4_711)).now_or_never());
+                black_box(find_user(black_box("tenant-1"), black_box(4_711)).await);
             }
         }),
     ];
-    let taken = take_turns(rounds, turns);
+    let taken = take_turns(rounds, Workload::ONE.calls, turns);
     taken.print("one annotated key", "get");
     limits.at_most("get_or_load against get", taken.ratio("get_or_load", "get"), 1.2);
     limits.at_most("#[cached] with a key of two arguments against get", taken.ratio("#[cached]", "get"), 1.5);

@@ -13,7 +13,9 @@ pub(crate) fn measure(limits: &mut Limits) -> anyhow::Result<()> {
     let (mut ours, mut moka) = (None, None);
     let of_ours = per_entry(counted(|| ours = Some(subjects::ours(&keys))).bytes_current);
     let of_moka = per_entry(counted(|| moka = Some(subjects::moka(&keys))).bytes_current);
-    println!("\n### bytes an entry takes beside key and value\n\n| cache-aside | moka |\n|---|---|\n| {of_ours:.0} | {of_moka:.0} |");
+    println!(
+        "\n### bytes an entry takes beside key and value\n\n| cache-aside | moka |\n|---|---|\n| {of_ours:.0} | {of_moka:.0} |"
+    );
     limits.at_most("bytes an entry takes more than in moka", of_ours - of_moka, 96.0);
     drop((ours, moka));
     Ok(())

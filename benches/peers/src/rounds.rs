@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rustix::time::{ClockId, clock_gettime};
-
-/// How many calls a turn is long: short enough that most turns are not interrupted.
-pub(crate) const CALLS: usize = 4_000;
 
 /// Something to measure: makes so many calls.
 pub(crate) struct Turn<'a> {
@@ -17,6 +15,11 @@ impl<'a> Turn<'a> {
     pub(crate) fn new(name: &'static str, run: impl FnMut(usize) + 'a) -> Self {
         Self { name, run: Box::new(run) }
     }
+
+    /// Of calls that are awaited, and never have to wait.
+    pub(crate) fn of_async(name: &'static str, mut run: impl AsyncFnMut(usize) + 'a) -> Self {
+        Self::new(name, move |calls| run(calls).now_or_never().unwrap_or_else(|| panic!("{name} had to wait")))
+    }
 }
 
 /// What a call took in each round, by turn.
@@ -26,11 +29,12 @@ pub(crate) struct Taken {
 }
 
 /// Each turn in each round, after some rounds that do not count.
-pub(crate) fn take_turns(rounds: usize, mut turns: Vec<Turn<'_>>) -> Taken {
-    let mut taken = Taken { names: turns.iter().map(|turn| turn.name).collect(), rounds: vec![Vec::new(); turns.len()] };
+pub(crate) fn take_turns(rounds: usize, calls: usize, mut turns: Vec<Turn<'_>>) -> Taken {
+    let mut taken =
+        Taken { names: turns.iter().map(|turn| turn.name).collect(), rounds: vec![Vec::new(); turns.len()] };
     for round in 0..rounds + rounds / 4 {
         for (turn, taken) in turns.iter_mut().zip(&mut taken.rounds) {
-            let nanos = time(|| (turn.run)(CALLS)).as_nanos() as f64 / CALLS as f64;
+            let nanos = time(|| (turn.run)(calls)).as_nanos() as f64 / calls as f64;
             if round >= rounds / 4 {
                 taken.push(nanos);
             }

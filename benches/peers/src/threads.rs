@@ -16,7 +16,9 @@ use crate::subjects;
 const CALLS: usize = 200_000;
 
 pub(crate) fn measure(rounds: usize, limits: &mut Limits) -> anyhow::Result<()> {
-    println!("\n### two threads, in calls a second against one\n\n| | cache-aside | moka | quick_cache | cloning one `Arc` |\n|---|---|---|---|---|");
+    println!(
+        "\n### two threads, in calls a second against one\n\n| | cache-aside | moka | quick_cache | cloning one `Arc` |\n|---|---|---|---|---|"
+    );
     for workload in [Workload::ONE, Workload::ZIPF] {
         let keys = workload.key_names();
         let (one, other) = (workload.order(1)?, workload.order(2)?);

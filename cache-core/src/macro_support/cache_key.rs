@@ -57,8 +57,20 @@ macro_rules! displayed {
     };
 }
 
+macro_rules! plain {
+    ($($type:ty)*) => {
+        $(impl CacheKey for $type {
+            fn write_key(&self, key: &mut KeyWriter<'_>) {
+                key.plain(self);
+            }
+        })*
+    };
+}
+
+plain! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize str String }
+
 displayed! {
-    u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 bool char str String
+    f32 f64 bool char
     NonZeroU32 NonZeroU64 NonZeroI32 NonZeroI64 IpAddr Ipv4Addr Ipv6Addr SocketAddr
 }
 

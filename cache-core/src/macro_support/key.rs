@@ -2,16 +2,17 @@
 
 use std::fmt::{self, Display, Write};
 
+use arrayvec::ArrayString;
 use sha2::{Digest, Sha256};
 
 use super::cache_key::CacheKey;
+use super::plain::PlainKey;
 
 /// A key being written. Up to [`KeyBuffer::INLINE_BYTES`] bytes it lives on the stack.
 #[derive(Debug)]
 pub struct KeyBuffer {
-    short: [u8; Self::INLINE_BYTES],
-    /// How much of `short` is written, while `long` is empty.
-    length: usize,
+    /// All of the key, while `long` is empty.
+    short: ArrayString<{ Self::INLINE_BYTES }>,
     long: String,
     /// What is escaped in arguments beyond the reserved characters, because it separates two in this key's template.
     separators: &'static str,
@@ -25,32 +26,35 @@ impl KeyBuffer {
     /// An empty key.
     #[must_use]
     pub const fn new(separators: &'static str) -> Self {
-        Self { short: [0; Self::INLINE_BYTES], length: 0, long: String::new(), separators, arguments: 0 }
+        Self { short: ArrayString::new_const(), long: String::new(), separators, arguments: 0 }
     }
 
     /// Appends a part of the template as it is.
+    #[inline]
     pub fn literal(&mut self, text: &str) {
-        let end = self.length + text.len();
-        match self.short.get_mut(self.length..end) {
-            Some(free) if self.long.is_empty() => {
-                free.copy_from_slice(text.as_bytes());
-                self.length = end;
-            }
-            _ => self.append_long(text),
+        if !self.long.is_empty() || self.short.try_push_str(text).is_err() {
+            self.append_long(text);
         }
     }
 
+    #[cold]
     fn append_long(&mut self, text: &str) {
         if self.long.is_empty() {
-            self.long = String::with_capacity(self.length + text.len() + Self::INLINE_BYTES);
-            self.long.push_str(Self::text_of(&self.short[..self.length]));
+            self.long = String::with_capacity(self.short.len() + text.len() + Self::INLINE_BYTES);
+            self.long.push_str(&self.short);
         }
         self.long.push_str(text);
     }
 
     /// Appends what an argument displays, escaped.
+    ///
+    /// # Panics
+    /// The value's `Display` failed, as `to_string` does.
     pub fn text(&mut self, text: fmt::Arguments<'_>) {
-        KeyWriter { key: self }.text(text);
+        assert!(
+            fmt::write(&mut Escaped(self), text).is_ok(),
+            "a Display implementation returned an error unexpectedly"
+        );
     }
 
     /// Begins a default key with the path of the function.
@@ -111,7 +115,7 @@ impl KeyBuffer {
     /// The key.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        if self.long.is_empty() { Self::text_of(&self.short[..self.length]) } else { &self.long }
+        if self.long.is_empty() { &self.short } else { &self.long }
     }
 
     /// The key.
@@ -120,12 +124,16 @@ impl KeyBuffer {
         if self.long.is_empty() { self.as_str().to_owned() } else { self.long }
     }
 
-    /// Whole strings were copied in, so this is text.
-    fn text_of(bytes: &[u8]) -> &str {
-        std::str::from_utf8(bytes).unwrap_or_else(|_| unreachable!("only whole strings are appended to a key"))
+    #[inline]
+    pub(super) fn escaped(&mut self, text: &str) {
+        if self.separators.is_empty() && text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+            self.literal(text);
+        } else {
+            self.escape(text);
+        }
     }
 
-    fn escaped(&mut self, text: &str) {
+    fn escape(&mut self, text: &str) {
         let mut plain_from = 0;
         for (at, character) in text.char_indices() {
             if self.is_plain(character) {
@@ -141,9 +149,7 @@ impl KeyBuffer {
     }
 
     fn is_plain(&self, character: char) -> bool {
-        !matches!(character, ':' | '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '%')
-            && !character.is_control()
-            && (self.separators.is_empty() || !self.separators.contains(character))
+        !is_reserved(character) && (self.separators.is_empty() || !self.separators.contains(character))
     }
 
     fn percent(&mut self, byte: u8) {
@@ -159,6 +165,21 @@ impl KeyBuffer {
     }
 }
 
+const fn is_reserved(character: char) -> bool {
+    matches!(character, ':' | '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '%' | '\0'..'\x20' | '\x7f'..'\u{a0}')
+}
+
+/// Which bytes are a whole character that is not reserved.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        plain[byte] = !is_reserved(byte as u8 as char);
+        byte += 1;
+    }
+    plain
+};
+
 /// Where a [`CacheKey`] writes itself.
 #[derive(Debug)]
 pub struct KeyWriter<'a> {
@@ -172,10 +193,12 @@ impl KeyWriter<'_> {
     /// # Panics
     /// The value's `Display` failed, as `to_string` does.
     pub fn text(&mut self, value: impl Display) {
-        assert!(
-            write!(Escaped(self.key), "{value}").is_ok(),
-            "a Display implementation returned an error unexpectedly"
-        );
+        self.key.text(format_args!("{value}"));
+    }
+
+    /// As [`KeyWriter::text`], for what needs no formatting.
+    pub(super) fn plain(&mut self, value: &(impl PlainKey + ?Sized)) {
+        value.write_plain(self.key);
     }
 
     /// Separates the parts of a key. No text can hold what it appends, nor can a value with elements.
@@ -226,6 +249,19 @@ impl<T: ?Sized> Placeholder<'_, T> {
         T: CacheKey,
     {
         key.argument(self.0);
+    }
+}
+
+/// For values whose text is at hand, which needs no formatting.
+pub trait WritePlain {
+    /// Appends what the value displays.
+    fn write(&self, key: &mut KeyBuffer);
+}
+
+impl<T: PlainKey + ?Sized> WritePlain for &&Placeholder<'_, T> {
+    #[inline]
+    fn write(&self, key: &mut KeyBuffer) {
+        self.0.write_plain(key);
     }
 }
 

@@ -46,6 +46,15 @@ impl<B: Backends> CachingService<B> {
     }
 }
 
+/// Runs `call` with the service that [`CachingService::global`] would give, if there is one by now, without a reference of
+/// its own to it: all threads share that count.
+pub(crate) fn with_current<R>(call: impl Fn(&Inner) -> Option<R>) -> Option<R> {
+    match SCOPED.try_with(|inner| call(inner)) {
+        Ok(found) => found,
+        Err(_) => call(GLOBAL.get()?),
+    }
+}
+
 /// Carries the scope of the caller over into a task.
 pub(super) fn in_scope<F: Future + Send>(future: F) -> impl Future<Output = F::Output> + Send {
     let scoped = SCOPED.try_with(Arc::clone).ok();

@@ -61,6 +61,7 @@ pub use batch::BatchBuilder;
 pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
+pub(crate) use global::with_current;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
 pub(crate) use loaded::Loaded;
 pub use loaded::{Answer, LoadContext};
@@ -166,6 +167,9 @@ impl<B: Backends> CachingService<B> {
     /// cancelled at any point.
     pub async fn get<T: Cacheable>(&self, key: impl AsRef<str>) -> Option<Arc<T>> {
         let key = key.as_ref();
+        if let Some(value) = self.inner.settled(key) {
+            return Some(value);
+        }
         // Not by `entry`, whose policy would have to be moved through the hit path.
         let reads_near = self.inner.access.reads(Tier::NEAR);
         match if reads_near { self.inner.look_near(key, &self.inner.policy, false) } else { Near::Miss } {
@@ -213,7 +217,12 @@ impl<B: Backends> CachingService<B> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.entry(key.as_ref()).get_or_load(loader).await
+        let key = key.as_ref();
+        // First, as the entry would have to be moved through the hit path.
+        if let Some(value) = self.inner.settled(key) {
+            return Ok(value);
+        }
+        Box::pin(self.entry(key).get_or_load(loader)).await
     }
 
     /// The values under `keys`, in their order. Those that no tier has are loaded in one call of `batch_loader`, which is

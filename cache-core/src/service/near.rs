@@ -44,6 +44,27 @@ impl Inner {
         found
     }
 
+    /// The value under `key`, if the near tier has one that is fresh by every policy and of the service's own schema. Only a
+    /// hit is counted: after anything else the call goes on to look closer.
+    pub(crate) fn settled<T: Cacheable>(&self, key: &str) -> Option<Arc<T>> {
+        if !self.access.reads(Tier::NEAR) {
+            return None;
+        }
+        let mut found = None;
+        self.near.as_ref()?.inspect(key, &mut |entry| {
+            let now = self.clock.now_or_later();
+            if entry.schema == self.policy.schema_version()
+                && now < entry.settled_until
+                && self.coherence.is_trusted(entry, now)
+                && let Value::Typed(value) = &entry.value
+            {
+                found = Arc::clone(value).downcast().ok();
+            }
+        });
+        self.near_counters.hits.add(u64::from(found.is_some()));
+        found
+    }
+
     /// Looks `key` up and counts, if `plan` reads the near tier.
     pub(super) fn look_near_as<T: Cacheable>(&self, key: &str, plan: &Plan) -> Near<T> {
         if plan.access.reads(Tier::NEAR) { self.look_near(key, &plan.policy, false) } else { Near::Miss }
