@@ -1,7 +1,8 @@
 //! Counters since start.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -107,7 +108,11 @@ impl Counter {
 
 /// A counter for what happens often in many threads at once: each adds to a lane of its own, as long as there are lanes.
 #[derive(Debug, Default)]
-pub(crate) struct BusyCounter([Lane; LANES]);
+pub(crate) struct BusyCounter {
+    own: [Lane; LANES],
+    /// For threads that found no lane.
+    shared: Lane,
+}
 
 const LANES: usize = 32;
 
@@ -122,27 +127,54 @@ impl BusyCounter {
     }
 
     pub(crate) fn add(&self, n: u64) {
-        self.0[lane()].0.fetch_add(n, Ordering::Relaxed);
+        match self.own.get(lane()) {
+            // Nobody else writes to it, so nothing is lost between the two.
+            Some(own) => own.0.store(own.0.load(Ordering::Relaxed) + n, Ordering::Relaxed),
+            None => _ = self.shared.0.fetch_add(n, Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.iter().map(|lane| lane.0.load(Ordering::Relaxed)).sum()
+        self.own.iter().chain([&self.shared]).map(|lane| lane.0.load(Ordering::Relaxed)).sum()
     }
 }
 
-/// The lane of this thread.
+/// The lane that this thread alone writes to, or one that there is not.
 fn lane() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    LANE.get().unwrap_or_else(|| {
+        let lane = OWNED.try_with(|owned| owned.0).unwrap_or(LANES);
+        LANE.set(Some(lane));
+        lane
+    })
+}
+
+thread_local! {
+    static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+    static OWNED: OwnedLane = OwnedLane::take();
+}
+
+/// The lanes that no thread has.
+static FREE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
+
+/// A lane that goes back when its thread ends.
+struct OwnedLane(usize);
+
+impl OwnedLane {
+    fn take() -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(free.get_or_insert_with(|| (0..LANES).collect()).pop().unwrap_or(LANES))
     }
-    let known = LANE.get();
-    if known < LANES {
-        return known;
+}
+
+impl Drop for OwnedLane {
+    fn drop(&mut self) {
+        // What else ends with this thread may count yet.
+        LANE.set(Some(LANES));
+        if self.0 < LANES {
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.get_or_insert_default().push(self.0);
+        }
     }
-    let new = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
-    LANE.set(new);
-    new
 }
 
 #[derive(Debug, Default)]
@@ -223,5 +255,23 @@ impl TierCounters {
             entries: usage.entries,
             bytes: usage.bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_many_threads_count_is_lost() {
+        let counter = BusyCounter::default();
+        for _ in 0..3 {
+            std::thread::scope(|scope| {
+                for _ in 0..2 * LANES {
+                    scope.spawn(|| (0..1_000).for_each(|_| counter.increment()));
+                }
+            });
+        }
+        assert_eq!(counter.get(), 6_000 * LANES as u64);
     }
 }

@@ -58,6 +58,12 @@ struct Place<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At(usize);
 
+impl At {
+    pub(crate) const fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// How far the removals under a slot had come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Version(u64);
@@ -88,7 +94,7 @@ impl<E> Front<E> {
     }
 
     /// Runs `look` on what the front has under `key`.
-    pub(crate) fn find<R>(&self, at: At, key: &str, look: impl FnOnce(&Kept<E>) -> R) -> Option<R> {
+    pub(crate) fn find<R>(&self, at: At, key: &str, look: impl FnOnce(&Arc<Kept<E>>) -> R) -> Option<R> {
         self.places[at.0].slot.with(|there| {
             let kept = there.filter(|kept| kept.key.as_str() == key && self.is_current(at, kept))?;
             Some(look(kept))
@@ -96,7 +102,7 @@ impl<E> Front<E> {
     }
 
     /// Whether nothing was removed under the slot since moka was seen to hold `kept`.
-    fn is_current(&self, at: At, kept: &Kept<E>) -> bool {
+    pub(crate) fn is_current(&self, at: At, kept: &Kept<E>) -> bool {
         // Before the version: both its parts only grow, so they are then no older than what was added up to this.
         let seen = kept.seen.load(Ordering::Acquire);
         seen == self.version(at).0

@@ -7,6 +7,7 @@
 
 mod builder;
 mod front;
+mod nearest;
 mod sync;
 mod tier;
 mod turns;

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 
 use crate::builder::LocalTierBuilder;
 use crate::front::{At, Front, Kept};
-use crate::turns;
+use crate::{nearest, turns};
 
 /// The tier in the process: values by reference, in a moka cache (TinyLFU), bounded by entries or bytes.
 ///
@@ -26,6 +26,8 @@ use crate::turns;
 pub struct LocalTier {
     cache: Cache<Key, Stored>,
     front: Arc<Front<Arc<Entry>>>,
+    /// Tells apart what threads hold of several tiers.
+    id: u64,
     counts: Arc<Counts>,
 }
 
@@ -87,16 +89,27 @@ impl LocalTier {
                 })
             }
         };
-        Self { cache: cache.build(), front, counts }
+        static TIERS: AtomicU64 = AtomicU64::new(0);
+        Self { cache: cache.build(), front, id: TIERS.fetch_add(1, Ordering::Relaxed), counts }
     }
 
     /// Lets moka know that the front has answered for it. Where moka has nothing any more, the time of what the front has is
     /// over.
     #[cold]
     fn pass_on(&self, at: At, key: &str) {
-        if self.cache.get(key).is_none() {
+        if turns::is_news(at) && self.cache.get(key).is_none() {
             self.front.moved(at);
         }
+    }
+
+    fn ask_front(&self, at: At, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) -> bool {
+        let hold = |kept: &Stored| turns::is_noted().then(|| Arc::clone(kept));
+        let Some(noted) = self.front.find(at, key, |kept| (look(&kept.entry), hold(kept)).1) else { return false };
+        if let Some(kept) = noted {
+            nearest::hold(self.id, at, kept);
+            self.pass_on(at, key);
+        }
+        true
     }
 }
 
@@ -113,12 +126,16 @@ impl NearTier for LocalTier {
 
     fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
         let at = self.front.at(key);
-        if self.front.find(at, key, |kept| look(&kept.entry)).is_some() {
-            if turns::passes_on(at) {
+        if nearest::find(self.id, &self.front, at, key, &mut *look) {
+            if turns::is_noted() {
                 self.pass_on(at, key);
             }
             return;
         }
+        if self.ask_front(at, key, look) {
+            return;
+        }
+        nearest::tidy(self.id, &self.front, at);
         let version = self.front.version(at);
         if let Some(kept) = self.cache.get(key) {
             self.front.admit(at, version, &kept, turns::displaces);

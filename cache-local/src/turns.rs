@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use crate::front::At;
 
-/// One in so many hits of the front is passed on to moka, so that it knows what is worth keeping.
-const PASSED_ON: u32 = 16;
+/// At one in so many hits of the front, moka is to hear of it, and the thread may hold the entry itself.
+const NOTED: u32 = 16;
 
-/// Of the hits to be passed on that follow one of the same key, one in so many is: moka knows of that key by then.
+/// Of the hits to be noted that follow one of the same key, moka hears of one in so many: it knows of that key by then.
 const REPEATED: u32 = 16;
 
 /// A key takes the place of another in the front in one of so many look-ups that did not find it there. So a scan leaves
@@ -16,7 +16,7 @@ const DISPLACING: u32 = 8;
 
 thread_local! {
     static COUNT: Cell<u32> = const { Cell::new(0) };
-    static PASSED: Cell<Option<At>> = const { Cell::new(None) };
+    static PASSED_ON: Cell<Option<At>> = const { Cell::new(None) };
 }
 
 fn next() -> u32 {
@@ -25,14 +25,15 @@ fn next() -> u32 {
     count
 }
 
-/// Whether this hit of the front is to be passed on to moka.
-pub(crate) fn passes_on(at: At) -> bool {
-    let count = next();
-    count.is_multiple_of(PASSED_ON) && is_news(at, count)
+/// Whether this hit of the front is to be noted.
+#[inline]
+pub(crate) fn is_noted() -> bool {
+    next().is_multiple_of(NOTED)
 }
 
-fn is_news(at: At, count: u32) -> bool {
-    PASSED.replace(Some(at)) != Some(at) || count.is_multiple_of(PASSED_ON * REPEATED)
+/// Whether a hit that is noted is to be passed on to moka.
+pub(crate) fn is_news(at: At) -> bool {
+    PASSED_ON.replace(Some(at)) != Some(at) || COUNT.get().is_multiple_of(NOTED * REPEATED)
 }
 
 /// Whether this look-up may put its key into the place of another.
