@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "local/refreshing.rs"]
+mod refreshing;
 mod support;
 
 use std::collections::HashMap;

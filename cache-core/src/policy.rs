@@ -74,7 +74,8 @@ impl Policy {
     }
 
     /// Near tiers keep a value no longer than this. Default: as long as the far tiers. An entry of a near tier never
-    /// outlives its far entry, whatever this says.
+    /// outlives its far entry, whatever this says. It holds for stale values as well: what is to be served stale by a near tier
+    /// alone needs it unset.
     #[must_use]
     pub const fn local_ttl(mut self, ttl: Duration) -> Self {
         self.local_ttl = Some(ttl);
@@ -100,7 +101,8 @@ impl Policy {
     /// A value whose time to live has passed is served for this long more, while it is loaded anew in the background, by one
     /// node for all. Default: not at all.
     ///
-    /// A loader that borrows cannot run in the background; its caller waits for it, as if this were not set.
+    /// So many as 1,024 refreshes run at once in one service. A loader that borrows cannot run in the background; its caller
+    /// waits for it, as if this were not set. Calls without a loader are not given stale values.
     #[must_use]
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
@@ -138,7 +140,8 @@ impl Policy {
     /// caller of a key in demand meets it stale: XFetch (Vattani, Chierichetti, Lowenstein, PVLDB 8(8), 2015). The longer the
     /// load took the last time, the earlier; `beta` scales that: 1 is usual, more is earlier, 0 is off. Default: 0.
     ///
-    /// A loader that borrows never loads early.
+    /// It is drawn for values that were loaded, or read from a far tier, under a policy with this setting. A loader that borrows
+    /// never loads early, and an absence is never loaded early.
     #[must_use]
     pub const fn refresh_ahead(mut self, beta: f64) -> Self {
         self.refresh_ahead = beta;

@@ -133,3 +133,51 @@ fn lock(shard: &Mutex<HashMap<Key, Timestamp>>) -> std::sync::MutexGuard<'_, Has
     // A panic under the lock leaves the map whole: no call in between can panic.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(number: usize) -> Key {
+        Key::new(format!("k{number}")).unwrap()
+    }
+
+    #[test]
+    fn a_throttled_key_is_held_until_its_time() {
+        let (throttles, start) = (Throttles::new(), Timestamp::from_millis(1));
+        throttles.note(&key(1), start, start + SECOND);
+        assert!(throttles.hold(&key(1), start) && !throttles.hold(&key(2), start));
+        assert!(!throttles.hold(&key(1), start + SECOND));
+        throttles.note(&key(1), start, start);
+        assert!(!throttles.hold(&key(1), start));
+    }
+
+    #[test]
+    fn no_more_keys_are_throttled_than_there_is_room_for() {
+        let (throttles, start) = (Throttles::new(), Timestamp::from_millis(1));
+        for number in 0..Throttles::MOST * 2 {
+            throttles.note(&key(number), start, start + SECOND);
+        }
+        let held: usize = throttles.shards.iter().map(|shard| lock(shard).len()).sum();
+        assert!(held <= Throttles::MOST, "{held}");
+        assert!(throttles.hold(&key(Throttles::MOST * 2 - 1), start), "the last one always is");
+    }
+
+    #[test]
+    fn an_early_refresh_is_drawn_as_often_as_xfetch_says() {
+        let (now, cost) = (Timestamp::from_millis(0), SECOND);
+        for (beta, left) in [(1.0, 1), (1.0, 3), (2.0, 3)] {
+            let policy = Policy::default().refresh_ahead(beta);
+            let draws = 200_000;
+            let early = (0..draws).filter(|_| is_early(&policy, now + SECOND * left, cost, now)).count();
+            let (expected, found) = ((-f64::from(left) / beta).exp(), early as f64 / f64::from(draws));
+            assert!((found - expected).abs() < 0.01, "beta {beta}, {left} s left: {found}, not {expected}");
+        }
+        assert!(!is_early(&Policy::default(), now, cost, now), "off");
+        let end = now + SECOND * 100;
+        assert_eq!(settled_until(&Policy::default(), end, cost), end);
+        assert_eq!(settled_until(&Policy::default().refresh_ahead(1.0), end, cost), now + SECOND * 84);
+    }
+}
