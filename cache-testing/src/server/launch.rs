@@ -12,6 +12,8 @@ use crate::supervised::Supervised;
 
 pub(super) const PROGRAM: &str = "redis-server";
 pub(super) const LOG: &str = "redis.log";
+/// What `SAVE` writes, and a replica before it reads it.
+pub(super) const SNAPSHOT: &str = "dump.rdb";
 
 /// Generous, for machines that run many tests at once and servers that read a long append-only file.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

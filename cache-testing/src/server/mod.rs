@@ -100,6 +100,8 @@ impl RedisServer {
     pub fn restart(&self) {
         let mut process = self.process();
         process.kill();
+        // A replica leaves what it was sent of its primary there, and would rise again from it.
+        let _ = std::fs::remove_file(self.directory.path().join(launch::SNAPSHOT));
         *process = launch::launch(&self.settings, self.directory.path(), self.port())
             .unwrap_or_else(|failure| panic!("redis-server did not restart: {failure}"));
     }

@@ -72,6 +72,16 @@ fn a_running_server_can_be_restarted() {
 }
 
 #[test]
+fn a_server_that_has_left_a_snapshot_restarts_empty_as_well() {
+    let server = RedisServer::start();
+    server.cli(&["SET", "k", "v"]);
+    server.cli(&["SAVE"]);
+
+    server.restart();
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
+#[test]
 fn an_append_only_server_keeps_its_writes_over_a_kill() {
     let server = RedisServer::builder().append_only().start();
     server.cli(&["SET", "k", "v"]);
