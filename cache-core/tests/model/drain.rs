@@ -35,6 +35,7 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: DrainStep) 
                 if queue.key.is_some() { (Change::Key, queue.key.take()) } else { (Change::Clear, queue.rule.take()) };
             state.node_mut(node).drain = Drain::Carry(change, owed?);
         }
+        (DrainStep::Carry, Drain::Carry(..)) if state.awaits_a_beginning(setup) => return None,
         (DrainStep::Carry, Drain::Carry(change, version)) => {
             let previous = setup.fails_over().then(|| state.last_position());
             let record = state.invalidate(change, version, &setup.protocol);

@@ -73,7 +73,7 @@ impl State {
         for node in &mut self.nodes {
             let listener = &mut node.listener;
             if listener.link == Link::Open && (protocol.subscribe_first || !listener.connecting) {
-                listener.messages.push(Message { previous, record, swept: false });
+                listener.messages.push(Message { previous, record, swept: false, replica: None });
             }
         }
         record
@@ -97,13 +97,23 @@ impl State {
         self.redis.floor = self.redis.floor.max(version);
     }
 
-    /// The script `put`, and whether it stored.
-    pub(crate) fn put(&mut self, version: u8, birth: Position, protocol: &Protocol) -> (Record, bool) {
+    /// The script `put`, and whether it stored. `replica` is the node whose value is sent along.
+    pub(crate) fn put(
+        &mut self,
+        version: u8,
+        birth: Position,
+        replica: Option<u8>,
+        protocol: &Protocol,
+    ) -> (Record, bool) {
         let record = self.append(Change::Key, version, protocol);
         let birth = if protocol.birth_of_put { record.position } else { birth };
         let stores = !matches!(self.redis.key, Slot::Fence(_)) || !protocol.fence_bars_sets;
         if stores {
             self.redis.key = Slot::Value(Entry { version, birth, as_of: 0, limited: false });
+            let messages = self.nodes.iter_mut().filter_map(|node| node.listener.messages.last_mut());
+            for message in messages.filter(|message| message.record.position == record.position) {
+                message.replica = replica.map(|node| (version, node));
+            }
         }
         self.redis.floor = self.redis.floor.max(version);
         (record, stores)
@@ -113,6 +123,8 @@ impl State {
     pub(crate) fn move_epoch(&mut self, node: u8) {
         self.callers.iter_mut().filter(|caller| caller.node == node).for_each(|caller| caller.ticket.stands = false);
         self.writers.iter_mut().filter(|writer| writer.node == node).for_each(|writer| writer.ticket.stands = false);
+        let taking = self.node_mut(node).listener.taking.as_mut().and_then(|taking| taking.ticket.as_mut());
+        taking.into_iter().for_each(|ticket| ticket.stands = false);
     }
 
     pub(crate) fn detach(&mut self, node: u8, position: Option<Position>) {
@@ -154,7 +166,7 @@ impl State {
         let record = Record { position, change: Change::Pattern, version: 0 };
         for node in &mut self.nodes {
             if node.listener.link == Link::Open {
-                node.listener.messages.push(Message { previous: START, record, swept: true });
+                node.listener.messages.push(Message { previous: START, record, swept: true, replica: None });
             }
         }
     }
@@ -201,7 +213,7 @@ impl State {
         // A node knows of its own writes, and when they end.
         let fences = matches!(change, Change::Fence(by) if by != node);
         let removes_at_once = matches!(change, Change::Key | Change::Fence(_));
-        if fences && voiding.stage == VoidStage::Fence {
+        if fences && voiding.stage == VoidStage::Fence && protocol.fence_voids_any_birth {
             self.move_epoch(node);
             self.node_mut(node).near = None;
         }

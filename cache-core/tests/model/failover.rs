@@ -5,7 +5,7 @@ use std::ops::Bound;
 use crate::faults::cut;
 use crate::listener;
 use crate::protocol::Protocol;
-use crate::setup::Setup;
+use crate::setup::{Begins, Setup};
 use crate::state::{
     Asked, Change, Drain, Follower, Link, Node, Position, START, Slot, State, VoidStage, Voiding, WriterAt,
 };
@@ -60,7 +60,7 @@ pub(crate) fn settled(setup: &Setup, state: &State) -> bool {
 /// The script `begin`.
 pub(crate) fn raise(state: &mut State, setup: &Setup, node: u8) {
     let known = state.node(node).known;
-    if setup.fails_over() && state.last_position() < known {
+    if setup.fails_over() && setup.protocol.begin_raises && state.last_position() < known {
         state.redis.next = state.redis.next.max(known + 1);
         state.append(Change::Other, 0, &setup.protocol);
     }
@@ -147,6 +147,11 @@ impl Node {
 }
 
 impl State {
+    /// Whether nobody appends yet: a node knows of a later position, and has not come back.
+    pub(crate) fn awaits_a_beginning(&self, setup: &Setup) -> bool {
+        setup.begins == Begins::Lost && self.nodes.iter().any(|node| node.known > self.last_position())
+    }
+
     pub(crate) fn fails_over(&self) -> bool {
         self.faults.failover > 0 || self.redis.follower.is_some() || self.redis.failed_over
     }

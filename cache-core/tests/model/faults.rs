@@ -157,6 +157,8 @@ fn forget(state: &mut State, setup: &Setup) {
     // What begins the journal anew begins the rules: nobody remembers them.
     redis.cleared = 0;
     redis.pattern = 0;
+    redis.heard.iter_mut().for_each(|registered| *registered = None);
+    redis.lost_at = Some(state.now);
     if setup.clock_back {
         redis.next = 1;
     }

@@ -103,7 +103,7 @@ fn go(state: &mut State, setup: &Setup, at: usize, process: bool) -> Option<()> 
 fn gone(writer: &Writer, pending: bool) -> Writer {
     let Writer { node, kind, .. } = *writer;
     let at = WriterAt::Gone { pending };
-    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: 0, queued: false }
+    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: 0, queued: false, appended: 0 }
 }
 
 /// The process of `node` dies with all that it does and holds.
@@ -113,7 +113,7 @@ fn end(state: &mut State, node: u8) {
     here.listener.link = Link::Gone;
     here.listener.messages.clear();
     here.listener.page.clear();
-    (here.listener.applying, here.listener.beginning) = (None, None);
+    (here.listener.applying, here.listener.taking, here.listener.beginning) = (None, None, None);
     for writer in state.writers.iter_mut().filter(|writer| writer.node == node) {
         if !matches!(writer.at, WriterAt::Done | WriterAt::Gone { .. }) {
             *writer = gone(writer, false);

@@ -2,7 +2,7 @@
 
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Set};
+use crate::state::Kind::{Clear, Invalidate, Other, Pattern, Replicate, Set, Strict, Versioned};
 
 const NONE: Faults = Faults::NONE;
 
@@ -31,6 +31,15 @@ pub(crate) fn settings() -> Vec<Setup> {
             "a set and an invalidation, answers lost",
             setup(2, &[], &[(0, Set), (1, Invalidate)]).far_warm().faults(Faults { fail: 1, late: 1, ..NONE }),
         ),
+        titled(
+            "a strict invalidation, a load and a cut",
+            setup(2, &[0], &[(1, Strict)]).far_warm().faults(Faults { cut: 1, tick: 3, ..NONE }),
+        ),
+        titled(
+            "a replica, an invalidation and an answer lost",
+            setup(2, &[], &[(0, Replicate), (1, Invalidate)]).far_warm().faults(Faults { fail: 1, ..NONE }),
+        ),
+        titled("two versions and a load", setup(2, &[0], &[(0, Versioned), (1, Versioned)])),
         titled("two sets and a load", setup(2, &[0], &[(0, Set), (1, Set)])),
         titled("a set, an invalidation and a load", setup(2, &[0], &[(0, Set), (1, Invalidate)])),
         titled(

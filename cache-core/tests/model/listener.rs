@@ -2,7 +2,10 @@
 
 use crate::failover;
 use crate::setup::Setup;
-use crate::state::{Asked, Beginning, Change, Link, Listener, Position, Record, START, State, VoidStage, Voiding};
+use crate::state::{
+    Asked, Beginning, Change, Entry, Link, Listener, Position, Record, Registration, START, State, Taking, VoidStage,
+    Voiding,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListenerStep {
@@ -11,6 +14,9 @@ pub(crate) enum ListenerStep {
     CatchUp,
     ReadAfter,
     Receive,
+    /// Looks whether a value that came with a record may be taken.
+    Take,
+    InsertReplica,
     /// The next record of what was read.
     Next,
     Apply(VoidStage),
@@ -26,6 +32,9 @@ pub(crate) fn steps(state: &State, setup: &Setup, node: u8, push: &mut dyn FnMut
     }
     if let Some(beginning) = listener.beginning {
         return push(ListenerStep::Begin(beginning.stage));
+    }
+    if let Some(taking) = listener.taking {
+        return push(if taking.ticket.is_some() { ListenerStep::InsertReplica } else { ListenerStep::Take });
     }
     match listener.link {
         Link::Off if node < setup.deaf => return,
@@ -69,6 +78,13 @@ fn has_something_to_tell(state: &State, node: u8) -> bool {
         || state.fails_over() && state.node(node).known > state.last_position()
         || state.redis.announced > state.node(node).must
         || state.node(node).confirmed < state.now
+        || has_to_register(state, node)
+}
+
+/// A node says at once what it has applied where that is asked for.
+fn has_to_register(state: &State, node: u8) -> bool {
+    let registered = state.redis.heard.get(usize::from(node));
+    registered.is_some_and(|registered| registered.map(|registered| registered.applied) != state.node(node).applied)
 }
 
 pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerStep) -> Option<()> {
@@ -78,6 +94,8 @@ pub(crate) fn step(state: &mut State, setup: &Setup, node: u8, step: ListenerSte
         ListenerStep::CatchUp => catch_up(state, setup, node)?,
         ListenerStep::ReadAfter => read_after(state, setup, node)?,
         ListenerStep::Receive => receive(state, setup, node),
+        ListenerStep::Take => take(state, setup, node)?,
+        ListenerStep::InsertReplica => insert_replica(state, setup, node)?,
         ListenerStep::Next => {
             let record = state.node_mut(node).listener.page.remove(0);
             let applied = state.node(node).applied.unwrap_or(START);
@@ -110,9 +128,24 @@ fn ask(state: &mut State, setup: &Setup, node: u8) {
     let known = if setup.fails_over() { state.node(node).known } else { START };
     if state.node(node).listener.connecting {
         failover::raise(state, setup, node);
+    } else {
+        register(state, setup, node);
     }
     let (last, at, announced) = (state.last_position(), state.now, state.redis.announced);
     state.node_mut(node).listener.asked = Some(Asked { last, known, at, announced });
+}
+
+/// The script `beat`.
+fn register(state: &mut State, setup: &Setup, node: u8) {
+    let applied = if setup.protocol.registers_what_is_applied {
+        state.node(node).applied.unwrap_or(START)
+    } else {
+        state.node(node).known
+    };
+    let till = state.now + setup.bound();
+    if let Some(registered) = state.redis.heard.get_mut(usize::from(node)) {
+        *registered = Some(Registration { applied, till });
+    }
 }
 
 /// Compares the journal's end with what was applied.
@@ -140,13 +173,14 @@ fn catch_up(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
 
 /// Every invalidation up to the question has been heard. A connection that was brought up to date is asked once more.
 pub(crate) fn confirm(state: &mut State, setup: &Setup, node: u8, asked: Asked) {
+    let at = if setup.protocol.confirms_from_the_question { asked.at } else { state.now };
     let state = state.node_mut(node);
     state.listener.asked = None;
     if std::mem::take(&mut state.listener.connecting) {
         return;
     }
-    state.confirmed = asked.at;
-    state.until = setup.trusted_until(asked.at);
+    state.confirmed = at;
+    state.until = setup.trusted_until(at);
     state.must = state.must.max(asked.announced);
 }
 
@@ -195,10 +229,38 @@ fn receive(state: &mut State, setup: &Setup, node: u8) {
         return failover::reset(state, setup, node);
     }
     if message.previous == applied || (!setup.protocol.gap_by_previous && position > applied) {
+        let replica = message.replica.filter(|(_, by)| *by != node && message.previous == applied);
+        state.node_mut(node).listener.taking = replica.map(|(version, _)| Taking { version, position, ticket: None });
         start_applying(state, setup, node, message.record);
     } else if position > applied {
         state.node_mut(node).listener.catching_up = Some(position);
     }
+}
+
+/// Notes the epoch, and then looks whether a change of this node is on its way, or waits: of that nobody knows whether it
+/// comes before or after.
+fn take(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
+    let ticket = state.note(node);
+    let debts = setup.protocol.replica_asks_for_debts && state.has_debts(node);
+    let taking = &mut state.node_mut(node).listener.taking;
+    taking.as_mut()?.ticket = Some(ticket);
+    if debts {
+        *taking = None;
+    }
+    Some(())
+}
+
+fn insert_replica(state: &mut State, setup: &Setup, node: u8) -> Option<()> {
+    let Taking { version, position, ticket } = state.node_mut(node).listener.taking.take()?;
+    let (ticket, protocol) = (ticket?, &setup.protocol);
+    let stands = ticket.stands || !protocol.epoch_on_replica;
+    let newest = state.node(node).voided_before <= position || !protocol.replica_is_newest;
+    let younger = state.node(node).near.is_none_or(|there| there.birth < position);
+    if stands && newest && younger && !ticket.fenced && !state.is_ruled_out(node, position, protocol) {
+        let as_of = state.now;
+        state.node_mut(node).near = Some(Entry { version, birth: position, as_of, limited: false });
+    }
+    Some(())
 }
 
 fn start_applying(state: &mut State, setup: &Setup, node: u8, record: Record) {
@@ -264,6 +326,7 @@ fn isolate(state: &mut State, setup: &Setup, node: u8) {
         catching_up: None,
         page: Vec::new(),
         applying: None,
+        taking: None,
         beginning: None,
     };
 }

@@ -3,7 +3,7 @@
 use crate::assertions::{assert_fence_is_needed, assert_serves_hits};
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Set};
+use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Replicate, Set, Strict, Versioned};
 
 const NONE: Faults = Faults::NONE;
 const FAIL: Faults = Faults { fail: 1, ..NONE };
@@ -21,6 +21,12 @@ const CUT_FOR_LONG: Faults = Faults { cut: 1, tick: 4, ..NONE };
 fn joins_under_a_fence() -> Setup {
     let setup = setup(2, &[1], &[(0, Around)]).joining().first_deaf();
     Setup { heartbeat: 1, ..setup.faults(Faults { tick: 1, ..FAIL_AND_CRASH }) }
+}
+
+/// A node that was cut off after it had registered reads once more.
+fn reads_by_itself() -> Setup {
+    let setup = setup(2, &[0], &[(1, Strict)]).far_warm().first_deaf();
+    Setup { heartbeat: 1, isolated_ttl: 2, ..setup.faults(Faults { tick: 3, ..NONE }) }
 }
 
 /// A test for each mutant: its name, what is taken out, and where that shows.
@@ -168,4 +174,48 @@ mutants! { assert_fence_is_needed:
         setup(1, &[], &[(0, Invalidate), (0, Other)]).far_warm().faults(FAILOVER);
     another_record_read_in_the_place_of_a_lost_one, replay_agrees,
         setup(2, &[], &[(1, Invalidate), (0, Other)]).first_deaf().far_warm().collide().faults(FAILOVER);
+}
+
+// Invalidations that wait until no node can serve the old value.
+mutants! { assert_fence_is_needed:
+    strict_invalidation_that_does_not_wait, strict_waits,
+        setup(2, &[], &[(1, Strict)]).warm();
+    registered_with_what_is_known, registers_what_is_applied,
+        setup(2, &[], &[(1, Strict), (0, Other)]).warm();
+    not_waited_for_what_the_deaf_have_read, strict_waits_for_age,
+        reads_by_itself();
+    not_waited_for_those_whose_registration_was_lost, strict_waits_for_the_lost,
+        setup(2, &[], &[(1, Strict)]).warm().faults(Faults { flush: 1, tick: 2, ..NONE });
+    sure_of_what_was_heard_after_the_question, confirms_from_the_question,
+        setup(2, &[], &[(1, Strict)]).warm().faults(CUT_FOR_LONG);
+}
+
+// Values that are sent along with their records.
+mutants! { assert_fence_is_needed:
+    replica_taken_while_a_change_waits, replica_asks_for_debts,
+        setup(2, &[], &[(0, Replicate), (1, Invalidate)]).first_deaf().faults(FAIL);
+    replica_taken_under_an_invalidation, epoch_on_replica,
+        setup(2, &[], &[(0, Replicate), (1, Invalidate)]).first_deaf().faults(FAIL);
+    replica_taken_after_a_later_record, replica_is_newest,
+        setup(2, &[], &[(0, Replicate), (1, Invalidate)]).first_deaf();
+}
+
+// Sets that come out of order.
+mutants! { assert_fence_is_needed:
+    older_version_over_a_newer_one, put_compares_versions,
+        setup(2, &[], &[(0, Versioned), (1, Versioned)]);
+    refused_version_kept_near, superseded_stays_out,
+        setup(2, &[], &[(0, Versioned), (1, Versioned)]);
+}
+
+// A journal that has lost positions at which something was born.
+mutants! { assert_fence_is_needed:
+    positions_given_twice, begin_raises,
+        setup(2, &[], &[(1, Invalidate)]).lost();
+}
+
+// A fence that is heard of after a later record of this node was acknowledged.
+mutants! { assert_fence_is_needed:
+    fence_that_voids_by_birth, fence_voids_any_birth,
+        setup(2, &[1], &[(0, Around)]).fenced().first_deaf().faults(FAIL_AND_CRASH);
 }

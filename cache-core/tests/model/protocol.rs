@@ -105,6 +105,30 @@ pub(crate) struct Protocol {
     pub(crate) unleased_limited: bool,
     /// A far read that was under way when a rule was forgotten is not believed.
     pub(crate) forgotten_rules_void_reads: bool,
+    /// A journal that ends before what a node knows goes on behind it.
+    pub(crate) begin_raises: bool,
+    /// A fence voids what it covers whatever its birth.
+    pub(crate) fence_voids_any_birth: bool,
+    /// A strict invalidation waits for those who have not heard of it.
+    pub(crate) strict_waits: bool,
+    /// Nodes register with what they have applied, not with what they know to exist.
+    pub(crate) registers_what_is_applied: bool,
+    /// Those who hear nothing are waited for until what they have read themselves is too old as well.
+    pub(crate) strict_waits_for_age: bool,
+    /// Where registrations were lost, everybody is waited for who may have been registered.
+    pub(crate) strict_waits_for_the_lost: bool,
+    /// What a node is sure of counts from the question, not from the answer.
+    pub(crate) confirms_from_the_question: bool,
+    /// No replica is taken while a change of this node is on its way, or waits.
+    pub(crate) replica_asks_for_debts: bool,
+    /// A replica asks whether the epoch has moved since it was looked for such changes.
+    pub(crate) epoch_on_replica: bool,
+    /// A replica asks whether a later record voids it.
+    pub(crate) replica_is_newest: bool,
+    /// A set with a version stores nothing over a newer one.
+    pub(crate) put_compares_versions: bool,
+    /// What the shared tier has refused does not go into the near one.
+    pub(crate) superseded_stays_out: bool,
 }
 
 impl Protocol {
@@ -161,5 +185,17 @@ impl Protocol {
         fence_outlives_its_caller: true,
         unleased_limited: true,
         rules_loaded_on_begin: true,
+        begin_raises: true,
+        fence_voids_any_birth: true,
+        strict_waits: true,
+        registers_what_is_applied: true,
+        strict_waits_for_age: true,
+        strict_waits_for_the_lost: true,
+        confirms_from_the_question: true,
+        replica_asks_for_debts: true,
+        epoch_on_replica: true,
+        replica_is_newest: true,
+        put_compares_versions: true,
+        superseded_stays_out: true,
     };
 }

@@ -2,8 +2,8 @@
 
 use crate::protocol::Protocol;
 use crate::state::{
-    Caller, CallerAt, Change, Drain, Faults, Flight, Kind, Link, Listener, Node, Position, Queue, Record, Redis, START,
-    Slot, State, Ticket, VoidStage, Writer, WriterAt,
+    Caller, CallerAt, Change, Drain, Faults, Flight, Kind, Link, Listener, Node, Position, Queue, Record, Redis,
+    Registration, START, Slot, State, Ticket, VoidStage, Writer, WriterAt,
 };
 
 #[derive(Clone, Debug)]
@@ -30,10 +30,24 @@ pub(crate) struct Setup {
     pub(crate) clock_back: bool,
     /// What is appended after a failover may stand where something stood that was lost.
     pub(crate) collide: bool,
+    pub(crate) begins: Begins,
     /// Within how many ticks a node that is well has asked again and heard the answer.
     pub(crate) heartbeat: u8,
     /// For how many ticks a node serves what it has read or loaded itself, whatever it hears.
     pub(crate) isolated_ttl: u8,
+}
+
+/// In the midst of what an exploration begins: a few steps that it need not find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begins {
+    AtRest,
+    /// After a failover that lost the record of which the last node knows, and at whose position an entry was born that is
+    /// in Redis and in the near tier of the first node. Positions are times: nobody appends before those who know of later
+    /// ones are back.
+    Lost,
+    /// The first writer, of the first node, has put its fence. The last node has yet to hear of that, and knows of a later
+    /// record already.
+    Fenced,
 }
 
 /// What is explored, without faults and from an empty cache.
@@ -52,6 +66,7 @@ pub(crate) fn setup(nodes: u8, callers: &[u8], writers: &[(u8, Kind)]) -> Setup 
         deaf: 0,
         clock_back: false,
         collide: false,
+        begins: Begins::AtRest,
         heartbeat: 2,
         isolated_ttl: 1,
     }
@@ -91,12 +106,40 @@ impl Setup {
         Self { collide: true, ..self }
     }
 
+    pub(crate) fn lost(self) -> Self {
+        Self { begins: Begins::Lost, collide: true, ..self }
+    }
+
+    pub(crate) fn fenced(self) -> Self {
+        Self { begins: Begins::Fenced, ..self }
+    }
+
     pub(crate) fn clock_back(self) -> Self {
         Self { clock_back: true, ..self }
     }
 
     pub(crate) fn fails_over(&self) -> bool {
-        self.faults.failover > 0
+        self.faults.failover > 0 || self.begins == Begins::Lost
+    }
+
+    /// Whether a writer waits for nodes that have not heard.
+    fn is_strict(&self) -> bool {
+        self.writers.iter().any(|(_, kind)| *kind == Kind::Strict)
+    }
+
+    /// See [`Begins::Lost`].
+    fn lose(&self, mut state: State) -> State {
+        let known = state.redis.next;
+        let entry = crate::state::Entry { version: 0, birth: known, as_of: 0, limited: false };
+        state.redis.key = Slot::Value(entry);
+        state.redis.failed_over = true;
+        state.nodes[0].near = Some(entry);
+        if let Some(last) = state.nodes.last_mut() {
+            (last.known, last.applied, last.near) = (known, Some(known), None);
+            last.recent.insert(known, Change::Key);
+            last.listener.link = Link::Off;
+        }
+        state
     }
 
     pub(crate) fn timed(&self) -> bool {
@@ -120,7 +163,8 @@ impl Setup {
         let journal = if self.protocol.journal_opened { vec![opening] } else { Vec::new() };
         let last = journal.last().map_or(START, |record| record.position);
         let entry = crate::state::Entry { version: 0, birth: last, as_of: 0, limited: false };
-        State {
+        let registration = Registration { applied: last, till: self.bound() };
+        let state = State {
             source: 0,
             redis: Redis {
                 key: if self.far_warm { Slot::Value(entry) } else { Slot::Absent },
@@ -132,6 +176,12 @@ impl Setup {
                 failed_over: false,
                 fences: 0,
                 late: Vec::new(),
+                heard: if self.is_strict() {
+                    vec![(!self.joining).then_some(registration); usize::from(self.nodes)]
+                } else {
+                    Vec::new()
+                },
+                lost_at: None,
                 floor: 0,
                 announced: 0,
             },
@@ -143,6 +193,11 @@ impl Setup {
             returned: vec![0; usize::from(self.bound()) + 1],
             stale_read: false,
             lapsed: (0, 0),
+        };
+        match self.begins {
+            Begins::AtRest => state,
+            Begins::Lost => self.lose(state),
+            Begins::Fenced => fence(state),
         }
     }
 
@@ -171,6 +226,7 @@ impl Setup {
                 catching_up: None,
                 page: Vec::new(),
                 applying: None,
+                taking: None,
                 beginning: None,
             },
             queue: Queue::default(),
@@ -181,15 +237,39 @@ impl Setup {
     }
 }
 
+/// See [`Begins::Fenced`].
+fn fence(mut state: State) -> State {
+    let first = state.redis.next;
+    let [fence, other] = [(first, Change::Fence(0)), (first + 1, Change::Other)].map(|(position, change)| Record {
+        position,
+        change,
+        version: 0,
+    });
+    (state.redis.key, state.redis.fences, state.redis.next) = (Slot::Fence(1), 1, first + 2);
+    state.redis.journal.extend([fence, other]);
+    state.nodes[0].writes = 1;
+    state.nodes[0].known = first;
+    state.writers[0].at = WriterAt::Change;
+    if let Some(last) = state.nodes.last_mut() {
+        last.known = first + 1;
+        let messages = [(first - 1, fence), (first, other)];
+        let published = |(previous, record)| crate::state::Message { previous, record, swept: false, replica: None };
+        last.listener.messages = messages.map(published).into();
+    }
+    state
+}
+
 fn caller(node: u8) -> Caller {
     Caller { node, at: CallerAt::Start, flight: Flight::None, ticket: Ticket::default(), held: None, must: 0 }
 }
 
 fn writer(node: u8, kind: Kind) -> Writer {
     let at = match kind {
-        Kind::Invalidate | Kind::Clear | Kind::Pattern | Kind::Around => WriterAt::Start,
-        Kind::Set => WriterAt::Void { stage: VoidStage::Fence, again: false },
+        Kind::Invalidate | Kind::Strict | Kind::Clear | Kind::Pattern | Kind::Around | Kind::Versioned => {
+            WriterAt::Start
+        }
+        Kind::Set | Kind::Replicate => WriterAt::Void { stage: VoidStage::Fence, again: false },
         Kind::Other => WriterAt::Carry,
     };
-    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: START, queued: false }
+    Writer { node, kind, at, version: 0, ticket: Ticket::default(), birth: START, queued: false, appended: 0 }
 }

@@ -48,10 +48,22 @@ pub(crate) struct Redis {
     pub(crate) fences: u8,
     /// Commands that their senders have given up, and that may still run.
     pub(crate) late: Vec<Version>,
+    /// The nodes, as they have last registered. None where nobody asks for them.
+    pub(crate) heard: Vec<Option<Registration>>,
+    /// When registrations were lost.
+    pub(crate) lost_at: Option<u8>,
     /// Specification: nothing older may be under the key.
     pub(crate) floor: Version,
     /// Specification: the newest version that any record has announced.
     pub(crate) announced: Version,
+}
+
+/// What a node has said of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Registration {
+    pub(crate) applied: Position,
+    /// Until when it may serve whatever it holds.
+    pub(crate) till: u8,
 }
 
 /// The data of Redis at an earlier moment.
@@ -114,6 +126,8 @@ pub(crate) struct Message {
     pub(crate) record: Record,
     /// Not that the record was appended, but that its pattern has been swept for.
     pub(crate) swept: bool,
+    /// The value that was set, and by which node, where it is sent along.
+    pub(crate) replica: Option<(Version, u8)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +176,8 @@ pub(crate) struct Listener {
     /// What was read of the journal.
     pub(crate) page: Vec<Record>,
     pub(crate) applying: Option<Voiding>,
+    /// A value that came with a record.
+    pub(crate) taking: Option<Taking>,
     pub(crate) beginning: Option<Beginning>,
 }
 
@@ -201,6 +217,15 @@ pub(crate) enum VoidStage {
     Fence,
     Remove,
     Detach,
+}
+
+/// An `insert_replica` under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Taking {
+    pub(crate) version: Version,
+    pub(crate) position: Position,
+    /// Noted before it was looked for changes of this node.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// A `begin` under way.
@@ -300,6 +325,12 @@ pub(crate) enum Kind {
     Pattern,
     /// Sets the key. The order of the scripts is the order of the versions: which of two sets wins is theirs to say.
     Set,
+    /// As [`Kind::Invalidate`], and waits until no node can serve what is older.
+    Strict,
+    /// As [`Kind::Set`], and sends the value along.
+    Replicate,
+    /// Sets the key with its version, which the source has given before.
+    Versioned,
     /// Invalidates another key.
     Other,
     /// Fences the key, updates the source, then invalidates the key and lifts the fence.
@@ -316,6 +347,14 @@ pub(crate) struct Writer {
     pub(crate) birth: Position,
     /// The change waits in the queue.
     pub(crate) queued: bool,
+    /// Of a strict invalidation: when its record was appended.
+    pub(crate) appended: u8,
+}
+
+impl Kind {
+    pub(crate) const fn is_set(self) -> bool {
+        matches!(self, Self::Set | Self::Replicate | Self::Versioned)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -335,6 +374,8 @@ pub(crate) enum WriterAt {
     Sweep(Position),
     /// Of a pattern: tells that everything has been swept for.
     Swept(Position),
+    /// Of a strict invalidation: waits for all who have not heard.
+    Heard(Position),
     /// Of a set: detaches the flights once more.
     Detach,
     /// Of a set: puts the value into the near tier.

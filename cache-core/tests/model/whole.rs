@@ -4,7 +4,7 @@
 use crate::assertions::assert_holds;
 use crate::setup::{Setup, setup};
 use crate::state::Faults;
-use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Set};
+use crate::state::Kind::{Around, Clear, Invalidate, Other, Pattern, Replicate, Set, Strict, Versioned};
 
 const NONE: Faults = Faults::NONE;
 const FAILOVER: Faults = Faults { failover: 1, ..NONE };
@@ -90,4 +90,16 @@ settings! {
         setup(1, &[0], &[(0, Invalidate)]).far_warm().faults(FAILOVER);
     a_failover_that_loses_a_clear:
         setup(1, &[], &[(0, Clear), (0, Other)]).warm().faults(FAILOVER);
+    a_strict_invalidation_and_a_load:
+        setup(2, &[0], &[(1, Strict)]).far_warm();
+    a_strict_invalidation_and_a_cut_for_long:
+        setup(2, &[], &[(1, Strict)]).warm().faults(Faults { cut: 1, tick: 3, ..NONE });
+    a_strict_invalidation_after_a_flush:
+        setup(2, &[], &[(1, Strict)]).warm().faults(Faults { flush: 1, tick: 2, ..NONE });
+    a_replica_against_an_invalidation:
+        setup(2, &[], &[(0, Replicate), (1, Invalidate)]).first_deaf().far_warm().faults(Faults { fail: 1, ..NONE });
+    a_replica_against_a_load:
+        setup(2, &[1], &[(0, Replicate)]).far_warm();
+    two_versions_out_of_order:
+        setup(2, &[], &[(0, Versioned), (1, Versioned)]).far_warm();
 }

@@ -2,7 +2,9 @@
 
 use crate::fences;
 use crate::setup::Setup;
-use crate::state::{Change, Entry, Kind, Position, Record, State, Ticket, VoidStage, Voiding, Writer, WriterAt};
+use crate::state::{
+    Change, Drain, Entry, Kind, Position, Record, Slot, State, Ticket, VoidStage, Voiding, Writer, WriterAt,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterStep {
@@ -17,6 +19,7 @@ pub(crate) enum WriterStep {
     Sweep,
     SweepFails,
     Swept,
+    Unheard,
     Detach,
     InsertNear,
     Fence,
@@ -35,7 +38,9 @@ pub(crate) enum WriterStep {
 impl Kind {
     fn change(self) -> Change {
         match self {
-            Self::Invalidate | Self::Set | Self::Around => Change::Key,
+            Self::Invalidate | Self::Strict | Self::Set | Self::Replicate | Self::Versioned | Self::Around => {
+                Change::Key
+            }
             Self::Clear => Change::Clear,
             Self::Pattern => Change::Pattern,
             Self::Other => Change::Other,
@@ -55,7 +60,7 @@ pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
             push(WriterStep::Carry);
             push(WriterStep::CarryFails { ran: false, late: false });
             push(WriterStep::CarryFails { ran: true, late: false });
-            if writer.kind == Kind::Set {
+            if writer.kind.is_set() {
                 push(WriterStep::CarryFails { ran: false, late: true });
             }
         }
@@ -65,6 +70,7 @@ pub(crate) fn steps(writer: &Writer, push: &mut dyn FnMut(WriterStep)) {
             push(WriterStep::Sweep);
             push(WriterStep::SweepFails);
         }
+        WriterAt::Heard(_) => push(WriterStep::Unheard),
         WriterAt::Detach => push(WriterStep::Detach),
         WriterAt::InsertNear => push(WriterStep::InsertNear),
         WriterAt::Return => push(WriterStep::Return),
@@ -90,7 +96,7 @@ pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep
             state.writers[at].at = next;
         }
         WriterStep::Void(_) => void(state, setup, at),
-        WriterStep::Carry => carry(state, setup, at),
+        WriterStep::Carry => carry(state, setup, at)?,
         WriterStep::CarryFails { ran, late } => carry_fails(state, setup, at, ran, late)?,
         WriterStep::VoidBefore(_) => void_before(state, setup, at),
         WriterStep::Sweep => {
@@ -105,6 +111,13 @@ pub(crate) fn step(state: &mut State, setup: &Setup, at: usize, step: WriterStep
             let WriterAt::Swept(position) = state.writers[at].at else { return None };
             state.swept(position);
             state.forget_rule(node, position);
+            state.writers[at].at = WriterAt::Return;
+        }
+        WriterStep::Unheard => {
+            let WriterAt::Heard(position) = state.writers[at].at else { return None };
+            if !state.is_heard_by_all(position, state.writers[at].appended, setup) {
+                return None;
+            }
             state.writers[at].at = WriterAt::Return;
         }
         WriterStep::SweepFails => {
@@ -129,7 +142,7 @@ pub(crate) fn void(state: &mut State, setup: &Setup, at: usize) {
         let next = state.void(node, kind.change(), stage, &setup.protocol);
         let (known, ticket) = (state.node(node).known, state.note(node));
         let writer = &mut state.writers[at];
-        if kind == Kind::Set && stage == VoidStage::Fence && !again {
+        if kind.is_set() && stage == VoidStage::Fence && !again {
             writer.ticket = ticket;
         }
         writer.at = match next {
@@ -138,7 +151,7 @@ pub(crate) fn void(state: &mut State, setup: &Setup, at: usize) {
             None if again && kind == Kind::Around => WriterAt::EndWrite,
             None if again => WriterAt::Return,
             None => {
-                writer.birth = if kind == Kind::Set { known } else { 0 };
+                writer.birth = if kind.is_set() { known } else { 0 };
                 WriterAt::Carry
             }
         };
@@ -148,51 +161,70 @@ pub(crate) fn void(state: &mut State, setup: &Setup, at: usize) {
     }
 }
 
-fn carry(state: &mut State, setup: &Setup, at: usize) {
-    let Writer { node, kind, .. } = state.writers[at];
+fn carry(state: &mut State, setup: &Setup, at: usize) -> Option<()> {
+    let Writer { node, .. } = state.writers[at];
+    if state.awaits_a_beginning(setup) {
+        return None;
+    }
     if !state.is_ready(node, &setup.protocol) {
-        if kind == Kind::Set {
-            write_unheard(state, at);
-        }
-        return queue(state, setup, at);
+        write_unheard(state, at);
+        queue(state, setup, at);
+        return Some(());
     }
     let previous = setup.fails_over().then(|| state.last_position());
-    let record = run_script(state, setup, at);
+    let Some(record) = run_script(state, setup, at) else {
+        state.writers[at].at = WriterAt::Detach;
+        return Some(());
+    };
     state.writers[at].at = if setup.protocol.void_on_acknowledgement {
         WriterAt::VoidBefore(Voiding { record, previous, stage: VoidStage::Learn })
     } else {
         acknowledged(&state.writers[at], record.position)
     };
+    Some(())
 }
 
-fn run_script(state: &mut State, setup: &Setup, at: usize) -> Record {
-    let Writer { kind, birth, .. } = state.writers[at];
+/// Runs the script. No record, where a newer version is there.
+fn run_script(state: &mut State, setup: &Setup, at: usize) -> Option<Record> {
+    let Writer { node, kind, birth, .. } = state.writers[at];
     if kind == Kind::Around {
         state.lift(at);
     }
-    if kind != Kind::Set {
-        return state.invalidate(kind.change(), state.writers[at].version, &setup.protocol);
+    if kind == Kind::Strict {
+        state.writers[at].appended = state.now;
     }
-    state.source += 1;
-    let version = state.source;
-    state.writers[at].version = version;
-    let (record, stored) = state.put(version, birth, &setup.protocol);
+    if !kind.is_set() {
+        return Some(state.invalidate(kind.change(), state.writers[at].version, &setup.protocol));
+    }
+    if kind == Kind::Versioned && setup.protocol.put_compares_versions && has_newer(state, at) {
+        state.writers[at].ticket.fenced |= setup.protocol.superseded_stays_out;
+        return None;
+    }
+    write_unheard(state, at);
+    let version = state.writers[at].version;
+    let (record, stored) = state.put(version, birth, (kind == Kind::Replicate).then_some(node), &setup.protocol);
     // Nor does the near tier get what the shared one refused.
     state.writers[at].ticket.fenced |= !stored;
     if setup.protocol.birth_of_put {
         state.writers[at].birth = record.position;
     }
-    record
+    Some(record)
 }
 
-/// What a set that Redis did not run has written is in the source all the same.
+fn has_newer(state: &State, at: usize) -> bool {
+    matches!(state.redis.key, Slot::Value(entry) if entry.version > state.writers[at].version)
+}
+
+/// What a set writes is in the source, whether or not Redis runs it. One with a version has it from there.
 fn write_unheard(state: &mut State, at: usize) {
-    state.source += 1;
-    state.writers[at].version = state.source;
+    if matches!(state.writers[at].kind, Kind::Set | Kind::Replicate) {
+        state.source += 1;
+        state.writers[at].version = state.source;
+    }
 }
 
 fn carry_fails(state: &mut State, setup: &Setup, at: usize, ran: bool, late: bool) -> Option<()> {
-    let Writer { node, kind, birth, .. } = state.writers[at];
+    let Writer { node, birth, .. } = state.writers[at];
     if !state.is_ready(node, &setup.protocol) {
         return None;
     }
@@ -202,7 +234,7 @@ fn carry_fails(state: &mut State, setup: &Setup, at: usize, ran: bool, late: boo
         run_script(state, setup, at);
         // Its position was never heard.
         state.writers[at].birth = birth;
-    } else if kind == Kind::Set {
+    } else {
         write_unheard(state, at);
     }
     if late {
@@ -221,7 +253,7 @@ fn queue(state: &mut State, setup: &Setup, at: usize) {
     state.enqueue(node, kind.change(), version, &setup.protocol);
     state.writers[at].queued = true;
     state.writers[at].at = match kind {
-        Kind::Set => WriterAt::Detach,
+        _ if kind.is_set() => WriterAt::Detach,
         _ if setup.protocol.void_again_when_queued => WriterAt::Void { stage: VoidStage::Fence, again: true },
         _ => WriterAt::Return,
     };
@@ -232,7 +264,8 @@ fn acknowledged(writer: &Writer, position: Position) -> WriterAt {
         Kind::Around if writer.version == 0 => WriterAt::Change,
         Kind::Around => WriterAt::EndWrite,
         Kind::Clear | Kind::Pattern => WriterAt::Sweep(position),
-        Kind::Set => WriterAt::Detach,
+        Kind::Set | Kind::Replicate | Kind::Versioned => WriterAt::Detach,
+        Kind::Strict => WriterAt::Heard(position),
         Kind::Invalidate | Kind::Other => WriterAt::Return,
     }
 }
@@ -280,7 +313,34 @@ fn give_receipt(state: &mut State, at: usize) {
         if !queued {
             state.returned[0] = state.returned[0].max(version);
         }
+        if !queued && kind == Kind::Strict {
+            // On every node, from now on.
+            state.nodes.iter_mut().for_each(|node| node.must = node.must.max(version));
+        }
     }
-    state.writers[at] =
-        Writer { node, kind, at: WriterAt::Done, version: 0, ticket: Ticket::default(), birth: 0, queued: false };
+    let (at_end, ticket) = (WriterAt::Done, Ticket::default());
+    state.writers[at] = Writer { node, kind, at: at_end, version: 0, ticket, birth: 0, queued: false, appended: 0 };
+}
+
+impl State {
+    /// The script `unheard`: whether every node has applied what was appended at `position`, or may not serve what is older.
+    fn is_heard_by_all(&self, position: Position, appended: u8, setup: &Setup) -> bool {
+        let Setup { protocol, isolated_ttl, .. } = setup;
+        let passed = |until: u8| setup.timed() && self.now >= until;
+        if !protocol.strict_waits || passed(appended + setup.bound()) {
+            return true;
+        }
+        let lost =
+            protocol.strict_waits_for_the_lost && self.redis.lost_at.is_some_and(|at| !passed(at + setup.bound()));
+        let lapsed = |till: u8| passed(till) && (passed(appended + isolated_ttl) || !protocol.strict_waits_for_age);
+        !lost && self.redis.heard.iter().flatten().all(|node| node.applied >= position || lapsed(node.till))
+    }
+
+    /// Whether a change of `node` is on its way to Redis, or waits.
+    pub(crate) fn has_debts(&self, node: u8) -> bool {
+        let under_way = |at: WriterAt| matches!(at, WriterAt::VoidBefore(_) | WriterAt::Sweep(_) | WriterAt::Swept(_));
+        let here = self.node(node);
+        let owes = here.queue.key.is_some() || here.queue.rule.is_some() || here.drain != Drain::Idle;
+        owes || self.writers.iter().any(|writer| writer.node == node && under_way(writer.at))
+    }
 }
