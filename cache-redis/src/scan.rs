@@ -12,31 +12,50 @@ use crate::error::tier_error;
 use crate::lane::Lane;
 use crate::tier::Inner;
 
+/// Where to go on, 0 at the end, and names that match.
+type Found = (u64, Vec<Vec<u8>>);
+
 /// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
 /// what counts.
 ///
-/// Each batch is two commands, one after the other's reply, so that the server turns to its other clients in between.
+/// What one step finds is removed with the next step, in one round trip. In between the server turns to its other clients.
 pub(crate) async fn remove_matching(
     connection: &mut (impl ConnectionLike + Send),
     pattern: &str,
     batch: usize,
 ) -> Result<u64, TierError> {
     let mut removed = 0;
-    let mut cursor = 0;
+    let mut found = step(connection, pattern, 0, batch).await?;
     loop {
-        let (next, names) = step(connection, pattern, cursor, batch).await?;
+        let (next, names) = found;
         // A batch can be larger than asked for.
-        for names in names.chunks(batch) {
-            let unlinked: u64 =
-                unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))?;
-            removed += unlinked;
-            tokio::task::yield_now().await;
+        let mut names = names.chunks(batch);
+        let last = names.next_back().unwrap_or_default();
+        for names in names {
+            removed += remove(connection, names).await?;
         }
         if next == 0 {
-            return Ok(removed);
+            return Ok(removed + remove(connection, last).await?);
         }
-        cursor = next;
+        found = if last.is_empty() {
+            step(connection, pattern, next, batch).await?
+        } else {
+            let mut both = redis::pipe();
+            both.add_command(unlink(last)).add_command(scan(pattern, next, batch));
+            let (unlinked, found): (u64, _) =
+                both.query_async(connection).await.map_err(|error| tier_error("UNLINK and SCAN", &error))?;
+            removed += unlinked;
+            found
+        };
+        tokio::task::yield_now().await;
     }
+}
+
+async fn remove(connection: &mut (impl ConnectionLike + Send), names: &[Vec<u8>]) -> Result<u64, TierError> {
+    if names.is_empty() {
+        return Ok(0);
+    }
+    unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))
 }
 
 /// The next names that match, and where to go on: 0 at the end.
@@ -45,10 +64,14 @@ pub(crate) async fn step(
     pattern: &str,
     cursor: u64,
     batch: usize,
-) -> Result<(u64, Vec<Vec<u8>>), TierError> {
-    let mut scan = redis::cmd("SCAN");
-    scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(batch);
-    scan.query_async(connection).await.map_err(|error| tier_error("SCAN", &error))
+) -> Result<Found, TierError> {
+    scan(pattern, cursor, batch).query_async(connection).await.map_err(|error| tier_error("SCAN", &error))
+}
+
+fn scan(pattern: &str, cursor: u64, batch: usize) -> Cmd {
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(batch);
+    command
 }
 
 /// The keys that match, over a connection of its own to one server after the other.
