@@ -104,10 +104,11 @@ impl Epochs {
         (stripe.ticket(index, rules, now), remove())
     }
 
-    /// Runs `insert` if a value born at `birth`, which was sent by another node, is younger than all that voids it.
-    pub(crate) fn insert_if_newest(&self, key: &str, birth: Position, insert: impl FnOnce()) {
-        let stripe = self.lock(self.stripes.index_of(key));
-        if stripe.voided_before <= birth {
+    /// Runs `insert` if a value born at `birth`, which was sent by another node, is younger than all that voids it, and no
+    /// change of this node has come since `ticket`.
+    pub(crate) fn insert_if_newest(&self, ticket: Ticket, birth: Position, insert: impl FnOnce()) {
+        let stripe = self.lock(ticket.stripe);
+        if stripe.epoch == ticket.epoch && stripe.voided_before <= birth {
             insert();
         }
     }
@@ -274,12 +275,15 @@ mod tests {
     #[test]
     fn what_another_node_sent_is_inserted_only_where_nothing_younger_voids_it() {
         let epochs = Epochs::new();
-        let inserted = |birth| {
+        let inserted = |ticket, birth| {
             let mut inserted = false;
-            epochs.insert_if_newest("k", birth, || inserted = true);
+            epochs.insert_if_newest(ticket, birth, || inserted = true);
             inserted
         };
         epochs.void_before("k", LATE, || {});
-        assert!(!inserted(EARLY) && inserted(LATE));
+        let ticket = epochs.note("k", RULES, NOW);
+        assert!(!inserted(ticket, EARLY) && inserted(ticket, LATE));
+        let (since, ()) = epochs.void("k", RULES, NOW, || {});
+        assert!(!inserted(ticket, LATE) && inserted(since, LATE), "nobody knows which of the two came last");
     }
 }

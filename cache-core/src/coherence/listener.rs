@@ -130,16 +130,14 @@ impl Listener {
         Ok(())
     }
 
-    /// Takes a value that came with its record, unless this node has a change of its own under way, of which nobody knows
-    /// whether it comes before or after.
+    /// Takes a value that came with its record.
     fn take(&self, record: &Record, position: Position, replica: Option<Box<Replica>>) {
         let own = record.node == self.coherence.node;
         if let (Some(replica), Change::Keys(keys)) = (replica, &record.change)
             && let [key] = &keys[..]
             && !own
-            && !self.debts.any()
         {
-            self.coherence.insert_replica(key, &replica.entry, position, replica.ttl);
+            self.coherence.insert_replica(key, &replica.entry, position, replica.ttl, || self.debts.any());
         }
     }
 

@@ -298,10 +298,22 @@ impl Coherence {
             })
     }
 
-    /// Puts a value that another node sent with its record into the near tier, unless there is something younger.
-    pub(crate) fn insert_replica(&self, key: &Key, entry: &Entry, position: Position, ttl: Duration) {
+    /// Puts a value that another node sent with its record into the near tier, unless there is something younger, or a change
+    /// of this node is under way, which `changing` tells: of that nobody knows whether it comes before or after.
+    pub(crate) fn insert_replica(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        position: Position,
+        ttl: Duration,
+        changing: impl FnOnce() -> bool,
+    ) {
         let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return };
+        // Before the question, so that a change that comes after it is seen by the epoch.
         let ticket = self.note(key.as_str());
+        if changing() {
+            return;
+        }
         if entry.birth != position || self.is_ruled_out(key.as_str(), entry, ticket) || ticket.fenced {
             return;
         }
@@ -310,7 +322,7 @@ impl Coherence {
         let expires = entry.expires.min(now + ttl);
         let (fresh_until, settled_until) = (entry.fresh_until.min(expires), entry.settled_until.min(expires));
         let entry = Arc::new(Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() });
-        self.epochs.insert_if_newest(key.as_str(), position, || {
+        self.epochs.insert_if_newest(ticket, position, || {
             if near.look_up(key.as_str()).is_none_or(|there| there.birth < position) {
                 near.insert(key, entry, ttl);
                 self.counters.replicas_received.increment();

@@ -91,6 +91,32 @@ fn set(node: &Node, version: u64) {
     }
 }
 
+/// Of what waits nobody knows yet whether it comes before or after what another node sends.
+#[test]
+fn what_another_node_sends_is_not_taken_over_an_invalidation_that_waits() {
+    for change in changes() {
+        explore(move || {
+            let node = Node::new();
+            let waits = AtomicBool::new(false);
+            let sent = entry(0, at(1));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let changing = || waits.load(SeqCst);
+                    node.coherence.insert_replica(&key(), &sent, at(1), Duration::from_secs(1), changing);
+                });
+                scope.spawn(|| {
+                    let version = node.write();
+                    node.coherence.void(&change);
+                    waits.store(true, SeqCst);
+                    node.coherence.void(&change);
+                    node.returned(version);
+                });
+            });
+            node.look();
+        });
+    }
+}
+
 #[test]
 fn what_was_set_is_not_overwritten_by_an_older_fill() {
     explore(|| {
