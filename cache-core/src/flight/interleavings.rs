@@ -182,6 +182,7 @@ fn a_leader_whose_followers_never_came_has_its_error_for_itself() {
             Role::Leads(leader) => {
                 thread::yield_now();
                 let End::Failed(LoadError::Source(error)) = leader.end(error()) else { panic!("the error") };
+                let error: Arc<std::io::Error> = error.downcast().unwrap();
                 assert!(followed.load(SeqCst) > 0 || Arc::try_unwrap(error).is_ok(), "nobody else could have it");
             }
             Role::Follows(follower) => {
