@@ -187,7 +187,7 @@ mutants! { assert_fence_is_needed:
     not_waited_for_those_whose_registration_was_lost, strict_waits_for_the_lost,
         setup(2, &[], &[(1, Strict)]).warm().faults(Faults { flush: 1, tick: 2, ..NONE });
     sure_of_what_was_heard_after_the_question, confirms_from_the_question,
-        setup(2, &[], &[(1, Strict)]).warm().faults(CUT_FOR_LONG);
+        setup(2, &[], &[(1, Strict)]).warm().faults(Faults { tick: 3, ..NONE });
 }
 
 // Values that are sent along with their records.
