@@ -1,28 +1,36 @@
 //! The arguments of `#[cached(..)]`, as they are written. What they mean together is for [`crate::valid`].
 
-use crate::duration;
 use crate::errors::Errors;
 use crate::nearest::{list, suggestion};
+use crate::settings::{self, Setting};
 use crate::tokens;
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::ToTokens;
-use std::time::Duration;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
 
 /// Every argument, in the order in which messages list them.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 26] = [
     "key",
     "name",
     "ttl",
     "local_ttl",
     "negative_ttl",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "error_throttle",
+    "soft_timeout",
     "load_timeout",
+    "refresh_ahead",
     "jitter",
     "schema",
     "tags",
+    "max_value_bytes",
+    "local_only",
+    "remote_only",
+    "skip_read",
+    "skip_write",
     "policy",
     "cache",
     "when",
@@ -31,25 +39,6 @@ const NAMES: [&str; 16] = [
     "companions",
     "crate",
 ];
-
-/// Reads the value of a policy.
-type ReadValue = fn(ParseStream<'_>) -> syn::Result<SettingValue>;
-
-/// The policies, each a method of the entry: the one place to add another.
-const POLICIES: [(&str, ReadValue); 6] = [
-    ("ttl", duration_value),
-    ("local_ttl", duration_value),
-    ("negative_ttl", duration_value),
-    ("load_timeout", duration_value),
-    ("jitter", expression_value),
-    ("schema", expression_value),
-];
-
-/// The value of a policy, if the name is that of one.
-pub(crate) fn policy(input: ParseStream<'_>, name: &Ident) -> Option<syn::Result<Setting>> {
-    let (_, value) = POLICIES.iter().find(|(policy, _)| name == policy)?;
-    Some(assigned(input, name, *value).map(|value| Setting { name: name.clone(), value }))
-}
 
 /// The arguments of one attribute.
 #[derive(Default)]
@@ -77,11 +66,7 @@ impl Arguments {
 
     /// The expressions that policies are given by, one after the other.
     pub(crate) fn policy_expressions(&self) -> TokenStream {
-        let settings = self.settings.iter().filter_map(|setting| match &setting.value {
-            SettingValue::Expression(expression) => Some(expression),
-            SettingValue::Duration(_) => None,
-        });
-        settings.chain(&self.policy).map(ToTokens::to_token_stream).collect()
+        settings::expressions(self.policy.as_ref(), &self.settings)
     }
 }
 
@@ -94,21 +79,11 @@ pub(crate) enum Companions {
     None,
 }
 
-/// One policy and its value.
-pub(crate) struct Setting {
-    pub(crate) name: Ident,
-    pub(crate) value: SettingValue,
-}
-
-pub(crate) enum SettingValue {
-    Duration(Duration),
-    Expression(Expr),
-}
-
 /// Reads the arguments, and reports every one that is wrong.
 pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Arguments {
     let mut arguments = Arguments::default();
     each("cached", &NAMES, tokens, errors, &mut |name, input| argument(name, input, &mut arguments));
+    settings::check(arguments.policy.as_ref(), &arguments.settings, errors);
     arguments
 }
 
@@ -179,7 +154,7 @@ fn named(input: ParseStream<'_>, seen: &mut Vec<Ident>, errors: &mut Errors) -> 
 }
 
 fn argument(name: &Ident, input: ParseStream<'_>, arguments: &mut Arguments) -> syn::Result<()> {
-    if let Some(setting) = policy(input, name) {
+    if let Some(setting) = settings::policy(input, name) {
         arguments.settings.push(setting?);
         return Ok(());
     }
@@ -221,7 +196,7 @@ pub(crate) fn assigned<T>(
 }
 
 /// What a `macro_rules` macro passed on stands in an invisible group.
-fn ungrouped(expression: Expr) -> Expr {
+pub(crate) fn ungrouped(expression: Expr) -> Expr {
     match expression {
         Expr::Group(group) => ungrouped(*group.expr),
         other => other,
@@ -265,10 +240,6 @@ pub(crate) fn closure(input: ParseStream<'_>) -> syn::Result<Expr> {
     }
 }
 
-fn expression_value(input: ParseStream<'_>) -> syn::Result<SettingValue> {
-    expression(input).map(SettingValue::Expression)
-}
-
 fn companions(input: ParseStream<'_>) -> syn::Result<Companions> {
     let value: TokenTree = input.parse()?;
     match value.to_string().as_str() {
@@ -278,19 +249,6 @@ fn companions(input: ParseStream<'_>) -> syn::Result<Companions> {
             value,
             "`companions` is `associated`, for a function of an `impl` block, or `none`, for one of a trait or its implementation",
         )),
-    }
-}
-
-fn duration_value(input: ParseStream<'_>) -> syn::Result<SettingValue> {
-    match ungrouped(input.parse()?) {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => duration::parse(&text.value())
-            .map(SettingValue::Duration)
-            .map_err(|message| syn::Error::new_spanned(&text, message)),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Err(syn::Error::new_spanned(
-            &number,
-            format!("a duration needs a unit: write `\"{number}s\"` for seconds, or another of {}", duration::EXAMPLES),
-        )),
-        other => Ok(SettingValue::Expression(other)),
     }
 }
 
@@ -337,6 +295,37 @@ mod tests {
         assert_eq!(arguments.skip.len(), 2);
         assert!(arguments.key.is_some() && arguments.policy.is_some() && arguments.cache.is_some());
         assert!(arguments.when.is_some() && arguments.crate_path.is_some());
+    }
+
+    #[test]
+    fn reads_every_policy() {
+        let (arguments, errors) = read(quote! {
+            stale_while_revalidate = "1m", stale_if_error = "1h", error_throttle = "1s", soft_timeout = "50ms", refresh_ahead,
+            max_value_bytes = 64 * 1024, local_only = false, remote_only, skip_read = "redis", skip_write = ["local", "redis"],
+        });
+        assert_eq!((arguments.settings.len(), errors), (10, vec![]));
+        let calls = settings::policies(None, &arguments.settings).to_string();
+        for call in [". refresh_ahead (1f64)", ". remote_only ()", ". skip_write (\"local\") . skip_write (\"redis\")"]
+        {
+            assert!(calls.contains(call), "{call}: {calls}");
+        }
+        assert!(!calls.contains("local_only"), "{calls}");
+    }
+
+    #[test]
+    fn policies_that_contradict_each_other_are_reported() {
+        for (tokens, fix) in [
+            (quote!(ttl = "1m", local_ttl = "2m"), "raise `ttl`"),
+            (quote!(soft_timeout = "1s"), "`stale_if_error = \"..\"`"),
+            (quote!(soft_timeout = "2s", load_timeout = "1s", stale_if_error = "1m"), "raise `load_timeout`"),
+            (quote!(local_only, remote_only), "take one of them out"),
+            (quote!(local_only = yes), "`true` or `false`"),
+            (quote!(skip_read = LOCAL), "the name of a tier"),
+        ] {
+            let (_, errors) = read(tokens.clone());
+            assert!(errors.len() == 1 && errors[0].contains(fix), "{tokens}: {errors:?}");
+        }
+        assert_eq!(read(quote!(policy = POLICY, soft_timeout = "1s")).1, Vec::<String>::new());
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //! where a module cannot name what surrounds it.
 
 use crate::ast::{self, AttributeKind, Function};
-use crate::attr::{self, Setting, SettingValue, Texts};
+use crate::attr::{self, Texts};
 use crate::companion;
 use crate::contained;
 use crate::errors::Errors;
 use crate::generics;
 use crate::key;
+use crate::loader::Loader;
+use crate::settings::policies;
 use crate::signature::{self, Awaited, Place};
-use crate::valid::{Cached, Input, Loader, Naming, validate};
+use crate::valid::{Cached, Input, Naming, validate};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -363,7 +365,7 @@ impl<'a> Expansion<'a> {
             || arguments.when.is_some()
             || arguments.policy.is_some()
             || arguments.tags.is_some()
-            || arguments.settings.iter().any(|setting| matches!(setting.value, SettingValue::Expression(_)));
+            || arguments.settings.iter().any(|setting| setting.expression().is_some());
         let patterns = self.cached.inputs.iter().filter(|_| expressions).filter_map(|input| {
             let (pattern, name) = (input.pattern.as_ref()?, name(input));
             Some(quote!(#[allow(unused_variables)] let #pattern = &#name;))
@@ -474,22 +476,6 @@ impl<'a> Expansion<'a> {
         }
         generics::narrowed(&self.cached.function.signature.generics, &used)
     }
-}
-
-/// The calls that give an entry its policies.
-pub(crate) fn policies(policy: Option<&syn::Expr>, settings: &[Setting]) -> TokenStream {
-    let policy = policy.iter().map(|policy| quote!(.policy(#policy))).collect::<TokenStream>();
-    let settings = settings.iter().map(|setting| {
-        let name = &setting.name;
-        match &setting.value {
-            SettingValue::Expression(expression) => quote!(.#name(#expression)),
-            SettingValue::Duration(duration) => {
-                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-                quote!(.#name(::core::time::Duration::new(#seconds, #nanoseconds)))
-            }
-        }
-    });
-    quote!(#policy #(#settings)*)
 }
 
 /// A name that no expression of the user can see.

@@ -13,9 +13,13 @@ mod errors;
 mod expand;
 mod generics;
 mod key;
+mod loader;
 mod nearest;
 mod returns;
+mod settings;
 mod signature;
+#[cfg(test)]
+mod snapshots;
 mod template;
 mod tokens;
 mod valid;
@@ -46,7 +50,12 @@ use proc_macro::TokenStream;
 /// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. |
 /// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. Tags are made on every call, so hits of a function that has them allocate. |
 /// | `unless = \|value\| expr` | Does not store the loaded value if this holds of `&T`; the callers that wait for it get it. It sees no arguments: the body has them. |
-/// | `jitter`, `schema` | Expressions, as in `Policy`. |
+/// | `stale_while_revalidate`, `soft_timeout` | Durations, as in `Policy`. The body then also runs while its caller has an answer already, so it may borrow nothing: see below. |
+/// | `refresh_ahead` | By itself, or with a number, as in `Policy`. The same holds for it. |
+/// | `stale_if_error`, `error_throttle` | Durations, as in `Policy`. |
+/// | `jitter`, `schema`, `max_value_bytes` | Expressions, as in `Policy`. |
+/// | `local_only`, `remote_only` | By themselves, or `= true`, as in `Policy`. |
+/// | `skip_read = "redis"`, `skip_write = ["local", "redis"]` | Tiers that are left out, by name, as in `Policy`. |
 /// | `policy = expr` | A whole `Policy`, which the arguments above then adjust. |
 /// | `skip(db, ..)` | Arguments that are no part of the key. |
 /// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
@@ -83,7 +92,11 @@ use proc_macro::TokenStream;
 /// # Cancel safety
 ///
 /// Where every argument is owned, the body runs in its own task, and a caller that goes away cancels nothing.
-/// Where one is borrowed, the body runs in its caller's task, and another caller takes over if that one goes away.
+/// Where one is borrowed, the body runs in its caller's task, and another caller takes over if that one goes away. So it
+/// does in methods with `&self`, in associated functions and in traits; take `self: Arc<Self>`, or put the attribute on a
+/// free function with owned arguments. A body that runs in its caller's task never runs in the background:
+/// `stale_while_revalidate`, `soft_timeout` and `refresh_ahead` are errors there, and do nothing where a `policy = expr` or
+/// the service's own policy has them.
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(arguments.into(), item.into()).into()
@@ -105,7 +118,7 @@ pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `key = "user:{user.id}"` | The key, as for [`macro@cached`]. |
 /// | `value = \|returned\| expr` | What to store in place of what was returned. |
 /// | `when = expr` | Stores only if this holds of the arguments. |
-/// | `ttl`, `local_ttl`, `negative_ttl`, `jitter`, `schema`, `tags`, `policy` | As for [`macro@cached`]. |
+/// | `ttl`, `local_ttl`, `negative_ttl`, `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`, `jitter`, `schema`, `tags`, `max_value_bytes`, `local_only`, `remote_only`, `skip_write`, `policy` | As for [`macro@cached`]. |
 /// | `cache = expr`, `crate = path` | As for [`macro@cached`]. |
 ///
 /// Key, tags, policies, `when` and `cache` are read before the body runs, so it may move its arguments. An attribute sees

@@ -5,15 +5,16 @@ use crate::attr::{Arguments, Texts};
 use crate::errors::Errors;
 use crate::expand::local;
 use crate::generics;
+use crate::loader::{self, Loader};
 use crate::nearest::{list, suggestion};
 use crate::signature::{self, Awaited, Place, Uses};
 use crate::template::{self, Piece, Template};
 use crate::tokens;
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::Ident;
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{FnArg, Pat, PatType, Token, Type};
+use syn::{Pat, PatType, Token, Type};
 
 /// A function and all that is known about its cache.
 pub(crate) struct Cached<'a> {
@@ -63,15 +64,6 @@ pub(crate) enum Key {
     },
 }
 
-/// Where the body runs when it has to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Loader {
-    /// In its own task: every argument is owned.
-    Spawned,
-    /// In the caller's task.
-    Inline,
-}
-
 /// Joins function and arguments; `None` if nothing can be said about the function's cache.
 pub(crate) fn validate<'a>(
     function: &'a Function,
@@ -107,10 +99,11 @@ pub(crate) fn validate<'a>(
     if let (Some(name), Some(_)) = (&arguments.name, &arguments.key) {
         errors.on(name, "a `name` stands in the default key, and there is a `key` here: leave one of them out");
     }
+    loader::check(function, place, arguments, errors);
     let (awaited, returned) = awaited.filter(|_| callable)?;
     let receiver = receiver(&key, &tags, arguments);
     Some(Cached {
-        loader: loader(function, place),
+        loader: loader::loader(function, place),
         function,
         arguments,
         inputs,
@@ -349,33 +342,11 @@ fn key_parameters(function: &Function, arguments: &Arguments, inputs: &[Input<'_
         .collect()
 }
 
-/// Spawned only if nothing is borrowed by its written type: hidden borrows cannot occur in an async function.
-///
-/// Of the `impl` block's parameters it is not known here whether they borrow. A method that takes `self: Arc<Self>` says
-/// that it does not need its caller; any other runs with it.
-fn loader(function: &Function, place: Place) -> Loader {
-    if place == Place::Contained || place == Place::Associated && function.signature.receiver().is_none() {
-        return Loader::Inline;
-    }
-    let owned = |input: &FnArg| match input {
-        FnArg::Receiver(receiver) => signature::is_owned(receiver),
-        FnArg::Typed(typed) => {
-            let ty: TokenStream = typed.ty.to_token_stream();
-            !tokens::borrow(&ty) && (!tokens::contain_keyword(&ty, "impl") || tokens::say_static(&ty))
-        }
-    };
-    let signature = &function.signature;
-    if generics::are_static(&signature.generics) && signature.inputs.iter().all(owned) {
-        Loader::Spawned
-    } else {
-        Loader::Inline
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::attr;
+    use proc_macro2::TokenStream;
     use quote::quote;
 
     fn check(arguments: TokenStream, function: &str) -> (Vec<String>, Option<(Loader, Vec<bool>)>) {
@@ -386,23 +357,6 @@ mod tests {
         let valid = validate(&function, &arguments, place, &mut errors)
             .map(|cached| (cached.loader, cached.inputs.iter().map(|input| input.in_key).collect()));
         (errors.messages(), valid)
-    }
-
-    #[test]
-    fn owned_arguments_load_in_a_task_of_their_own() {
-        for (function, loader) in [
-            ("async fn f(id: u64, name: String) {}", Loader::Spawned),
-            ("async fn f(name: &'static str) {}", Loader::Spawned),
-            ("async fn f<T: 'static>(value: T) {}", Loader::Spawned),
-            ("async fn f(value: impl Display + Send + 'static) {}", Loader::Spawned),
-            ("async fn f(name: &str) {}", Loader::Inline),
-            ("async fn f<T: Send>(value: T) {}", Loader::Inline),
-            ("async fn f(value: impl Display) {}", Loader::Inline),
-            ("async fn f(name: Cow<'_, str>) {}", Loader::Inline),
-        ] {
-            let (errors, valid) = check(quote!(), function);
-            assert_eq!((errors, valid.map(|(loader, _)| loader)), (vec![], Some(loader)), "{function}");
-        }
     }
 
     #[test]

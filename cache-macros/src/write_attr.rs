@@ -1,9 +1,10 @@
 //! The arguments of `#[cache_put(..)]` and `#[cache_invalidate(..)]`, as they are written.
 
-use crate::attr::{self, Setting, Texts};
+use crate::attr::{self, Texts};
 use crate::errors::Errors;
+use crate::settings::{self, Setting, flag};
 use proc_macro2::TokenStream;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::Parse;
 use syn::{Expr, LitBool, LitStr, Path};
 
 /// Which of the two attributes.
@@ -30,9 +31,16 @@ impl Attribute {
                 "ttl",
                 "local_ttl",
                 "negative_ttl",
+                "stale_while_revalidate",
+                "stale_if_error",
+                "refresh_ahead",
                 "jitter",
                 "schema",
                 "tags",
+                "max_value_bytes",
+                "local_only",
+                "remote_only",
+                "skip_write",
                 "policy",
                 "cache",
                 "crate",
@@ -63,7 +71,7 @@ pub(crate) struct WriteArguments {
 pub(crate) fn parse(attribute: Attribute, tokens: TokenStream, errors: &mut Errors) -> WriteArguments {
     let mut arguments = WriteArguments::default();
     attr::each(attribute.name(), attribute.arguments(), tokens, errors, &mut |name, input| {
-        if let Some(setting) = attr::policy(input, name) {
+        if let Some(setting) = settings::policy(input, name) {
             arguments.settings.push(setting?);
             return Ok(());
         }
@@ -83,11 +91,8 @@ pub(crate) fn parse(attribute: Attribute, tokens: TokenStream, errors: &mut Erro
         Ok(())
     });
     check(attribute, &arguments, errors);
+    settings::check(arguments.policy.as_ref(), &arguments.settings, errors);
     arguments
-}
-
-fn flag(input: ParseStream<'_>) -> syn::Result<LitBool> {
-    input.parse().map_err(|error| syn::Error::new(error.span(), "this is `true` or `false`"))
 }
 
 /// What does not go together, or is missing.

@@ -4,8 +4,9 @@
 use crate::ast::Function;
 use crate::attr::{Arguments, Texts};
 use crate::errors::Errors;
-use crate::expand::{local, policies};
+use crate::expand::local;
 use crate::key;
+use crate::settings::policies;
 use crate::signature::{self, Awaited, Place};
 use crate::template::{self, Template};
 use crate::valid;

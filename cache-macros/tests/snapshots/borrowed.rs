@@ -1,0 +1,120 @@
+async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
+    find_user::__run::<T>(::cache_aside::__private::Verb::Load, db, id).await
+}
+///The cache of [`find_user()`].
+#[allow(non_camel_case_types, unreachable_pub, clippy::all)]
+enum find_user {}
+#[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+impl find_user {
+    ///The key of [`find_user()`]'s value for these arguments.
+    fn key<T: CacheKey>(id: &T) -> ::std::string::String {
+        let __key = Self::__key::<T>(&id);
+        __key.into_string()
+    }
+    ///The cached value, or `None`: never loads.
+    async fn get<T: CacheKey>(id: &T) -> ::core::option::Option<::std::sync::Arc<User>> {
+        let __key = Self::__key::<T>(&id);
+        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+        let __entry = __service
+            .entry(__key.as_str())
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
+            .shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        ::cache_aside::__private::get(__entry, __shape, __payload).await
+    }
+    ///Stores a value in place of the cached one, on every node.
+    async fn put<T: CacheKey>(id: &T, value: User) -> ::cache_aside::Receipt {
+        let __key = Self::__key::<T>(&id);
+        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+        let __entry = __service
+            .entry(__key.as_str())
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
+            .shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        ::cache_aside::__private::put(__entry, __shape, __payload, value).await
+    }
+    ///Drops the cached value from every tier of every node.
+    async fn invalidate<T: CacheKey>(id: &T) -> ::cache_aside::Receipt {
+        let __key = Self::__key::<T>(&id);
+        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+        let __entry = __service
+            .entry(__key.as_str())
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        __entry.invalidate().await
+    }
+    ///Drops the cached value, and returns what [`find_user()`] loads anew.
+    async fn refresh<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
+        Self::__run::<T>(::cache_aside::__private::Verb::Refresh, db, id).await
+    }
+    ///What [`find_user()`] would be without a cache: runs its body, stores nothing.
+    async fn uncached<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
+        Self::find_user::<T>(db, id).await
+    }
+}
+#[allow(clippy::all, unused_parens, unused_qualifications)]
+impl find_user {
+    fn __key<T: CacheKey>(id: &(&T)) -> ::cache_aside::__private::KeyBuffer {
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::WriteDisplay as _;
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        __key.function(::core::any::type_name::<Self>());
+        __key.next_argument();
+        __key.text(::core::format_args!("{}", ::core::any::type_name:: < T > ()));
+        __key.next_argument();
+        __key.argument(id);
+        __key.literal(")");
+        __key
+    }
+    async fn __run<T: CacheKey>(
+        __verb: ::cache_aside::__private::Verb,
+        db: &Db,
+        id: &T,
+    ) -> Option<Arc<User>> {
+        let __key = Self::__key::<T>(&id);
+        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+        let __entry = __service
+            .entry(__key.as_str())
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
+            .shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        __errors
+            .inline(
+                __entry,
+                __verb,
+                __shape,
+                __payload,
+                |user| user.is_guest(),
+                move || Self::find_user::<T>(db, id),
+            )
+            .await
+    }
+}
+impl find_user {
+    async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
+        db.find(id).await
+    }
+}

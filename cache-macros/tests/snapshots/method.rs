@@ -1,0 +1,140 @@
+impl Users {
+    pub(crate) async fn find(&self, id: Path<u64>) -> User {
+        Self::__find_run(self, ::cache_aside::__private::Verb::Load, id).await
+    }
+    ///The key of [`Self::find()`]'s value for these arguments.
+    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    pub(crate) fn find_key(&self, id: Path<u64>) -> ::std::string::String {
+        let __key = Self::__find_key(&self, &id);
+        __key.into_string()
+    }
+    ///The cached value, or `None`: never loads.
+    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    pub(crate) async fn find_get(
+        &self,
+        id: Path<u64>,
+    ) -> ::core::option::Option<::std::sync::Arc<User>> {
+        let __key = Self::__find_key(&self, &id);
+        #[allow(unused_variables)]
+        let Path(id) = &id;
+        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
+            &(self.cache),
+        );
+        let __entry = __service.entry(__key.as_str());
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<User>::new()).shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        ::cache_aside::__private::get(__entry, __shape, __payload).await
+    }
+    ///Stores a value in place of the cached one, on every node.
+    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    pub(crate) async fn find_put(
+        &self,
+        id: Path<u64>,
+        value: User,
+    ) -> ::cache_aside::Receipt {
+        let __key = Self::__find_key(&self, &id);
+        #[allow(unused_variables)]
+        let Path(id) = &id;
+        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
+            &(self.cache),
+        );
+        let __entry = __service.entry(__key.as_str());
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<User>::new()).shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        ::cache_aside::__private::put(__entry, __shape, __payload, value).await
+    }
+    ///Drops the cached value from every tier of every node.
+    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    pub(crate) async fn find_invalidate(&self, id: Path<u64>) -> ::cache_aside::Receipt {
+        let __key = Self::__find_key(&self, &id);
+        #[allow(unused_variables)]
+        let Path(id) = &id;
+        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
+            &(self.cache),
+        );
+        let __entry = __service.entry(__key.as_str());
+        __entry.invalidate().await
+    }
+    ///Drops the cached value, and returns what [`Self::find()`] loads anew.
+    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    pub(crate) async fn find_refresh(&self, id: Path<u64>) -> User {
+        Self::__find_run(self, ::cache_aside::__private::Verb::Refresh, id).await
+    }
+    #[doc(hidden)]
+    #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
+    fn __find_key(
+        &self,
+        __argument_0: &(Path<u64>),
+    ) -> ::cache_aside::__private::KeyBuffer {
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::WriteDisplay as _;
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        #[allow(unused_variables)]
+        let Path(id) = __argument_0;
+        __key.literal("user:");
+        {
+            let __key = &mut __key;
+            (&&::cache_aside::__private::Placeholder(&self.tenant)).write(__key);
+        }
+        __key.literal(":");
+        {
+            let __key = &mut __key;
+            (&&::cache_aside::__private::Placeholder(&id)).write(__key);
+        }
+        __key
+    }
+    #[doc(hidden)]
+    #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
+    async fn __find_run(
+        &self,
+        __verb: ::cache_aside::__private::Verb,
+        __argument_0: Path<u64>,
+    ) -> User {
+        #[allow(unused_variables)]
+        let Path(id) = &__argument_0;
+        let __key = Self::__find_key(&self, &__argument_0);
+        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
+            &(self.cache),
+        );
+        let __entry = __service.entry(__key.as_str());
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<User>::new()).shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        __errors
+            .inline(
+                __entry,
+                __verb,
+                __shape,
+                __payload,
+                |_| false,
+                move || Self::find_uncached(self, __argument_0),
+            )
+            .await
+    }
+    ///What [`Self::find()`] would be without a cache: runs its body, stores nothing.
+    #[allow(dead_code)]
+    pub(crate) async fn find_uncached(&self, Path(id): Path<u64>) -> User {
+        let _ = &id;
+        self.db.find(id).await
+    }
+}
