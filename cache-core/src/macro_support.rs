@@ -20,7 +20,7 @@ pub use failure::{
 };
 pub use hit::hit;
 pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay, WritePlain};
-pub use load::{Optional, Presence, Required, Verb};
+pub use load::{Body, Miss, Optional, Presence, Required, Slot, Unless, Verb, look};
 pub use plain::PlainKey;
 pub use returned::{
     Copied, Fallible, FallibleMaybe, HandedOut, Marker, Maybe, Of, Payload, PayloadOf, Plain, ProbePayload, ProbeShape,

@@ -32,7 +32,11 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
     };
     let (closure, probes, limited) =
         (closure(expansion), expansion.probes(&shape, &payload, &errors), expansion.check_limit(&shape));
-    let (entry, unless) = (&expansion.entry, expansion.unless());
+    let body = match expansion.cached.awaited {
+        Awaited::Async => quote!(::std::boxed::Box::pin(#load())),
+        Awaited::Future | Awaited::Boxed => quote!(::std::boxed::Box::pin(async move { #load().await })),
+    };
+    let answer = expansion.answer(&quote!(inline), &quote!(#private::Verb::Load), &body);
     quote! {
         #key
         #destructured
@@ -44,7 +48,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
         if #bypass {
             return #load().await;
         }
-        #errors.inline(#entry, #private::Verb::Load, #shape, #payload, #unless, #load).await
+        #answer
     }
 }
 

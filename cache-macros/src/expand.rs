@@ -12,7 +12,7 @@ use crate::errors::Errors;
 use crate::generics;
 use crate::key;
 use crate::loader::Loader;
-use crate::settings::policies;
+use crate::settings::{Setting, policies};
 use crate::signature::{self, Awaited, Place};
 use crate::valid::{Cached, Input, Naming, validate};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
@@ -220,8 +220,7 @@ impl<'a> Expansion<'a> {
         let probes = self.probes(&shape, &payload, &errors);
         let limited = self.check_limit(&shape);
         let hit = self.hit(&verb, &shape, &payload);
-        let (entry, unless) = (&self.entry, self.unless());
-        let call = quote_spanned!(self.cached.returned.span()=> #errors.#load(#entry, #verb, #shape, #payload, #unless, #loader).await);
+        let call = self.answer(&quote!(#load), &quote!(#verb), &loader);
         quote! {
             #(#lints)*
             #signature {
@@ -257,27 +256,52 @@ impl<'a> Expansion<'a> {
         })
     }
 
-    /// The closure that bars a value from being stored.
-    pub(crate) fn unless(&self) -> TokenStream {
-        match &self.cached.arguments.unless {
-            Some(unless) => unless.to_token_stream(),
-            None => quote!(|_| false),
+    /// The statements that answer from the cache, or else load. Until the body is needed it is not asked for.
+    pub(crate) fn answer(&self, load: &TokenStream, verb: &TokenStream, body: &TokenStream) -> TokenStream {
+        let private = self.private_at(self.cached.returned.span());
+        let [shape, payload, errors] = self.probed();
+        let [found, miss, kept, answer] = ["__found", "__miss", "__kept", "__answer"].map(local);
+        let (entry, unless, behind) = (&self.entry, self.unless(), self.cached.loader == Loader::Spawned);
+        quote_spanned! {self.cached.returned.span()=>
+            let #miss = match #private::look(&#entry, #verb, #behind, #shape, &#payload) {
+                ::core::result::Result::Ok(#found) => return #found,
+                ::core::result::Result::Err(#miss) => #miss,
+            };
+            let (#kept, #answer) = #errors.#load(#entry, #miss, #shape, &#payload, #unless, #body);
+            #errors.settle(#shape, #payload, #kept, #answer.await)
         }
     }
 
-    /// How the body is run, and the closure that runs it.
+    /// What bars a value from being stored.
+    fn unless(&self) -> TokenStream {
+        match &self.cached.arguments.unless {
+            Some(unless) => quote_spanned!(unless.span()=> ::core::option::Option::Some(#unless)),
+            None => quote!(::core::option::Option::None),
+        }
+    }
+
+    /// How the body is run, and its future in a box.
     ///
     /// A task's future is boxed where its type can be written down. Else the compiler, asked whether the body may be sent
     /// to another thread, would have to look into a body that calls its own function, and so into itself.
     fn loader(&self) -> (TokenStream, TokenStream) {
-        let body = self.body_call(|input| &input.hidden);
         if self.cached.loader == Loader::Inline {
-            return (quote!(inline), quote!(move || #body));
+            let body = self.lazy_body();
+            return (quote!(inline), quote!(::std::boxed::Box::pin(#body)));
         }
         let turbofish = generics::turbofish(&self.cached.function.signature.generics);
         let (boxed, names) = (self.hidden("boxed"), self.cached.inputs.iter().map(|input| &input.hidden));
         let receiver = self.receiver_argument();
-        (quote!(spawned), quote!(move || Self::#boxed #turbofish(#receiver #(#names),*)))
+        (quote!(spawned), quote!(Self::#boxed #turbofish(#receiver #(#names),*)))
+    }
+
+    /// The body's future, in which nothing happens until it is polled.
+    fn lazy_body(&self) -> TokenStream {
+        let body = self.body_call(|input| &input.hidden);
+        match self.cached.awaited {
+            Awaited::Async => body,
+            Awaited::Future | Awaited::Boxed => quote!(async move { #body.await }),
+        }
     }
 
     /// The body's future in a box, for functions that load in a task of their own.
@@ -289,7 +313,7 @@ impl<'a> Expansion<'a> {
         let (generics, clause, returned) =
             (&signature.generics, &signature.generics.where_clause, &self.cached.returned);
         let inputs = self.receiver().into_iter().chain(self.inputs(|input| &input.hidden));
-        let (name, body) = (self.hidden("boxed"), self.body_call(|input| &input.hidden));
+        let (name, body) = (self.hidden("boxed"), self.lazy_body());
         let future = quote!(dyn ::core::future::Future<Output = #returned> + ::core::marker::Send);
         Some(quote! {
             fn #name #generics(#(#inputs),*) -> ::core::pin::Pin<::std::boxed::Box<#future>> #clause {

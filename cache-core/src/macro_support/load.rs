@@ -1,13 +1,15 @@
 //! Running an annotated function through the cache.
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::failure::{Alone, Coalesced, Limit, Share};
-use super::returned::{Of, Payload, Shape};
-use crate::service::Loaded;
-use crate::{Cacheable, EntryBuilder, LoadError};
+use super::returned::{Payload, Shape};
+use crate::erased::{self, AnyError, AnyOutcome, Types};
+use crate::service::{Answering, AnyLoaded, AtOnce, Load, Loader, Loading};
+use crate::{EntryBuilder, LoadError};
 
 /// What a call does with the cached value.
 #[derive(Clone, Copy, Debug)]
@@ -91,34 +93,104 @@ impl Presence for Optional {
     }
 }
 
-/// Loads in a task of its own.
-async fn spawned<S, T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Of<S, Arc<T>>, LoadError<E>>
-where
-    S: Shape,
-    T: Cacheable,
-    E: Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send + 'static,
-{
-    if matches!(verb, Verb::Refresh) {
-        Box::pin(entry.clone().invalidate()).await;
-    }
-    entry.load(S::Presence::OPTIONAL, move |_| load()).await.map(S::Presence::loaded)
+/// A function's body, boxed: of all that is compiled for an annotated function, only this is not shared with others that
+/// return the same type. It begins when it is first polled.
+pub type Body<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
+
+/// A loaded value is not stored if this holds of it.
+pub type Unless<T> = Option<fn(&T) -> bool>;
+
+/// That the near tier has no answer, or one that is to be replaced.
+#[derive(Debug)]
+pub struct Miss {
+    verb: Verb,
+    at_once: Option<AtOnce>,
 }
 
-/// Loads in the caller's task.
-async fn inline<S, T, E, F, Fut>(entry: EntryBuilder<'_>, verb: Verb, load: F) -> Result<Of<S, Arc<T>>, LoadError<E>>
+/// What the near tier answers, if it can. `behind` says whether the body can run in the background.
+///
+/// # Errors
+/// A miss, for which the body is needed.
+pub fn look<S, P>(
+    entry: &EntryBuilder<'_>,
+    verb: Verb,
+    behind: bool,
+    _shape: S,
+    _payload: &P,
+) -> Result<S::Returned, Miss>
 where
-    S: Shape,
-    T: Cacheable,
-    E: Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send,
-    Fut: Future<Output = Result<Option<Loaded<T>>, E>> + Send,
+    S: Shape<Payload = P::Value>,
+    P: Payload,
 {
-    if matches!(verb, Verb::Refresh) {
-        Box::pin(entry.clone().invalidate()).await;
+    let at_once = match verb {
+        Verb::Refresh => None,
+        Verb::Load => match entry.look(S::Presence::OPTIONAL, behind) {
+            Ok(value) => return Ok(handed_out::<S, P>(value)),
+            Err(at_once) => at_once,
+        },
+    };
+    Err(Miss { verb, at_once })
+}
+
+fn handed_out<S, P>(value: Option<Arc<P::Stored>>) -> S::Returned
+where
+    S: Shape<Payload = P::Value>,
+    P: Payload,
+{
+    S::join(Ok(S::Presence::loaded(value.map(P::hand_out))))
+}
+
+/// What is left of an error that goes to those who wait for a load.
+trait Keep<E>: Send {
+    fn keep(self, error: E) -> Arc<AnyError>;
+}
+
+/// They share it.
+struct InArc;
+
+impl<E: Send + Sync + 'static> Keep<E> for InArc {
+    fn keep(self, error: E) -> Arc<AnyError> {
+        Arc::new(error)
     }
-    entry.load_inline(S::Presence::OPTIONAL, load).await.map(S::Presence::loaded)
+}
+
+/// That a load failed with an error that only its leader has.
+#[derive(Debug)]
+struct Kept;
+
+/// Where a caller finds the error of a load that it led.
+pub type Slot<E> = Arc<Mutex<Option<E>>>;
+
+impl<E: Send> Keep<E> for Slot<E> {
+    fn keep(self, error: E) -> Arc<AnyError> {
+        *self.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        Arc::new(Kept)
+    }
+}
+
+/// The body without its types.
+fn erase<'a, S, P>(
+    body: Body<'a, S::Returned>,
+    unless: Unless<P::Stored>,
+    keep: impl Keep<S::Error> + 'a,
+) -> Loading<'a>
+where
+    S: Shape<Payload = P::Value> + 'a,
+    P: Payload,
+{
+    Box::pin(async move {
+        let value = match S::split(body.await) {
+            Ok(value) => S::Presence::present(value),
+            Err(error) => return Err(keep.keep(error)),
+        };
+        let Some(value) = value else { return Ok(None) };
+        let value = P::take_in(value);
+        let kept = match unless {
+            Some(unless) => !unless(&value),
+            None => true,
+        };
+        Ok(Some(AnyLoaded::new(value, kept)))
+    })
 }
 
 impl<E, W, L> Coalesced<E, W, L>
@@ -127,202 +199,180 @@ where
     W: Share<E>,
     L: Limit<E>,
 {
-    /// Answers from the cache, or runs `body` in a task of its own.
+    /// After a miss: runs `body` in a task of its own, or waits for another's.
+    pub fn spawned<'a, S, P>(
+        &self,
+        entry: EntryBuilder<'a>,
+        miss: Miss,
+        _shape: S,
+        _payload: &P,
+        unless: Unless<P::Stored>,
+        body: Body<'static, S::Returned>,
+    ) -> ((), Answering<'a>)
+    where
+        S: Shape<Payload = P::Value, Error = E> + 'static,
+        P: Payload,
+    {
+        let types = Types::of::<P::Stored, E>();
+        let load = erase::<S, P>(body, unless, InArc);
+        ((), miss.answer(limited::<E, L>(entry), types, S::Presence::OPTIONAL, Loader::Detached(once(load))))
+    }
+
+    /// After a miss: runs `body` in the caller's task, or waits for another's.
+    pub fn inline<'a, S, P>(
+        &self,
+        entry: EntryBuilder<'a>,
+        miss: Miss,
+        _shape: S,
+        _payload: &P,
+        unless: Unless<P::Stored>,
+        body: Body<'a, S::Returned>,
+    ) -> ((), Answering<'a>)
+    where
+        S: Shape<Payload = P::Value, Error = E> + 'a,
+        P: Payload,
+    {
+        let types = Types::of::<P::Stored, E>();
+        let load = erase::<S, P>(body, unless, InArc);
+        ((), miss.answer(limited::<E, L>(entry), types, S::Presence::OPTIONAL, Loader::Inline(once(load))))
+    }
+
+    /// What to return.
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn spawned<S, P, F, Fut, U>(
-        self,
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        _shape: S,
-        _payload: P,
-        unless: U,
-        body: F,
-    ) -> S::Returned
+    pub fn settle<S, P>(&self, _shape: S, _payload: P, _kept: (), outcome: AnyOutcome) -> S::Returned
     where
         S: Shape<Payload = P::Value, Error = E>,
         P: Payload,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = S::Returned> + Send + 'static,
-        U: FnOnce(&P::Stored) -> bool + Send + 'static,
     {
-        let load = move || async move { stored::<S, P>(body().await, unless) };
-        S::join(self.settle::<S, P>(spawned::<S, _, _, _, _>(Self::limited(entry), verb, load).await))
-    }
-
-    /// Answers from the cache, or runs `body` in the caller's task.
-    ///
-    /// # Panics
-    /// The body panicked.
-    pub async fn inline<S, P, F, Fut, U>(
-        self,
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        _shape: S,
-        _payload: P,
-        unless: U,
-        body: F,
-    ) -> S::Returned
-    where
-        S: Shape<Payload = P::Value, Error = E>,
-        P: Payload,
-        F: FnOnce() -> Fut + Send,
-        Fut: Future<Output = S::Returned> + Send,
-        U: FnOnce(&P::Stored) -> bool + Send,
-    {
-        let load = move || async move { stored::<S, P>(body().await, unless) };
-        S::join(self.settle::<S, P>(inline::<S, _, _, _, _>(Self::limited(entry), verb, load).await))
-    }
-
-    fn limited(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
-        if L::LIMITED { entry } else { unlimited(entry) }
-    }
-
-    fn settle<S, P>(&self, loaded: Result<Of<S, Arc<P::Stored>>, LoadError<E>>) -> Result<Of<S, P::Value>, E>
-    where
-        S: Shape,
-        P: Payload,
-    {
-        match loaded {
-            Ok(value) => Ok(S::Presence::map(value, P::hand_out)),
-            Err(LoadError::Source(error)) => Err(W::share(error)),
-            Err(other) => match L::timed_out() {
-                Some(error) if matches!(other, LoadError::TimedOut) => Err(error),
+        let error = match outcome {
+            Ok(value) => return handed_out::<S, P>(value.map(erased::value)),
+            Err(error) => erased::error::<E>(error),
+        };
+        match error {
+            LoadError::Source(error) => S::join(Err(W::share(error))),
+            other => match L::timed_out() {
+                Some(error) if matches!(other, LoadError::TimedOut) => S::join(Err(error)),
                 _ => abandoned(&other),
             },
         }
     }
 }
 
-impl<E: Send + 'static> Alone<E> {
-    /// Answers from the cache, or runs `body` in a task of its own.
-    ///
-    /// # Panics
-    /// The body panicked.
-    pub async fn spawned<S, P, F, Fut, U>(
-        self,
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        _shape: S,
-        _payload: P,
-        unless: U,
-        body: F,
-    ) -> S::Returned
-    where
-        S: Shape<Payload = P::Value, Error = E>,
-        P: Payload,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = S::Returned> + Send + 'static,
-        U: FnOnce(&P::Stored) -> bool + Send + 'static,
-    {
-        let seat = Arc::new(Seat::new(body));
-        let leader = Arc::clone(&seat);
-        let load = move || async move { leader.lead::<S, P, Fut>(unless).await };
-        let loaded = spawned::<S, _, _, _, _>(unlimited(entry), verb, load).await;
-        seat.settle::<S, P, Fut>(loaded).await
-    }
-}
-
 impl<E: Send> Alone<E> {
-    /// Answers from the cache, or runs `body` in the caller's task.
+    /// After a miss: runs `body` in a task of its own, or waits for another's.
+    pub fn spawned<'a, S, P>(
+        &self,
+        entry: EntryBuilder<'a>,
+        miss: Miss,
+        _shape: S,
+        _payload: &P,
+        unless: Unless<P::Stored>,
+        body: Body<'static, S::Returned>,
+    ) -> (Slot<E>, Answering<'a>)
+    where
+        S: Shape<Payload = P::Value, Error = E> + 'static,
+        P: Payload,
+        E: 'static,
+    {
+        let (slot, types) = (Slot::default(), Types::of::<P::Stored, Kept>());
+        let load = erase::<S, P>(body, unless, Arc::clone(&slot));
+        (slot, Box::pin(take_part(unlimited(entry), miss, types, S::Presence::OPTIONAL, load, Loader::Detached)))
+    }
+
+    /// After a miss: runs `body` in the caller's task, or waits for another's.
+    pub fn inline<'a, S, P>(
+        &self,
+        entry: EntryBuilder<'a>,
+        miss: Miss,
+        _shape: S,
+        _payload: &P,
+        unless: Unless<P::Stored>,
+        body: Body<'a, S::Returned>,
+    ) -> (Slot<E>, Answering<'a>)
+    where
+        S: Shape<Payload = P::Value, Error = E> + 'a,
+        P: Payload,
+        E: 'a,
+    {
+        let (slot, types) = (Slot::default(), Types::of::<P::Stored, Kept>());
+        let load = erase::<S, P>(body, unless, Arc::clone(&slot));
+        (slot, Box::pin(take_part(unlimited(entry), miss, types, S::Presence::OPTIONAL, load, Loader::Inline)))
+    }
+
+    /// What to return: the value, or the error of this caller's own load.
     ///
     /// # Panics
     /// The body panicked.
-    pub async fn inline<S, P, F, Fut, U>(
-        self,
-        entry: EntryBuilder<'_>,
-        verb: Verb,
-        _shape: S,
-        _payload: P,
-        unless: U,
-        body: F,
-    ) -> S::Returned
+    pub fn settle<S, P>(&self, _shape: S, _payload: P, kept: Slot<E>, outcome: AnyOutcome) -> S::Returned
     where
         S: Shape<Payload = P::Value, Error = E>,
         P: Payload,
-        F: FnOnce() -> Fut + Send,
-        Fut: Future<Output = S::Returned> + Send,
-        U: FnOnce(&P::Stored) -> bool + Send,
     {
-        let seat = Seat::new(body);
-        let leader = &seat;
-        let load = move || async move { leader.lead::<S, P, Fut>(unless).await };
-        let loaded = inline::<S, _, _, _, _>(unlimited(entry), verb, load).await;
-        seat.settle::<S, P, Fut>(loaded).await
-    }
-}
-
-/// That a load failed with an error that only its leader has.
-#[derive(Debug)]
-struct Kept;
-
-/// A caller whose error type cannot be shared: it takes part in a load with its body, and is left with either the body,
-/// if another led, or the error.
-struct Seat<F, E> {
-    body: Mutex<Option<F>>,
-    error: Mutex<Option<E>>,
-}
-
-impl<F, E> Seat<F, E> {
-    fn new(body: F) -> Self {
-        Self { body: Mutex::new(Some(body)), error: Mutex::new(None) }
-    }
-
-    /// Runs the body, and keeps its error.
-    async fn lead<S, P, Fut>(&self, unless: impl FnOnce(&P::Stored) -> bool) -> Result<Option<Loaded<P::Stored>>, Kept>
-    where
-        S: Shape<Returned = Fut::Output, Payload = P::Value, Error = E>,
-        P: Payload,
-        F: FnOnce() -> Fut,
-        Fut: Future,
-    {
-        let Some(body) = take(&self.body) else { return Err(Kept) };
-        stored::<S, P>(body().await, unless).map_err(|error| {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            Kept
-        })
-    }
-
-    /// What to return: the value, the error of the load that this caller led, or what its own body gives.
-    async fn settle<S, P, Fut>(&self, loaded: Result<Of<S, Arc<P::Stored>>, LoadError<Kept>>) -> S::Returned
-    where
-        S: Shape<Returned = Fut::Output, Payload = P::Value, Error = E>,
-        P: Payload,
-        F: FnOnce() -> Fut,
-        Fut: Future,
-    {
-        let error = match loaded {
-            Ok(value) => return S::join(Ok(S::Presence::map(value, P::hand_out))),
+        let error = match outcome {
+            Ok(value) => return handed_out::<S, P>(value.map(erased::value)),
             Err(error) => error,
         };
-        if matches!(error, LoadError::Panicked) {
-            abandoned(&error);
+        match take(&kept) {
+            Some(error) => S::join(Err(error)),
+            None => abandoned(&error),
         }
-        if let Some(error) = take(&self.error) {
-            return S::join(Err(error));
-        }
-        let Some(body) = take(&self.body) else { abandoned(&error) };
-        body().await
     }
 }
 
-/// A panic under either lock is not possible, so a poisoned one is whole.
+/// Takes part in a load whose error cannot be shared. If it fails while another leads it, this caller's own load is run.
+async fn take_part<'e, 'l>(
+    entry: EntryBuilder<'e>,
+    miss: Miss,
+    types: Types,
+    optional: bool,
+    load: Loading<'l>,
+    loader: fn(Load<'l>) -> Loader<'e>,
+) -> AnyOutcome {
+    let seat = Arc::new(Mutex::new(Some(load)));
+    let leader = Arc::clone(&seat);
+    let lead = Box::pin(async move {
+        match take(&leader) {
+            Some(load) => load.await,
+            None => Err(Arc::new(Kept) as Arc<AnyError>),
+        }
+    });
+    let error = match miss.answer(entry, types, optional, loader(once(lead))).await {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let own = take(&seat).filter(|_| !matches!(error, LoadError::Panicked));
+    match own {
+        Some(load) => Ok(load.await.map_err(LoadError::Source)?.map(|loaded| loaded.value)),
+        None => Err(error),
+    }
+}
+
+impl Miss {
+    fn answer<'l>(self, entry: EntryBuilder<'l>, types: Types, optional: bool, loader: Loader<'l>) -> Answering<'l> {
+        match self.verb {
+            Verb::Load => entry.answer_miss(types, optional, self.at_once, loader),
+            Verb::Refresh => Box::pin(async move {
+                entry.clone().invalidate().await;
+                entry.answer_miss(types, optional, None, loader).await
+            }),
+        }
+    }
+}
+
+/// A load that has been made already, as a loader.
+fn once(load: Loading<'_>) -> Load<'_> {
+    Box::new(move |_| load)
+}
+
+/// A panic under the lock is not possible, so a poisoned one is whole.
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Takes what a body returned apart, for the cache.
-fn stored<S, P>(
-    returned: S::Returned,
-    unless: impl FnOnce(&P::Stored) -> bool,
-) -> Result<Option<Loaded<P::Stored>>, S::Error>
-where
-    S: Shape<Payload = P::Value>,
-    P: Payload,
-{
-    let value = S::Presence::present(S::split(returned)?).map(P::take_in);
-    Ok(value.map(|value| Loaded { kept: !unless(&value), value }))
+fn limited<E, L: Limit<E>>(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
+    if L::LIMITED { entry } else { unlimited(entry) }
 }
 
 /// For functions that cannot say that a load took too long: 100 years, since not every clock counts to the end of time.
@@ -332,7 +382,7 @@ fn unlimited(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
 
 /// Ends a call whose load panicked or was cancelled with the service: no return value says so. The panic was reported
 /// where it happened, so it resumes without another report.
-fn abandoned<E>(error: &LoadError<E>) -> ! {
+fn abandoned<E: ?Sized>(error: &LoadError<E>) -> ! {
     let reason = match error {
         LoadError::Panicked => "the load that this call of a cached function waited for panicked",
         LoadError::Cancelled => "the service was shut down while this call of a cached function waited for its load",

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::loaded::{AnyLoaded, Loader, erased as erased_load};
+use super::loaded::{Answering, AnyLoaded, Loader, erased as erased_load};
 use super::near::Near;
+use super::refresh::Due;
 use super::{Answer, Cacheable, Inner, LoadContext, Loaded, Plan};
-use crate::erased::{self, ValueType};
+use crate::erased::{self, AnyValue, Types, ValueType};
 use crate::error::LoadError;
 use crate::policy::Policy;
 use crate::selection::{Access, Tier};
@@ -406,6 +407,38 @@ impl<'a> EntryBuilder<'a> {
         Box::pin(inner.go_on(near, key, self.plan(optional), loader())).await
     }
 
+    /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be
+    /// loaded anew in the background, which then is that of [`EntryBuilder::answer_miss`].
+    pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<Arc<T>>, Option<AtOnce>> {
+        match self.look_near(behind) {
+            Near::Hit(value) => Ok(Some(value)),
+            Near::Absent if optional => Ok(None),
+            Near::Due(value, due) => Err(Some(AtOnce { value, due })),
+            Near::Absent | Near::Miss => Err(None),
+        }
+    }
+
+    /// What comes of the way of a miss; or the value that is there at once, which is then loaded anew in the background.
+    pub(crate) fn answer_miss<'r, 'l: 'r>(
+        self,
+        types: Types,
+        optional: bool,
+        at_once: Option<AtOnce>,
+        loader: Loader<'l>,
+    ) -> Answering<'r>
+    where
+        'a: 'r,
+    {
+        let (inner, key, plan) = (self.inner, self.key, self.plan(optional));
+        match at_once {
+            Some(AtOnce { value, due }) => {
+                inner.refresh(key, plan, types, due, loader);
+                Box::pin(std::future::ready(Ok(Some(value))))
+            }
+            None => Box::pin(inner.load(key, plan, types, loader)),
+        }
+    }
+
     /// Invalidates the key, then loads it anew: callers that come meanwhile wait for this load.
     ///
     /// # Errors
@@ -465,6 +498,13 @@ impl<'a> EntryBuilder<'a> {
         self.clone().invalidate().await;
         self.get_or_load_optional_inline(loader).await
     }
+}
+
+/// A value that may be served, and is to be loaded anew in the background.
+#[derive(Debug)]
+pub(crate) struct AtOnce {
+    value: AnyValue,
+    due: Due,
 }
 
 /// A flight whose callers take no absence for an answer never ends with one.

@@ -43,7 +43,7 @@ impl Inner {
     }
 
     /// The value of `key`: what the tiers have, or what the load that is under way gives, or what `loader` gives.
-    async fn load(self: &Arc<Self>, key: &str, plan: Plan, types: Types, loader: Loader<'_>) -> AnyOutcome {
+    pub(super) async fn load(self: &Arc<Self>, key: &str, plan: Plan, types: Types, loader: Loader<'_>) -> AnyOutcome {
         let Ok(key) = Key::new(key) else { return self.load_uncached(key, &plan, loader).await };
         self.start(None);
         let wanted = Wanted { key: &key, plan: &plan, of: types.value };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Cacheable;
 use crate::coherence::AtHand;
 use crate::entry::Value;
-use crate::erased::{AnyError, AnyValue};
+use crate::erased::{AnyError, AnyOutcome, AnyValue};
 use crate::tags::Tags;
 
 /// A loaded value, and whether it may be stored.
@@ -33,9 +33,16 @@ pub(crate) struct AnyLoaded {
     pub(crate) etag: Option<Arc<str>>,
 }
 
+impl AnyLoaded {
+    /// A value that is stored as the policy says, if it is to be kept.
+    pub(crate) fn new(value: AnyValue, kept: bool) -> Self {
+        Self { value, kept, ttl: None, tags: None, etag: None }
+    }
+}
+
 impl<T: Send + Sync + 'static> From<Loaded<T>> for AnyLoaded {
     fn from(Loaded { value, kept }: Loaded<T>) -> Self {
-        Self { value, kept, ttl: None, tags: None, etag: None }
+        Self::new(value, kept)
     }
 }
 
@@ -50,6 +57,9 @@ pub(crate) type Load<'a> = Box<dyn FnOnce(Option<AtHand>) -> Loading<'a> + Send 
 
 /// What a loader is doing.
 pub(crate) type Loading<'a> = Pin<Box<dyn Future<Output = Result<Option<AnyLoaded>, Arc<AnyError>>> + Send + 'a>>;
+
+/// A call that waits for an answer from beyond the near tier.
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = AnyOutcome> + Send + 'a>>;
 
 /// Where a loader runs.
 pub(crate) enum Loader<'a> {

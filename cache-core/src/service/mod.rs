@@ -59,12 +59,13 @@ use refresh::Throttles;
 
 pub use batch::BatchBuilder;
 pub use builder::CachingServiceBuilder;
+pub(crate) use entry_builder::AtOnce;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
 pub(crate) use global::with_current;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
-pub(crate) use loaded::Loaded;
 pub use loaded::{Answer, LoadContext};
+pub(crate) use loaded::{Answering, AnyLoaded, Load, Loaded, Loader, Loading};
 pub use preload::{Preload, PreloadProgress};
 pub use write_behind::{PendingWrite, WriteBehind, WriteBehindBuilder, WriteBehindStats};
 

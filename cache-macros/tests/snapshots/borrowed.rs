@@ -71,7 +71,7 @@ impl find_user {
 impl find_user {
     fn __key<T: CacheKey>(id: &(&T)) -> ::cache_aside::__private::KeyBuffer {
         #[allow(unused_imports)]
-        use ::cache_aside::__private::WriteDisplay as _;
+        use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
         let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         __key.function(::core::any::type_name::<Self>());
         __key.next_argument();
@@ -87,10 +87,6 @@ impl find_user {
         id: &T,
     ) -> Option<Arc<User>> {
         let __key = Self::__key::<T>(&id);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -101,15 +97,40 @@ impl find_user {
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
         let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        __errors
-            .inline(
-                __entry,
-                __verb,
-                __shape,
-                __payload,
-                |user| user.is_guest(),
-                move || Self::find_user::<T>(db, id),
-            )
+        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
+            __verb,
+            &__key,
+            __shape,
+            &__payload,
+        ) {
+            return __hit;
+        }
+        ::std::boxed::Box::pin(async move {
+                let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+                let __entry = __service
+                    .entry(__key.as_str())
+                    .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+                let __miss = match ::cache_aside::__private::look(
+                    &__entry,
+                    __verb,
+                    false,
+                    __shape,
+                    &__payload,
+                ) {
+                    ::core::result::Result::Ok(__found) => return __found,
+                    ::core::result::Result::Err(__miss) => __miss,
+                };
+                let (__kept, __answer) = __errors
+                    .inline(
+                        __entry,
+                        __miss,
+                        __shape,
+                        &__payload,
+                        ::core::option::Option::Some(|user| user.is_guest()),
+                        ::std::boxed::Box::pin(Self::find_user::<T>(db, id)),
+                    );
+                __errors.settle(__shape, __payload, __kept, __answer.await)
+            })
             .await
     }
 }

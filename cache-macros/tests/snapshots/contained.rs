@@ -3,12 +3,12 @@ impl Users {
         let __key = {
             let id = &id;
             #[allow(unused_imports)]
-            use ::cache_aside::__private::WriteDisplay as _;
+            use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
             let mut __key = ::cache_aside::__private::KeyBuffer::new("");
             __key.literal("user:");
             {
                 let __key = &mut __key;
-                (&&::cache_aside::__private::Placeholder(&id)).write(__key);
+                (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
             }
             __key
         };
@@ -42,15 +42,25 @@ impl Users {
         if __bypass {
             return __load().await;
         }
-        __errors
+        let __miss = match ::cache_aside::__private::look(
+            &__entry,
+            ::cache_aside::__private::Verb::Load,
+            false,
+            __shape,
+            &__payload,
+        ) {
+            ::core::result::Result::Ok(__found) => return __found,
+            ::core::result::Result::Err(__miss) => __miss,
+        };
+        let (__kept, __answer) = __errors
             .inline(
                 __entry,
-                ::cache_aside::__private::Verb::Load,
+                __miss,
                 __shape,
-                __payload,
-                |_| false,
-                __load,
-            )
-            .await
+                &__payload,
+                ::core::option::Option::None,
+                ::std::boxed::Box::pin(__load()),
+            );
+        __errors.settle(__shape, __payload, __kept, __answer.await)
     }
 }

@@ -7,24 +7,24 @@ async fn save_user(user: &User) -> Result<(), DbError> {
         keys: ::std::vec::Vec::from([
             {
                 #[allow(unused_imports)]
-                use ::cache_aside::__private::WriteDisplay as _;
+                use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
                 let mut __text = ::cache_aside::__private::KeyBuffer::new("");
                 __text.literal("user:");
                 {
                     let __text = &mut __text;
-                    (&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
+                    (&&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
                 }
                 __text.into_string()
             },
         ]),
         pattern: ::core::option::Option::Some({
             #[allow(unused_imports)]
-            use ::cache_aside::__private::WriteDisplay as _;
+            use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
             let mut __text = ::cache_aside::__private::KeyBuffer::new("");
             __text.literal("list:");
             {
                 let __text = &mut __text;
-                (&&::cache_aside::__private::Placeholder(&user.org)).write(__text);
+                (&&&::cache_aside::__private::Placeholder(&user.org)).write(__text);
             }
             __text.literal(":*");
             __text.into_string()

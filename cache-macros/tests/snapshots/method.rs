@@ -81,19 +81,19 @@ impl Users {
         __argument_0: &(Path<u64>),
     ) -> ::cache_aside::__private::KeyBuffer {
         #[allow(unused_imports)]
-        use ::cache_aside::__private::WriteDisplay as _;
+        use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
         let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         #[allow(unused_variables)]
         let Path(id) = __argument_0;
         __key.literal("user:");
         {
             let __key = &mut __key;
-            (&&::cache_aside::__private::Placeholder(&self.tenant)).write(__key);
+            (&&&::cache_aside::__private::Placeholder(&self.tenant)).write(__key);
         }
         __key.literal(":");
         {
             let __key = &mut __key;
-            (&&::cache_aside::__private::Placeholder(&id)).write(__key);
+            (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
         }
         __key
     }
@@ -107,10 +107,6 @@ impl Users {
         #[allow(unused_variables)]
         let Path(id) = &__argument_0;
         let __key = Self::__find_key(&self, &__argument_0);
-        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
-            &(self.cache),
-        );
-        let __entry = __service.entry(__key.as_str());
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -120,15 +116,34 @@ impl Users {
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
         let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        __errors
-            .inline(
-                __entry,
-                __verb,
-                __shape,
-                __payload,
-                |_| false,
-                move || Self::find_uncached(self, __argument_0),
-            )
+        ::std::boxed::Box::pin(async move {
+                #[allow(unused_variables)]
+                let Path(id) = &__argument_0;
+                let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
+                    &(self.cache),
+                );
+                let __entry = __service.entry(__key.as_str());
+                let __miss = match ::cache_aside::__private::look(
+                    &__entry,
+                    __verb,
+                    false,
+                    __shape,
+                    &__payload,
+                ) {
+                    ::core::result::Result::Ok(__found) => return __found,
+                    ::core::result::Result::Err(__miss) => __miss,
+                };
+                let (__kept, __answer) = __errors
+                    .inline(
+                        __entry,
+                        __miss,
+                        __shape,
+                        &__payload,
+                        ::core::option::Option::None,
+                        ::std::boxed::Box::pin(Self::find_uncached(self, __argument_0)),
+                    );
+                __errors.settle(__shape, __payload, __kept, __answer.await)
+            })
             .await
     }
     ///What [`Self::find()`] would be without a cache: runs its body, stores nothing.

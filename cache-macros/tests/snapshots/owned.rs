@@ -52,12 +52,14 @@ impl find_user {
                 >([
                     {
                         #[allow(unused_imports)]
-                        use ::cache_aside::__private::WriteDisplay as _;
+                        use ::cache_aside::__private::{
+                            WriteDisplay as _, WritePlain as _,
+                        };
                         let mut __text = ::cache_aside::__private::KeyBuffer::new("");
                         __text.literal("org:");
                         {
                             let __text = &mut __text;
-                            (&&::cache_aside::__private::Placeholder(&org))
+                            (&&&::cache_aside::__private::Placeholder(&org))
                                 .write(__text);
                         }
                         __text.into_string()
@@ -101,17 +103,17 @@ impl find_user {
 impl find_user {
     fn __key(id: &(u64), org: &(String)) -> ::cache_aside::__private::KeyBuffer {
         #[allow(unused_imports)]
-        use ::cache_aside::__private::WriteDisplay as _;
+        use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
         let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         __key.literal("user:");
         {
             let __key = &mut __key;
-            (&&::cache_aside::__private::Placeholder(&org)).write(__key);
+            (&&&::cache_aside::__private::Placeholder(&org)).write(__key);
         }
         __key.literal(":");
         {
             let __key = &mut __key;
-            (&&::cache_aside::__private::Placeholder(&id)).write(__key);
+            (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
         }
         __key
     }
@@ -124,30 +126,6 @@ impl find_user {
             return Self::find_user(id, org).await;
         }
         let __key = Self::__key(&id, &org);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .ttl(::core::time::Duration::new(300u64, 0u32))
-            .refresh_ahead(1f64);
-        let __entry = __entry
-            .tags(
-                ::core::convert::identity::<
-                    [::std::string::String; 1usize],
-                >([
-                    {
-                        #[allow(unused_imports)]
-                        use ::cache_aside::__private::WriteDisplay as _;
-                        let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-                        __text.literal("org:");
-                        {
-                            let __text = &mut __text;
-                            (&&::cache_aside::__private::Placeholder(&org))
-                                .write(__text);
-                        }
-                        __text.into_string()
-                    },
-                ]),
-            );
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -160,15 +138,64 @@ impl find_user {
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
         let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        __errors
-            .spawned(
-                __entry,
-                __verb,
-                __shape,
-                __payload,
-                |_| false,
-                move || Self::__boxed(id, org),
-            )
+        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
+            __verb,
+            &__key,
+            __shape,
+            &__payload,
+        ) {
+            return __hit;
+        }
+        ::std::boxed::Box::pin(async move {
+                let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
+                let __entry = __service
+                    .entry(__key.as_str())
+                    .ttl(::core::time::Duration::new(300u64, 0u32))
+                    .refresh_ahead(1f64);
+                let __entry = __entry
+                    .tags(
+                        ::core::convert::identity::<
+                            [::std::string::String; 1usize],
+                        >([
+                            {
+                                #[allow(unused_imports)]
+                                use ::cache_aside::__private::{
+                                    WriteDisplay as _, WritePlain as _,
+                                };
+                                let mut __text = ::cache_aside::__private::KeyBuffer::new(
+                                    "",
+                                );
+                                __text.literal("org:");
+                                {
+                                    let __text = &mut __text;
+                                    (&&&::cache_aside::__private::Placeholder(&org))
+                                        .write(__text);
+                                }
+                                __text.into_string()
+                            },
+                        ]),
+                    );
+                let __miss = match ::cache_aside::__private::look(
+                    &__entry,
+                    __verb,
+                    true,
+                    __shape,
+                    &__payload,
+                ) {
+                    ::core::result::Result::Ok(__found) => return __found,
+                    ::core::result::Result::Err(__miss) => __miss,
+                };
+                let (__kept, __answer) = __errors
+                    .spawned(
+                        __entry,
+                        __miss,
+                        __shape,
+                        &__payload,
+                        ::core::option::Option::None,
+                        Self::__boxed(id, org),
+                    );
+                __errors.settle(__shape, __payload, __kept, __answer.await)
+            })
             .await
     }
     fn __boxed(

@@ -4,12 +4,12 @@ async fn save_user(user: User) -> Result<User, DbError> {
     let __key: ::std::vec::Vec<::std::string::String> = ::std::vec::Vec::from([
         {
             #[allow(unused_imports)]
-            use ::cache_aside::__private::WriteDisplay as _;
+            use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
             let mut __text = ::cache_aside::__private::KeyBuffer::new("");
             __text.literal("user:");
             {
                 let __text = &mut __text;
-                (&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
+                (&&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
             }
             __text.into_string()
         },
