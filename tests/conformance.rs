@@ -34,6 +34,21 @@ async fn redis() -> Subject {
     Subject::new(builder.build().unwrap()).keeping(server)
 }
 
+/// The user of docs/redis.md, with the namespace of the suite.
+fn documented_user() -> String {
+    let text = include_str!("../docs/redis.md");
+    let rules = text.split_once("ACL SETUSER cache-aside ").unwrap().1.split_once("```").unwrap().0;
+    let rules: Vec<&str> = rules.split_whitespace().collect();
+    rules.join(" ").replace("app:", "cache:").replace("{app}", "{cache}")
+}
+
+async fn redis_with_least_privilege() -> Subject {
+    let server = RedisServer::builder().user("cache-aside", &documented_user()).start();
+    let url = format!("redis://cache-aside:password@127.0.0.1:{}", server.port());
+    let builder = RedisTier::builder(url).connect_timeout(PATIENCE).response_timeout(PATIENCE);
+    Subject::new(builder.build().unwrap()).keeping(server)
+}
+
 #[cfg(feature = "cluster")]
 async fn cluster() -> Subject {
     let cluster = RedisCluster::start();
@@ -56,6 +71,7 @@ async fn custom() -> Subject {
 cache_testing::conformance!(local_tier: local_by_entries);
 cache_testing::conformance!(local_tier_bounded_by_bytes: local_by_bytes);
 cache_testing::conformance!(shared redis_tier: redis);
+cache_testing::conformance!(shared redis_tier_with_least_privilege: redis_with_least_privilege);
 #[cfg(feature = "cluster")]
 cache_testing::conformance!(shared redis_cluster: cluster);
 #[cfg(feature = "sentinel")]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use cache_core::Error;
 
+#[cfg(feature = "tls")]
+use crate::servers::Certificates;
 use crate::servers::Servers;
 use crate::tier::RedisTier;
 use crate::topology::Limits;
@@ -51,6 +53,8 @@ pub struct RedisTierBuilder {
     journal_max_records: usize,
     scan_batch: usize,
     track_foreign_writes: bool,
+    #[cfg(feature = "tls")]
+    certificates: Certificates,
 }
 
 impl RedisTierBuilder {
@@ -66,6 +70,8 @@ impl RedisTierBuilder {
             journal_max_records: 10_000,
             scan_batch: 250,
             track_foreign_writes: false,
+            #[cfg(feature = "tls")]
+            certificates: Certificates::default(),
         }
     }
 
@@ -76,6 +82,30 @@ impl RedisTierBuilder {
         if let Urls::Sentinel { servers, .. } = &mut self.urls {
             *servers = url.into();
         }
+        self
+    }
+
+    /// The certificate by which this client shows who it is, with the intermediate ones, and its private key, both in PEM:
+    /// for servers with `tls-auth-clients yes`. Default: none. The URLs are `rediss://`.
+    ///
+    /// ```no_run
+    /// use cache_redis::RedisTier;
+    ///
+    /// let (certificate, key) = (std::fs::read("client.pem")?, std::fs::read("client.key")?);
+    /// let tier = RedisTier::builder("rediss://cache.example:6379").client_certificate(certificate, key).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificates.client = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The certificates of the authorities that servers are trusted by, in PEM. Default: those of the system, or of
+    /// `SSL_CERT_FILE`.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, certificates: impl Into<Vec<u8>>) -> Self {
+        self.certificates.root = Some(certificates.into());
         self
     }
 
@@ -127,6 +157,8 @@ impl RedisTierBuilder {
     /// The URL or a setting cannot be used. The error names it and the fix, and shows no password.
     pub fn build(self) -> Result<RedisTier, Error> {
         let servers = Servers::parse(&self.urls)?;
+        #[cfg(feature = "tls")]
+        let servers = servers.with(&self.certificates)?;
         at_least_one("connect_timeout", self.connect_timeout.as_millis(), "milliseconds")?;
         at_least_one("response_timeout", self.response_timeout.as_millis(), "milliseconds")?;
         at_least_one("pool_size", self.pool_size as u128, "connections")?;

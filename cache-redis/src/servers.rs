@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use cache_core::Error;
+#[cfg(feature = "tls")]
+use redis::{Client, ClientTlsConfig, TlsCertificates};
 
 use crate::config::Urls;
 use crate::counters::Counts;
@@ -22,6 +24,46 @@ pub(crate) enum Servers {
     },
     #[cfg(feature = "cluster")]
     Cluster(Vec<ServerUrl>),
+}
+
+/// Who is trusted, and how this client shows who it is, in PEM.
+#[cfg(feature = "tls")]
+#[derive(Clone, Default)]
+pub(crate) struct Certificates {
+    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) root: Option<Vec<u8>>,
+}
+
+#[cfg(feature = "tls")]
+impl Servers {
+    /// The same, connected to with `certificates`.
+    pub(crate) fn with(mut self, certificates: &Certificates) -> Result<Self, Error> {
+        let Certificates { client, root } = certificates;
+        if client.is_none() && root.is_none() {
+            return Ok(self);
+        }
+        let client_tls = client.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+        let certificates = TlsCertificates { client_tls, root_cert: root.clone() };
+        for url in self.urls() {
+            // What the library says of a certificate holds nothing of it.
+            let client = Client::build_with_tls(url.connection.clone(), certificates.clone()).map_err(|error| {
+                let reason = error.category();
+                Error::configuration(format!("{}: {reason}; give certificates in PEM and rediss:// URLs", url.shown))
+            })?;
+            url.connection = client.get_connection_info().clone();
+        }
+        Ok(self)
+    }
+
+    fn urls(&mut self) -> Vec<&mut ServerUrl> {
+        match self {
+            Self::One(url) => vec![url],
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel { sentinels, servers, .. } => sentinels.iter_mut().chain([servers]).collect(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(seeds) => seeds.iter_mut().collect(),
+        }
+    }
 }
 
 impl Servers {
