@@ -16,6 +16,8 @@ pub struct Counters {
     pub dropped_messages: u64,
     /// Connections made for commands, the first included.
     pub connections: u64,
+    /// Entries and leases that scans for patterns have removed, those of a scan under way included: its progress.
+    pub swept: u64,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub(crate) struct Counts {
     foreign: AtomicU64,
     dropped_messages: AtomicU64,
     connections: AtomicU64,
+    swept: AtomicU64,
     warnings: OncePerSecond,
 }
 
@@ -47,12 +50,17 @@ impl Counts {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn swept(&self, keys: u64) {
+        self.swept.fetch_add(keys, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Counters {
         Counters {
             undecodable: self.undecodable.load(Ordering::Relaxed),
             foreign: self.foreign.load(Ordering::Relaxed),
             dropped_messages: self.dropped_messages.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
+            swept: self.swept.load(Ordering::Relaxed),
         }
     }
 }

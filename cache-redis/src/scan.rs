@@ -1,6 +1,7 @@
 //! Removing by pattern, a batch at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{Key, KeyScan, Pattern, TierError};
@@ -8,12 +9,48 @@ use deadpool_redis::Connection;
 use redis::Cmd;
 use redis::aio::ConnectionLike;
 
+use crate::counters::Counts;
 use crate::error::tier_error;
 use crate::lane::Lane;
 use crate::tier::Inner;
 
 /// Where to go on, 0 at the end, and names that match.
 type Found = (u64, Vec<Vec<u8>>);
+
+/// So many keys are looked at as fast as the server answers, so that small patterns are removed at once.
+const SPRINT: usize = 20_000;
+
+/// After that, the rest after each step. At the usual batch it bounds a scan to some 100,000 keys a second.
+const REST: Duration = Duration::from_millis(1);
+
+/// How fast a scan goes. A large one leaves the server to its other clients most of the time: it takes smaller steps, and
+/// rests after each.
+#[derive(Default)]
+pub(crate) struct Pace {
+    steps: usize,
+}
+
+impl Pace {
+    /// How many keys to look at in the next step, of at most `batch`.
+    pub(crate) fn batch(&self, batch: usize) -> usize {
+        if self.is_sprint(batch) { batch } else { batch.div_ceil(2) }
+    }
+
+    /// To be called after each step.
+    pub(crate) async fn rest(&mut self, batch: usize) {
+        self.steps += 1;
+        if self.is_sprint(batch) {
+            tokio::task::yield_now().await;
+        } else {
+            // Not on the service's clock: it is there for the server.
+            tokio::time::sleep(REST).await;
+        }
+    }
+
+    fn is_sprint(&self, batch: usize) -> bool {
+        self.steps * batch < SPRINT
+    }
+}
 
 /// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
 /// what counts.
@@ -23,39 +60,48 @@ pub(crate) async fn remove_matching(
     connection: &mut (impl ConnectionLike + Send),
     pattern: &str,
     batch: usize,
+    counts: &Counts,
 ) -> Result<u64, TierError> {
-    let mut removed = 0;
+    let (mut removed, mut pace) = (0, Pace::default());
     let mut found = step(connection, pattern, 0, batch).await?;
     loop {
+        let size = pace.batch(batch);
         let (next, names) = found;
         // A batch can be larger than asked for.
-        let mut names = names.chunks(batch);
+        let mut names = names.chunks(size);
         let last = names.next_back().unwrap_or_default();
         for names in names {
-            removed += remove(connection, names).await?;
+            removed += remove(connection, names, counts).await?;
         }
         if next == 0 {
-            return Ok(removed + remove(connection, last).await?);
+            return Ok(removed + remove(connection, last, counts).await?);
         }
+        pace.rest(batch).await;
         found = if last.is_empty() {
-            step(connection, pattern, next, batch).await?
+            step(connection, pattern, next, size).await?
         } else {
             let mut both = redis::pipe();
-            both.add_command(unlink(last)).add_command(scan(pattern, next, batch));
+            both.add_command(unlink(last)).add_command(scan(pattern, next, size));
             let (unlinked, found): (u64, _) =
                 both.query_async(connection).await.map_err(|error| tier_error("UNLINK and SCAN", &error))?;
             removed += unlinked;
+            counts.swept(unlinked);
             found
         };
-        tokio::task::yield_now().await;
     }
 }
 
-async fn remove(connection: &mut (impl ConnectionLike + Send), names: &[Vec<u8>]) -> Result<u64, TierError> {
+async fn remove(
+    connection: &mut (impl ConnectionLike + Send),
+    names: &[Vec<u8>],
+    counts: &Counts,
+) -> Result<u64, TierError> {
     if names.is_empty() {
         return Ok(0);
     }
-    unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))
+    let unlinked: u64 = unlink(names).query_async(connection).await.map_err(|error| tier_error("UNLINK", &error))?;
+    counts.swept(unlinked);
+    Ok(unlinked)
 }
 
 /// The next names that match, and where to go on: 0 at the end.

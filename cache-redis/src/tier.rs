@@ -204,7 +204,10 @@ impl CacheTier for RedisTier {
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
         let (names, batch) = (self.inner.names().data_matching(pattern), self.inner.scan_batch);
         match &self.inner.lane {
-            Lanes::One(gets) => scan::remove_matching(&mut gets.lane().check_out().await?, &names, batch).await,
+            Lanes::One(gets) => {
+                let mut connection = gets.lane().check_out().await?;
+                scan::remove_matching(&mut connection, &names, batch, &self.inner.counts).await
+            }
             #[cfg(feature = "cluster")]
             Lanes::Cluster(cluster) => cluster.remove_matching(pattern, &names, batch).await,
         }

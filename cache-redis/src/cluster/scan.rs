@@ -8,7 +8,7 @@ use redis::Value;
 
 use super::Cluster;
 use crate::lane::Lane;
-use crate::scan;
+use crate::scan::{self, Pace};
 use crate::slot::slot_of;
 
 impl Cluster {
@@ -34,17 +34,20 @@ impl Cluster {
 
     async fn sweep(&self, lane: &Lane, pattern: &str, batch: usize) -> Result<u64, TierError> {
         let mut connection = lane.check_out().await?;
-        let (mut removed, mut cursor) = (0, 0);
+        let (mut removed, mut cursor, mut pace) = (0, 0, Pace::default());
         loop {
-            let (next, names) = scan::step(&mut connection, pattern, cursor, batch).await?;
-            for names in names.chunks(batch) {
-                removed += self.unlink(names).await?;
-                tokio::task::yield_now().await;
+            let size = pace.batch(batch);
+            let (next, names) = scan::step(&mut connection, pattern, cursor, size).await?;
+            for names in names.chunks(size) {
+                let unlinked = self.unlink(names).await?;
+                removed += unlinked;
+                self.inner.counts.swept(unlinked);
             }
             if next == 0 {
                 return Ok(removed);
             }
             cursor = next;
+            pace.rest(batch).await;
         }
     }
 
