@@ -37,8 +37,8 @@ async fn redis() -> Subject {
 /// The user of docs/redis.md, with the namespace of the suite.
 fn documented_user() -> String {
     let text = include_str!("../docs/redis.md");
-    let rules = text.split_once("ACL SETUSER cache-aside ").unwrap().1.split_once("```").unwrap().0;
-    let rules: Vec<&str> = rules.split_whitespace().collect();
+    let blocks = text.split("ACL SETUSER cache-aside").skip(1).filter_map(|rest| rest.split("```").next());
+    let rules: Vec<&str> = blocks.flat_map(str::split_whitespace).collect();
     rules.join(" ").replace("app:", "cache:").replace("{app}", "{cache}")
 }
 
