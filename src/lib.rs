@@ -71,7 +71,7 @@ pub use cache_local::{LocalTier, LocalTierBuilder};
 #[cfg(feature = "macros")]
 pub use cache_macros::{CacheKey, cache_invalidate, cache_put, cached};
 #[cfg(feature = "redis")]
-pub use cache_redis::{RedisTier, RedisTierBuilder};
+pub use cache_redis::{RedisTier, RedisTierBuilder, Wire};
 
 pub use backends::Standard;
 

@@ -7,6 +7,8 @@ mod events;
 #[cfg(feature = "metrics")]
 #[path = "nodes/metrics.rs"]
 mod metrics;
+#[path = "nodes/plain.rs"]
+mod plain;
 #[path = "nodes/selection.rs"]
 mod selection;
 #[path = "nodes/source_down.rs"]

@@ -18,6 +18,40 @@ pub(crate) struct Config {
     pub(crate) journal_max_records: usize,
     pub(crate) scan_batch: usize,
     pub(crate) track_foreign_writes: bool,
+    pub(crate) wire: Wire,
+}
+
+/// What the tier stores under a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wire {
+    /// Values in frames of this crate, which say when they were made, for how long they hold, and what voids them.
+    #[default]
+    Framed,
+    /// What the codec writes and nothing else, for fleets in several languages: with JSON, `redis-cli GET` shows it, and what
+    /// another program writes with `SETEX key ttl json` is read.
+    ///
+    /// | | with plain values |
+    /// |---|---|
+    /// | no stale fill (G1) | as with frames, for invalidations through this crate: a load is fenced by its lease |
+    /// | bounded staleness (G2), own invalidations (G3) | as with frames, for changes through this crate |
+    /// | changes by other programs | a near tier serves the old value until its `local_ttl`, or hears of the change by [`track_foreign_writes`](RedisTierBuilder::track_foreign_writes); a value that another program writes without a time to live is kept near for an hour |
+    /// | `invalidate_pattern` | what it covers is not read from Redis until the scan has ended |
+    /// | `clear`, `invalidate_tags` | each is a scan over all keys of the namespace: values do not say their tags, so every value goes |
+    /// | rules lost during a scan (`FLUSHALL` aside, an eviction or a restart without persistence) | what the scan had not come to is read until it runs out |
+    /// | stale policies, refreshing early, etags | without effect in Redis: a value is fresh until it is gone |
+    /// | `schema` | must stay 0: a plain value counts as of that, and any other is never read from Redis |
+    /// | negative entries | kept near only |
+    /// | `version` | the value is not stored, and what was there is removed |
+    /// | `replicate` | without effect |
+    /// | write-behind | a value is read from Redis only after it was applied to the source |
+    ///
+    /// While a value is being loaded its key holds a lease, 21 bytes that begin with CA C3: other programs have to take
+    /// bytes that they cannot read for a miss. What they write meanwhile stands, and the load is not stored.
+    ///
+    /// All nodes of a namespace must agree on it: values of the other kind are misses. Not in a cluster. The user needs `MULTI`,
+    /// `EXEC` and `PTTL` as well.
+    Plain,
 }
 
 /// Which servers there are, as text.
@@ -55,6 +89,7 @@ pub struct RedisTierBuilder {
     track_foreign_writes: bool,
     #[cfg(feature = "tls")]
     certificates: Certificates,
+    wire: Wire,
 }
 
 impl RedisTierBuilder {
@@ -72,6 +107,7 @@ impl RedisTierBuilder {
             track_foreign_writes: false,
             #[cfg(feature = "tls")]
             certificates: Certificates::default(),
+            wire: Wire::Framed,
         }
     }
 
@@ -151,6 +187,11 @@ impl RedisTierBuilder {
         Self { track_foreign_writes, ..self }
     }
 
+    /// What is stored under a key. Default: [`Wire::Framed`].
+    pub fn wire(self, wire: Wire) -> Self {
+        Self { wire, ..self }
+    }
+
     /// Checks the settings and makes the tier. No connection is made before the first call.
     ///
     /// # Errors
@@ -176,14 +217,19 @@ impl RedisTierBuilder {
                 "track_foreign_writes is set for a cluster, whose servers tell of their own keys only; leave it out",
             ));
         }
+        if self.wire == Wire::Plain && servers.is_cluster() {
+            return Err(Error::configuration(
+                "wire(Plain) is set for a cluster, where it is not offered; leave it out",
+            ));
+        }
         let limits = Limits {
             connect_timeout: self.connect_timeout,
             response_timeout: self.response_timeout,
             pool_size: self.pool_size,
         };
         let (journal_max_records, scan_batch) = (self.journal_max_records, self.scan_batch);
-        let track_foreign_writes = self.track_foreign_writes;
-        RedisTier::from_config(&Config { servers, limits, journal_max_records, scan_batch, track_foreign_writes })
+        let (track_foreign_writes, wire) = (self.track_foreign_writes, self.wire);
+        RedisTier::from_config(&Config { servers, limits, journal_max_records, scan_batch, track_foreign_writes, wire })
     }
 }
 
@@ -201,6 +247,7 @@ impl fmt::Debug for RedisTierBuilder {
             .field("journal_max_records", &self.journal_max_records)
             .field("scan_batch", &self.scan_batch)
             .field("track_foreign_writes", &self.track_foreign_writes)
+            .field("wire", &self.wire)
             .finish_non_exhaustive()
     }
 }

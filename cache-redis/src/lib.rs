@@ -25,6 +25,7 @@ mod lane;
 mod lanes;
 mod message;
 mod names;
+mod plain;
 mod pushes;
 mod rules;
 mod scan;
@@ -38,6 +39,6 @@ mod topology;
 mod url;
 mod writes;
 
-pub use config::RedisTierBuilder;
+pub use config::{RedisTierBuilder, Wire};
 pub use counters::Counters;
 pub use tier::RedisTier;

@@ -85,6 +85,7 @@ macro_rules! script {
 }
 
 script!(ACQUIRE, "scripts/acquire.lua");
+script!(ACQUIRE_PLAIN, "scripts/acquire_plain.lua");
 script!(EXTEND, "scripts/extend.lua");
 script!(FILL, "scripts/fill.lua");
 script!(CLAIM, "scripts/claim.lua");
@@ -121,7 +122,8 @@ mod tests {
 
     #[test]
     fn every_script_names_the_layout_that_is_written() {
-        let scripts = [&ACQUIRE, &EXTEND, &FILL, &CLAIM, &REFILL, &RELEASE, &PUT].map(|script| script.code);
+        let scripts =
+            [&ACQUIRE, &ACQUIRE_PLAIN, &EXTEND, &FILL, &CLAIM, &REFILL, &RELEASE, &PUT].map(|script| script.code);
         for code in scripts.into_iter().chain([include_str!("scripts/hold.lua")]) {
             for (_, rest) in code.match_indices(r"\202\195").map(|(at, magic)| code.split_at(at + magic.len())) {
                 assert!(rest.starts_with(&format!(r"\{}", frame::LAYOUT)), "{code}");

@@ -14,15 +14,20 @@ use redis::Value;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::split;
+use crate::config::Wire;
 use crate::message::{self, lease_ended};
+use crate::plain;
 use crate::scan::DataScan;
 use crate::scripts::Call;
-use crate::tier::{Inner, RedisTier, encode, millis};
+use crate::tier::{Inner, RedisTier, millis};
 use crate::{journal, rules, scripts};
 
 #[async_trait]
 impl SharedTier for RedisTier {
     async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
+        if self.inner.wire == Wire::Plain {
+            return plain::acquire(&self.inner, key, token, over.is_some(), ttl).await;
+        }
         let mut over = over.map(|token| *token.as_bytes());
         loop {
             let replaceable = over.as_ref().map_or(&[][..], |token| &token[..]);
@@ -56,8 +61,12 @@ impl SharedTier for RedisTier {
 
     async fn fill(&self, key: &Key, token: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
         let names = self.inner.names();
+        if self.inner.wire == Wire::Plain && matches!(entry.value, cache_core::Value::Absent) {
+            // Nothing would say that it is an absence. Whether the lease stood is told all the same.
+            return self.give_back(key, token).await;
+        }
         let mut script = scripts::FILL.key(names.data(key));
-        script.arg(&held(token)[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
+        script.arg(&held(token)[..]).arg(&self.inner.encode(&entry)?[..]).arg(self.inner.lifetime(&entry, ttl));
         script.arg(&names.channel).arg(lease_ended(key));
         self.inner.lane.invoke("filling", &script).await
     }
@@ -89,16 +98,13 @@ impl SharedTier for RedisTier {
     async fn refill(&self, key: &Key, over: Token, entry: Entry, ttl: Duration) -> Result<bool, TierError> {
         let names = self.inner.names();
         let mut script = scripts::REFILL.key(names.data(key));
-        script.arg(&over.as_bytes()[..]).arg(&encode(&entry)?[..]).arg(millis(ttl));
+        script.arg(&over.as_bytes()[..]).arg(&self.inner.encode(&entry)?[..]).arg(millis(ttl));
         script.arg(&names.channel).arg(lease_ended(key));
         self.inner.lane.invoke("replacing an entry", &script).await
     }
 
     async fn release(&self, key: &Key, token: Token) -> Result<(), TierError> {
-        let names = self.inner.names();
-        let mut script = scripts::RELEASE.key(names.data(key));
-        script.arg(&held(token)[..]).arg(&names.channel).arg(lease_ended(key));
-        self.inner.lane.invoke("releasing a lease", &script).await
+        self.give_back(key, token).await.map(drop)
     }
 
     async fn put(&self, key: &Key, put: Put, record: &Record) -> Result<PutOutcome, TierError> {
@@ -106,14 +112,19 @@ impl SharedTier for RedisTier {
         if let Some(cluster) = self.inner.lane.cluster() {
             return split::put(&self.inner, cluster, key, put, record).await;
         }
+        let plain = self.inner.wire == Wire::Plain;
+        if plain && put.entry.version.is_some() {
+            return Err(TierError::refused("plain values have no versions"));
+        }
         let names = self.inner.names();
         // The caller is told at the latest when the response is not waited for any more.
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::PUT.key(&names.journal);
         script.key(names.data(key)).key(names.fences(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
-        script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
-        script.arg(put.replicate.map_or_else(String::new, |ttl| millis(ttl).to_string()));
+        script.arg(&self.inner.encode(&put.entry)?[..]).arg(self.inner.lifetime(&put.entry, put.ttl)).arg(last_moment);
+        script.arg(put.replicate.filter(|_| !plain).map_or_else(String::new, |ttl| millis(ttl).to_string()));
+        script.arg(if plain { "plain" } else { "" });
         let reply: Value = self.inner.lane.invoke("storing with a record", &script).await?;
         if matches!(reply, Value::Int(0)) {
             return Ok(PutOutcome::Superseded);
@@ -167,8 +178,8 @@ impl SharedTier for RedisTier {
     }
 
     async fn enclose(&self, key: &Key, fence: Token, lease: Token, ttl: Duration) -> Result<bool, TierError> {
-        if self.write_log().is_none() {
-            // In a cluster it could not be concluded in one step.
+        if self.write_log().is_none() || self.inner.wire == Wire::Plain {
+            // In a cluster it could not be concluded in one step, and a plain value has no room for its birth.
             return Ok(false);
         }
         let names = self.inner.names();
@@ -191,7 +202,7 @@ impl SharedTier for RedisTier {
         let mut script = scripts::CONCLUDE.key(&names.journal);
         script.key(names.data(key)).key(names.fences(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
-        script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
+        script.arg(&self.inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
         script.arg(&fence.as_bytes()[..]).arg(&held(lease)[..]);
         let (previous, position, stored): (String, String, bool) =
             self.inner.lane.invoke("concluding a write", &script).await?;
@@ -234,6 +245,10 @@ impl SharedTier for RedisTier {
         Ok(Box::new(DataScan::new(lanes, Arc::clone(&self.inner), pattern)))
     }
 
+    fn keeps_births(&self) -> bool {
+        self.inner.wire == Wire::Framed
+    }
+
     fn bus(&self) -> &dyn Bus {
         self
     }
@@ -267,6 +282,14 @@ impl Inner {
 }
 
 impl RedisTier {
+    /// Gives a lease back, and tells whether it was there.
+    async fn give_back(&self, key: &Key, token: Token) -> Result<bool, TierError> {
+        let names = self.inner.names();
+        let mut script = scripts::RELEASE.key(names.data(key));
+        script.arg(&held(token)[..]).arg(&names.channel).arg(lease_ended(key));
+        self.inner.lane.invoke("releasing a lease", &script).await
+    }
+
     async fn reclaim(&self, key: &Key, over: Token, ttl: Duration, flag: &str) -> Result<bool, TierError> {
         let names = self.inner.names();
         let mut script = scripts::RECLAIM.key(names.data(key));

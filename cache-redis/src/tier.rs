@@ -10,10 +10,11 @@ use cache_core::frame::{self, Frame};
 use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
 use redis::{Cmd, Value};
 
-use crate::config::{Config, RedisTierBuilder, Urls};
+use crate::config::{Config, RedisTierBuilder, Urls, Wire};
 use crate::counters::{Counters, Counts};
 use crate::lanes::Lanes;
 use crate::names::Names;
+use crate::plain;
 use crate::scan;
 use crate::server_clock::ServerClock;
 
@@ -32,7 +33,7 @@ const MAX_TTL_MILLIS: u64 = 1 << 50;
 /// again.
 ///
 /// Bytes under one of its keys that this crate did not write are a miss: they say neither when they were written nor for
-/// how long they hold.
+/// how long they hold. To share values with other programs, see [`Wire::Plain`].
 #[derive(Clone)]
 pub struct RedisTier {
     pub(crate) inner: Arc<Inner>,
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) server_clock: ServerClock,
     pub(crate) scan_batch: usize,
     pub(crate) track_foreign_writes: bool,
+    pub(crate) wire: Wire,
     names: OnceLock<Names>,
 }
 
@@ -121,6 +123,7 @@ impl RedisTier {
             names: OnceLock::new(),
             scan_batch: config.scan_batch,
             track_foreign_writes: config.track_foreign_writes,
+            wire: config.wire,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -138,9 +141,9 @@ impl Inner {
     }
 
     fn set(&self, key: &Key, entry: &Entry, ttl: Duration) -> Result<Cmd, TierError> {
-        let frame = encode(entry)?;
+        let frame = self.encode(entry)?;
         let mut command = redis::cmd("SET");
-        command.arg(self.names().data(key)).arg(&frame[..]).arg("PX").arg(millis(ttl));
+        command.arg(self.names().data(key)).arg(&frame[..]).arg("PX").arg(self.lifetime(entry, ttl));
         Ok(command)
     }
 
@@ -179,8 +182,11 @@ impl CacheTier for RedisTier {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        let reply = self.inner.lane.value(self.inner.names().data(key)).await?;
-        Ok(self.inner.decode(reply))
+        let name = self.inner.names().data(key);
+        if self.inner.wire == Wire::Plain {
+            return Ok(plain::get_all(&self.inner, &[name]).await?.pop().flatten());
+        }
+        Ok(self.inner.decode(self.inner.lane.value(name).await?))
     }
 
     async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
@@ -217,6 +223,10 @@ impl CacheTier for RedisTier {
         let mut entries = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_PER_COMMAND) {
             let names: Vec<String> = keys.iter().map(|key| self.inner.names().data(key)).collect();
+            if self.inner.wire == Wire::Plain {
+                entries.extend(plain::get_all(&self.inner, &names).await?);
+                continue;
+            }
             let replies = self.inner.lane.values(&names).await?;
             if replies.len() != keys.len() {
                 return Err(TierError::unavailable("MGET was answered with the wrong number of values"));
@@ -247,8 +257,23 @@ impl CacheTier for RedisTier {
     }
 }
 
-pub(crate) fn encode(entry: &Entry) -> Result<Bytes, TierError> {
-    frame::encode(entry).map_err(|error| TierError::refused(error.to_string()))
+impl Inner {
+    /// For how many milliseconds an entry is stored that is to be there for `ttl`: a plain one ends when it is stale, since nothing
+    /// would say so.
+    pub(crate) fn lifetime(&self, entry: &Entry, ttl: Duration) -> u64 {
+        match self.wire {
+            Wire::Framed => millis(ttl),
+            Wire::Plain => millis(ttl.saturating_sub(entry.expires.since(entry.fresh_until))),
+        }
+    }
+
+    /// What is stored of an entry.
+    pub(crate) fn encode(&self, entry: &Entry) -> Result<Bytes, TierError> {
+        match self.wire {
+            Wire::Framed => frame::encode(entry).map_err(|error| TierError::refused(error.to_string())),
+            Wire::Plain => plain::encode(entry),
+        }
+    }
 }
 
 /// A time to live as Redis takes it, which refuses zero.

@@ -8,9 +8,10 @@ use cache_core::coherence::{Position, Record};
 use cache_core::{Backlog, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, TierError, Token, WriteLog};
 use redis::Value;
 
+use crate::config::Wire;
 use crate::scripts;
 use crate::shared::{appended, unexpected};
-use crate::tier::{RedisTier, encode, millis};
+use crate::tier::{RedisTier, millis};
 
 /// A stream entry as it comes: its id, and names and values of its fields in turn.
 type StreamEntry = (String, Vec<Vec<u8>>);
@@ -44,8 +45,9 @@ impl WriteLog for RedisTier {
         script.key(self.stream(partition)).key(self.dead_letters(partition.log));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         let (entry, ttl) = match &write.put {
-            Some(put) => (encode(&put.entry)?, millis(put.ttl)),
-            None => (Bytes::new(), 0),
+            Some(put) if self.inner.wire == Wire::Framed => (self.inner.encode(&put.entry)?, millis(put.ttl)),
+            // A plain value has no room for its birth, so it is stored when it has been applied and is loaded.
+            Some(_) | None => (Bytes::new(), 0),
         };
         script.arg(&entry[..]).arg(ttl).arg(last_moment).arg(write.key.as_str()).arg(&write.payload[..]);
         script.arg(millis(write.hold)).arg(write.bound);

@@ -65,6 +65,9 @@ pub trait Codec: Send + Sync + 'static {
     fn decode(&self, place: Place<'_>, bytes: &[u8], read: ReadValue<'_>) -> Result<(), CodecError>;
 }
 
+/// In place of the id of a codec, where the tier does not say which one wrote a value: the service's own reads it.
+pub const UNKNOWN: u8 = 0;
+
 /// Where a value is stored. Most codecs need not know.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -12,6 +12,7 @@
 use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::coherence::rules::RuleMark;
+use crate::entry::Entry;
 use crate::striped::Striped;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -43,6 +44,8 @@ pub(crate) struct Ticket {
     /// The source may be changing: what is loaded now may be stored only under a lease.
     pub(crate) fenced: bool,
     pub(crate) rules: RuleMark,
+    /// The last record that had been applied: the birth of what is read and says nothing of its own.
+    pub(crate) applied: Position,
 }
 
 /// Why a value is inserted.
@@ -52,6 +55,13 @@ pub(crate) enum Insertion {
     Fill,
     /// It was set here. What others have read and not inserted yet is older, so nothing under way may go over it.
     Set,
+}
+
+impl Ticket {
+    /// The birth of what was read with it.
+    pub(crate) fn birth_of(self, entry: &Entry) -> Position {
+        if entry.birth == Position::UNKNOWN { self.applied } else { entry.birth }
+    }
 }
 
 impl Epochs {
@@ -179,7 +189,14 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
 impl Stripe {
     const fn ticket(&self, index: usize, rules: RuleMark, now: Timestamp) -> Ticket {
         let fenced = self.writes > 0 || now.as_millis() < self.fenced_until.as_millis();
-        Ticket { stripe: index, epoch: self.epoch, voided_before: self.voided_before, fenced, rules }
+        Ticket {
+            stripe: index,
+            epoch: self.epoch,
+            voided_before: self.voided_before,
+            fenced,
+            rules,
+            applied: Position::START,
+        }
     }
 
     fn admits(&self, ticket: Ticket, birth: Position) -> bool {

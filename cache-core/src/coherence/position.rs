@@ -17,6 +17,10 @@ impl Position {
     /// Behind every record.
     pub const MAX: Self = Self { millis: u64::MAX, sequence: u64::MAX };
 
+    /// The birth of an entry that does not say when it was made: a tier gives it to what was stored without
+    /// ([`SharedTier::keeps_births`](crate::SharedTier::keeps_births)).
+    pub const UNKNOWN: Self = Self::MAX;
+
     /// How many bytes [`Position::to_bytes`] gives.
     pub const BYTES: usize = 16;
 

@@ -116,6 +116,12 @@ impl Rules {
             || tags.slots().iter().any(tagged)
     }
 
+    /// Whether a pattern that is still being scanned for covers `key`: then what was stored under it, and does not say when, may
+    /// be void.
+    pub(crate) fn covers(&self, key: &str) -> bool {
+        self.any.load(Ordering::Acquire) && self.lock().patterns.iter().any(|(_, pattern)| pattern.matches(key))
+    }
+
     /// To be noted before a value is read.
     pub(crate) fn mark(&self) -> RuleMark {
         let forgotten = self.forgotten.load(Ordering::Acquire);

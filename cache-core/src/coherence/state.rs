@@ -389,17 +389,26 @@ impl Coherence {
 
     /// To be noted before the value of `key` is read anywhere.
     pub(crate) fn note(&self, key: &str) -> Ticket {
-        self.epochs.note(key, self.rules.mark(), self.clock.now())
+        let applied = self.applied().unwrap_or(Position::START);
+        let mut ticket = self.epochs.note(key, self.rules.mark(), self.clock.now());
+        ticket.applied = applied;
+        ticket
     }
 
     /// Whether `entry`, which was read from a far tier with `ticket`, may be used as far as rules go.
     pub(crate) fn may_read(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        !self.rules.void(key, &entry.tags, entry.birth) && !self.rules.forgot(ticket.rules)
+        // What does not say when it was made may be what a scan under way has yet to come to. Clears and tags are carried as
+        // scans to a tier that keeps such entries.
+        let void = match entry.birth {
+            Position::UNKNOWN => self.rules.covers(key),
+            birth => self.rules.void(key, &entry.tags, birth),
+        };
+        !void && !self.rules.forgot(ticket.rules)
     }
 
     /// Whether `entry`, which was read with `ticket`, may still be stored.
     pub(crate) fn may_store(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        self.epochs.holds(ticket, entry.birth) && !self.is_ruled_out(key, entry, ticket)
+        self.epochs.holds(ticket, ticket.birth_of(entry)) && !self.is_ruled_out(key, entry, ticket)
     }
 
     /// Runs `insert` if `entry`, which was read with `ticket`, may still be stored in the near tier, and tells whether it
@@ -501,5 +510,26 @@ mod tests {
         drop(follow(&coherence, &key));
         clock.advance(Duration::from_millis(1));
         let _new = lead(&coherence, &key);
+    }
+
+    #[test]
+    fn what_does_not_say_when_it_was_made_is_not_read_while_a_scan_may_come_to_it() {
+        let coherence = coherence(&ManualClock::new());
+        coherence.begin(Position::new(1, 0), RuleSet { cleared: Position::new(1, 0), ..RuleSet::default() });
+        let undated = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+        let undated = Entry { birth: Position::UNKNOWN, ..undated };
+        let early = coherence.note("k");
+        assert!(coherence.may_read("k", &undated, early), "a journal that begins voids nothing that is there");
+        let pattern = crate::pattern::Pattern::new("k*").unwrap();
+        coherence.void_before(&Change::Pattern(pattern.clone()), Position::new(2, 0));
+        let during = coherence.note("k");
+        assert!(!coherence.may_read("k", &undated, during));
+        assert!(coherence.may_read("other", &undated, during));
+        coherence.rules.swept(Position::new(2, 0), &pattern);
+        assert!(!coherence.may_read("k", &undated, during), "it may have been read before the scan came to it");
+        assert!(coherence.may_read("k", &undated, coherence.note("k")));
+        // What was read before the record was applied is as old as that, so the record voids it.
+        assert_eq!(early.birth_of(&undated), Position::new(1, 0));
+        assert!(!coherence.may_store("k", &undated, early));
     }
 }

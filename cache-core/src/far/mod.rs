@@ -19,6 +19,7 @@ use crate::entry::Token;
 use crate::error::TierError;
 use crate::event::{Event, Events};
 use crate::key::Key;
+use crate::pattern::Pattern;
 use crate::stats::TierCounters;
 use crate::status::{TierState, TierStatus};
 use crate::tier::{Appended, CacheTier, SharedTier};
@@ -267,6 +268,10 @@ impl Far {
             return Ok(Carried { removed, position: None });
         };
         let Manner { lift, acknowledge } = manner;
+        // Nobody could tell the entries that it covers from those that came after it.
+        let scanned = Change::Pattern(Pattern::all());
+        let undated = !shared.keeps_births() && matches!(change, Change::Clear | Change::Tags(_));
+        let change = if undated { &scanned } else { change };
         let mut carried = Carried { removed: 0, position: None };
         if let Change::Keys(keys) = change {
             for keys in keys.chunks(RECORD_MAX_KEYS) {

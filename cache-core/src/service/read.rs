@@ -8,6 +8,7 @@ use tracing::{Instrument, debug_span};
 use super::near::Near;
 use super::refresh;
 use super::{Cacheable, Inner, Plan};
+use crate::codec::{self, Codec};
 use crate::coherence::{AtHand, Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::{self, AnyValue, ValueType};
@@ -233,7 +234,8 @@ impl Inner {
     }
 
     fn decode(&self, wanted: Wanted<'_>, bytes: &[u8], written_by: u8) -> Option<AnyValue> {
-        let codec = self.codec.as_deref().filter(|codec| codec.id() == written_by)?;
+        let ours = |codec: &&dyn Codec| codec.id() == written_by || written_by == codec::UNKNOWN;
+        let codec = self.codec.as_deref().filter(ours)?;
         wanted.of.decode(codec, self.place(wanted.key.as_str()), bytes).ok()
     }
 
@@ -267,6 +269,7 @@ impl Inner {
             fresh_until,
             settled_until: refresh::settled_until(&plan.policy, fresh_until, entry.cost),
             tag_sequence: ticket.rules.tag_sequence,
+            birth: ticket.birth_of(entry),
             ..entry.with_value(value.map_or(Value::Absent, Value::Typed))
         });
         let insert = || {

@@ -80,6 +80,7 @@ impl Inner {
         let now = self.clock.now();
         if fresh_until <= now {
             self.counters.stale_served.increment();
+            self.measure_staleness(now.since(fresh_until));
             self.events.emit(Event::StaleServed { key: key.clone(), by: now.since(fresh_until) });
         }
     }

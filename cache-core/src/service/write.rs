@@ -145,7 +145,8 @@ impl Inner {
 
     /// Writes a value to a far tier. Without bytes, and where the write fails, the old value is removed instead.
     async fn set_far(&self, far: &Far, key: &Key, kept: Option<&Entry>, change: &Change, plan: &Plan) -> Written {
-        let comparable = |entry: &&Entry| entry.version.is_none() || far.shared().is_some();
+        let keeps_versions = far.shared().is_some_and(|shared| shared.keeps_births());
+        let comparable = |entry: &&Entry| entry.version.is_none() || keeps_versions;
         let kept = kept.filter(comparable).filter(|entry| matches!(entry.value, Value::Encoded { .. }));
         let Some(entry) = kept else {
             return match far.invalidate(change, Manner::default(), &self.coherence).await {

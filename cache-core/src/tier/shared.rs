@@ -235,6 +235,13 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not begin.
     async fn scan(&self, pattern: &Pattern) -> Result<Box<dyn KeyScan>, TierError>;
 
+    /// Whether the tier keeps what an [`Entry`] says of itself beside its value: its birth, its tags, its schema, until when it
+    /// is fresh. If not, entries are read with the birth [`Position::UNKNOWN`]; claims of them find nothing; and a clear, or the
+    /// invalidation of a tag, is carried as a scan over all keys, whose rule stands until its end. The default is yes.
+    fn keeps_births(&self) -> bool {
+        true
+    }
+
     /// The delivery of journal records to this node.
     fn bus(&self) -> &dyn Bus;
 

@@ -20,7 +20,7 @@ use super::{Cluster, Failure};
 use crate::scripts::{self, Call};
 use crate::shared::{appended, held, unexpected};
 use crate::slot::slot_of;
-use crate::tier::{Inner, encode, millis};
+use crate::tier::{Inner, millis};
 use crate::{message, rules, scan};
 
 /// Marks the lease of a value that is about to be set: its token begins with the value's version.
@@ -104,7 +104,7 @@ pub(crate) async fn put(
     let mut entry = put.entry;
     entry.birth = appended.position;
     let mut fill = scripts::FILL.key(&data);
-    fill.arg(&held(token)[..]).arg(&encode(&entry)?[..]).arg(millis(put.ttl));
+    fill.arg(&held(token)[..]).arg(&inner.encode(&entry)?[..]).arg(millis(put.ttl));
     fill.arg(&inner.names().channel).arg(message::lease_ended(key));
     // Where the lease is gone, something newer has taken it.
     cluster.invoke::<bool>(slot, &fill).await.map_err(|failure| failure.into_tier_error("storing"))?;
@@ -221,7 +221,7 @@ async fn append_with_value(
     let names = inner.names();
     let mut script = scripts::PUT.key(&names.journal);
     script.arg(record.to_string()).arg(&names.channel).arg(inner.journal_max_records);
-    script.arg(&encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(LATE).arg(millis(replicate).to_string());
+    script.arg(&inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(LATE).arg(millis(replicate).to_string());
     let reply = cluster.invoke(slot_of(names.journal.as_bytes()), &script).await;
     let (previous, position, _): (String, String, bool) =
         reply.map_err(|failure| failure.into_tier_error("recording"))?;

@@ -1,7 +1,7 @@
 -- KEYS: the journal; the data key; its fences. In a cluster the journal alone: then the caller stores the entry.
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
 -- milliseconds from which on the caller has given up; for how many milliseconds near tiers of other nodes may keep the
--- entry, or an empty string if they are not to be sent it.
+-- entry, or an empty string if they are not to be sent it; 'plain' if the entry is stored as it is, without a head.
 -- Returns the position of the record before, and of the record, and 1 when the entry was stored, 0 when the key is fenced;
 -- or nothing but 0 when an entry of a newer version is there.
 -- A caller that has given up has the key invalidated; a value that was stored after that would stay.
@@ -9,7 +9,8 @@ local now = redis.call('TIME')
 if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
 end
-local version = string.sub(ARGV[4], 71, 78)
+local plain = ARGV[8] == 'plain'
+local version = plain and '\0\0\0\0\0\0\0\0' or string.sub(ARGV[4], 71, 78)
 local found = KEYS[2] and version ~= '\0\0\0\0\0\0\0\0' and redis.pcall('GETRANGE', KEYS[2], 0, 77) or ''
 local head = #found == 78 and string.sub(found, 1, 4)
 if head == '\202\195\2V' or head == '\202\195\2N' then
@@ -35,7 +36,7 @@ if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then
 end
 local millis, sequence = string.match(position, '^(%d+)-(%d+)$')
 local birth = struct.pack('>I8I8', tonumber(millis), tonumber(sequence))
-local entry = string.sub(ARGV[4], 1, 54) .. birth .. string.sub(ARGV[4], 71)
+local entry = plain and ARGV[4] or string.sub(ARGV[4], 1, 54) .. birth .. string.sub(ARGV[4], 71)
 if KEYS[2] then
   redis.call('SET', KEYS[2], entry, 'PX', ARGV[5])
 end

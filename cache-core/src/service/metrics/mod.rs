@@ -13,5 +13,8 @@ mod unpublished {
     impl Inner {
         #[allow(clippy::unused_self, reason = "the same call with the feature")]
         pub(in crate::service) const fn measure_load(&self, _took: Duration, _failure: Option<LoadFailure>) {}
+
+        #[allow(clippy::unused_self, reason = "the same call with the feature")]
+        pub(in crate::service) const fn measure_staleness(&self, _by: Duration) {}
     }
 }

@@ -73,6 +73,12 @@ impl Inner {
         histogram!("cache_aside_load_seconds", labels.iter()).record(took);
     }
 
+    /// A value was served so long after it was fresh.
+    pub(in crate::service) fn measure_staleness(&self, by: Duration) {
+        let labels = [self.namespace_label()];
+        histogram!("cache_aside_stale_seconds", labels.iter()).record(by);
+    }
+
     fn tier_labels(&self, tier: &'static str) -> [Label; 2] {
         [self.namespace_label(), Label::from_static_parts("tier", tier)]
     }
