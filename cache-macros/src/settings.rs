@@ -181,13 +181,13 @@ pub(crate) fn check(policy: Option<&Expr>, settings: &[Setting], errors: &mut Er
     if let (Some(local), Some(ttl)) = (duration("local_ttl"), duration("ttl"))
         && local > ttl
     {
-        errors.on(&named(settings, "local_ttl"), "`local_ttl` is longer than `ttl`: lower it, or raise `ttl`");
+        errors.on(named(settings, "local_ttl"), "`local_ttl` is longer than `ttl`: lower it, or raise `ttl`");
     }
     if let (Some(soft), Some(load)) = (duration("soft_timeout"), duration("load_timeout"))
         && soft >= load
     {
         errors.on(
-            &named(settings, "soft_timeout"),
+            named(settings, "soft_timeout"),
             "`soft_timeout` is not shorter than `load_timeout`: lower it, or raise `load_timeout`",
         );
     }

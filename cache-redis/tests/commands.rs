@@ -83,7 +83,7 @@ async fn filled(count: usize) -> (RedisServer, RedisTier) {
 
 #[track_caller]
 fn assert_is(n: usize, found: Option<Entry>) {
-    assert_eq!(found.map(|entry| entry.token), (n % 2 == 0).then(|| token((n % 251) as u8)), "{n}");
+    assert_eq!(found.map(|entry| entry.token), (n.is_multiple_of(2)).then(|| token((n % 251) as u8)), "{n}");
 }
 
 #[tokio::test]
