@@ -490,7 +490,13 @@ impl Inner {
             });
         }
         #[cfg(feature = "metrics")]
-        self.tasks.spawn("metrics", self.publishes());
+        {
+            let (publishes, running) = (self.publishes(), Arc::clone(&running));
+            self.tasks.spawn("metrics", async move {
+                publishes.await;
+                drop(running);
+            });
+        }
         if let Some(far) = self.shared() {
             let (far, running) = (Arc::clone(far), running);
             let debts = Arc::clone(&far) as Arc<dyn Debts>;
