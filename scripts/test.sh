@@ -20,8 +20,8 @@ unset REDIS_HOST REDIS_PORT REDIS_DB REDIS_USERNAME REDIS_PASSWORD
 
 # Examples that end by themselves and start the servers that they need. Every other one must stand in the second list, with the reason.
 examples_to_run="custom_tier keyspace quickstart stampede two_nodes user_profiles"
-# product_api serves until it is stopped; model explores what the tests do, and with --large for hours; cached_hit, hot_path and pattern_scale measure.
-examples_to_build="cached_hit hot_path model pattern_scale product_api"
+# product_api serves until it is stopped; model explores what the tests do, and with --large for hours; cached_hit and hot_path measure.
+examples_to_build="cached_hit hot_path model product_api"
 
 logs=$(mktemp -d)
 step=""

@@ -1,0 +1,11 @@
+//! The load under which Redis is restarted again and again, for some restarts. By hand: `--bin restarts -- --minutes 60`.
+
+use std::process::Command;
+
+#[test]
+fn no_call_fails_while_redis_restarts() {
+    let options = ["--restarts", "4", "--every-ms", "2500", "--bound-ms", "10000"];
+    let output = Command::new(env!("CARGO_BIN_EXE_restarts")).args(options).output().expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("\n0 failed calls"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
