@@ -56,10 +56,10 @@ pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
 pub use service::{
     Answer, Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace,
-    KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadContext, LoadedBy, NoLoader, PendingWrite,
-    Preload, PreloadProgress, WriteBehind, WriteBehindBuilder, WriteBehindStats,
+    KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadContext, LoadedBy, NoLoader, PendingWrite, Preload,
+    PreloadProgress, WriteBehind, WriteBehindBuilder, WriteBehindStats,
 };
-pub use stats::{Stats, TierStats};
+pub use stats::{KeyspaceStats, KeyspaceTierStats, Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tags::{TagSlot, Tags};
 pub use tier::{

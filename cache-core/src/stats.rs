@@ -14,6 +14,8 @@ use crate::tier::Usage;
 pub struct Stats {
     /// The tiers, nearest first.
     pub tiers: Vec<TierStats>,
+    /// What was read through keyspaces, by prefix. It is counted in `tiers` as well.
+    pub keyspaces: Vec<KeyspaceStats>,
     /// Loads that were run.
     pub loads: u64,
     /// Loads that gave no value: the loader failed, panicked or timed out.
@@ -86,6 +88,28 @@ pub struct TierStats {
     pub entries: Option<u64>,
     /// Bytes held, where the tier knows.
     pub bytes: Option<u64>,
+}
+
+/// What was read through the keyspaces of one prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeyspaceStats {
+    /// The prefix. The first 128 of a service are counted each by itself, and what comes on top together, as `*`.
+    pub prefix: String,
+    /// The tiers, nearest first.
+    pub tiers: Vec<KeyspaceTierStats>,
+}
+
+/// What one tier had of what was read through the keyspaces of one prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeyspaceTierStats {
+    /// The tier's name.
+    pub name: &'static str,
+    /// Look-ups that found a usable entry: a value, or a cached absence.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
 }
 
 /// A counter that only grows. It orders nothing else, so relaxed access is enough.
@@ -204,9 +228,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn snapshot(&self, tiers: Vec<TierStats>) -> Stats {
+    pub(crate) fn snapshot(&self, tiers: Vec<TierStats>, keyspaces: Vec<KeyspaceStats>) -> Stats {
         Stats {
             tiers,
+            keyspaces,
             loads: self.loads.get(),
             load_failures: self.load_failures.get(),
             coalesced: self.coalesced.get(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_aside::{Keyspace, LoadedBy, Policy, PreloadProgress};
+use cache_aside::{Keyspace, KeyspaceStats, LoadedBy, Policy, PreloadProgress};
 use cache_testing::RedisServer;
 
 use crate::support::{MINUTE, local_only, node};
@@ -24,7 +24,12 @@ async fn without_a_loader_it_only_reads() {
         users.get_many(&["ada".into(), "eve".into(), "bob".into()]).await,
         [Some(Arc::new(1)), None, Some(Arc::new(2))]
     );
-    assert_eq!((users.stats().near_hits, users.stats().near_misses), (1, 2));
+    assert_eq!(counted(&users.stats()), ["local 3 3"], "also what was read in a batch");
+}
+
+/// How often each tier had what was asked for, and had it not.
+fn counted(stats: &KeyspaceStats) -> Vec<String> {
+    stats.tiers.iter().map(|tier| format!("{} {} {}", tier.name, tier.hits, tier.misses)).collect()
 }
 
 #[tokio::test]
@@ -85,6 +90,39 @@ async fn a_batch_loader_serves_single_keys_too() {
 }
 
 #[tokio::test]
+async fn each_keyspace_counts_what_each_tier_had_one_by_one_and_in_batches() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let square = |key: u64| async move { Ok::<_, Infallible>(key * key) };
+    let there = a.keyspace::<u64, u64>("square").loader(square).build().unwrap();
+    let here = b.keyspace::<u64, u64>("square").loader(square).build().unwrap();
+    let others = b.keyspace::<u64, u64>("other").build().unwrap();
+    there.get_many(&[1, 2, 3]).await.unwrap();
+    assert_eq!(counted(&there.stats()), ["local 0 3", "redis 0 3"]);
+
+    here.get(&1).await.unwrap();
+    assert_eq!(counted(&here.stats()), ["local 0 1", "redis 1 0"]);
+    here.get(&1).await.unwrap();
+    here.get_many(&[1, 2, 2, 9]).await.unwrap();
+    assert_eq!(counted(&here.stats()), ["local 2 3", "redis 2 1"], "a key that is named twice is looked up once");
+    here.get_many_cached(&[2, 3, 10]).await;
+    assert_eq!(counted(&here.stats()), ["local 3 5", "redis 3 2"]);
+    here.get_cached(&11).await;
+    others.get(&1).await;
+    assert_eq!(counted(&others.stats()), ["local 0 1", "redis 0 1"]);
+
+    // A keyspace that is built again goes on where the other is, and the service has all.
+    let again = b.keyspace::<u64, u64>("square").build().unwrap();
+    again.get(&1).await;
+    assert_eq!(counted(&again.stats()), ["local 4 6", "redis 3 3"]);
+    let all = b.stats();
+    let shown: Vec<_> = all.keyspaces.iter().map(|stats| (&*stats.prefix, counted(stats))).collect();
+    assert_eq!(shown, [("other", counted(&others.stats())), ("square", counted(&here.stats()))]);
+    let (near, far) = (&all.tiers[0], &all.tiers[1]);
+    assert_eq!((near.hits, near.misses, far.hits, far.misses), (4, 7, 3, 4), "nothing else was read");
+}
+
+#[tokio::test]
 async fn invalidations_keep_to_the_prefix() {
     let cache = local_only().await;
     let (users, user_pages) = (cache.keyspace::<u8, u8>("user"), cache.keyspace::<u8, u8>("user-page"));
@@ -106,6 +144,15 @@ async fn what_cannot_be_built_says_why() {
     let cache = local_only().await;
     let error = cache.keyspace::<u8, u8>("user:").build().unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("\"user:\""), "{error}");
+    let misnamed = [
+        ("skip_read", Policy::new(MINUTE).skip_read("redis")),
+        ("skip_write", Policy::new(MINUTE).skip_write("redis")),
+    ];
+    for (setting, policy) in misnamed {
+        let error = cache.keyspace::<u8, u8>("user").policy(policy).build().unwrap_err();
+        let expected = format!("policy: {setting} names the tier \"redis\", and there is none of that name");
+        assert_eq!(error.to_string(), format!("keyspace \"user\": {expected}; the tiers are: local"));
+    }
     let policy = Policy::new(MINUTE).local_ttl(MINUTE * 2);
     let error = cache.keyspace::<u8, u8>("user").policy(policy).build().unwrap_err();
     assert_eq!(
@@ -132,12 +179,13 @@ async fn a_node_that_starts_preloads_what_it_names() {
     assert_eq!(reports.iter().map(|progress| progress.read).collect::<Vec<_>>(), [100, 200, 300, 300]);
     let loads = b.stats().loads;
     assert_eq!(here.get(&249).await.unwrap().as_deref(), Some(&(249 * 249)));
-    assert_eq!(here.stats().near_hits, 1);
+    assert_eq!(counted(&here.stats()), ["local 1 0", "redis 0 0"], "a preload is nobody's look-up");
 
     let progress = here.preload_or_load((0..300).chain(1_000..1_100)).run().await;
     let PreloadProgress { read, loaded, failed, complete, .. } = progress;
     assert_eq!((read, loaded, failed, complete), (400, 300, 100, true));
     assert!(b.stats().loads > loads);
+    assert_eq!(counted(&here.stats()), ["local 1 0", "redis 0 0"]);
 
     there.invalidate_all().await;
     assert_eq!(there.preload_all().run().await.read, 0);

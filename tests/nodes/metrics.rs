@@ -31,6 +31,9 @@ async fn work(cache: &CachingService) {
     let load = || async { cache.get_or_load("k", || async { Ok::<_, Infallible>(1_u32) }).await };
     load().await.unwrap();
     load().await.unwrap();
+    let users = cache.keyspace::<u32, u32>("user").loader(|id| async move { Ok::<_, Infallible>(id) }).build().unwrap();
+    users.get_many(&[1, 2]).await.unwrap();
+    users.get(&1).await.unwrap();
     cache.get_or_load("f", || async { Err::<u32, _>(std::io::Error::other("no")) }).await.unwrap_err();
 }
 
@@ -46,14 +49,18 @@ async fn counters_gauges_and_load_times_are_published() {
     cache.publish_metrics();
     let up = published(&snapshotter);
     for (name, expected) in [
-        ("cache_aside_tier_hits_total{namespace=shop,tier=local}", 1.0),
-        ("cache_aside_tier_misses_total{namespace=shop,tier=local}", 2.0),
-        ("cache_aside_tier_misses_total{namespace=shop,tier=redis}", 2.0),
-        ("cache_aside_tier_entries{namespace=shop,tier=local}", 1.0),
-        ("cache_aside_loads_total{namespace=shop}", 2.0),
+        ("cache_aside_tier_hits_total{namespace=shop,tier=local}", 2.0),
+        ("cache_aside_tier_misses_total{namespace=shop,tier=local}", 4.0),
+        ("cache_aside_tier_misses_total{namespace=shop,tier=redis}", 4.0),
+        ("cache_aside_keyspace_hits_total{namespace=shop,keyspace=user,tier=local}", 1.0),
+        ("cache_aside_keyspace_misses_total{namespace=shop,keyspace=user,tier=local}", 2.0),
+        ("cache_aside_keyspace_hits_total{namespace=shop,keyspace=user,tier=redis}", 0.0),
+        ("cache_aside_keyspace_misses_total{namespace=shop,keyspace=user,tier=redis}", 2.0),
+        ("cache_aside_tier_entries{namespace=shop,tier=local}", 3.0),
+        ("cache_aside_loads_total{namespace=shop}", 3.0),
         ("cache_aside_load_failures_total{namespace=shop}", 1.0),
         ("cache_aside_fenced_fills_total{namespace=shop}", 0.0),
-        ("cache_aside_load_seconds{namespace=shop,outcome=ok}", 1.0),
+        ("cache_aside_load_seconds{namespace=shop,outcome=ok}", 2.0),
         ("cache_aside_load_seconds{namespace=shop,outcome=error}", 1.0),
         ("cache_aside_bus_healthy{namespace=shop}", 1.0),
         ("cache_aside_breaker_open{namespace=shop,tier=redis}", 0.0),
@@ -93,10 +100,10 @@ async fn they_are_published_at_every_interval_without_being_asked() {
     eventually("the time is up", || async {
         clock.advance(Duration::from_secs(10));
         tokio::task::yield_now().await;
-        published(&snapshotter).get(hits) == Some(&1.0)
+        published(&snapshotter).get(hits) == Some(&2.0)
     })
     .await;
     cache.get::<u32>("k").await;
     cache.shutdown().await;
-    assert_eq!(published(&snapshotter).get(hits), Some(&2.0), "the last figures are not lost");
+    assert_eq!(published(&snapshotter).get(hits), Some(&3.0), "the last figures are not lost");
 }

@@ -302,6 +302,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             throttles: Throttles::new(),
             refreshing: Arc::new(Semaphore::new(MAX_REFRESHES)),
             invalid_key_trace: Throttle::default(),
+            keyspaces: Default::default(),
         }))
     }
 

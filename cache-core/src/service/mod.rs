@@ -63,7 +63,7 @@ pub(crate) use entry_builder::AtOnce;
 pub use entry_builder::EntryBuilder;
 pub use environment::Backends;
 pub(crate) use global::with_current;
-pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, LoadedBy, NoLoader};
+pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadedBy, NoLoader};
 pub use loaded::{Answer, LoadContext};
 pub(crate) use loaded::{Answering, AnyLoaded, Load, Loaded, Loader, Loading};
 pub use preload::{Preload, PreloadProgress};
@@ -119,6 +119,7 @@ pub(crate) struct Inner {
     /// The background refreshes that may yet begin.
     refreshing: Arc<Semaphore>,
     invalid_key_trace: Throttle,
+    keyspaces: keyspace::Registry,
 }
 
 /// How one call is to be made.
@@ -135,12 +136,21 @@ struct Plan {
     version: Option<u64>,
     /// Whether a value that is set is sent to the other nodes.
     replicate: bool,
+    /// Where look-ups are counted beside the counters of the tiers: for a call through a keyspace.
+    look_ups: Option<Arc<keyspace::LookUps>>,
 }
 
 impl Plan {
     const fn new(policy: Policy, access: Access) -> Self {
         let local_only = policy.selection().local_only;
-        Self { policy, access, local_only, optional: true, version: None, replicate: false }
+        Self { policy, access, local_only, optional: true, version: None, replicate: false, look_ups: None }
+    }
+
+    /// Counts what the near tier said of one of many keys, if it was asked.
+    fn count_near<T>(&self, found: &Near<T>) {
+        if let Some(look_ups) = self.look_ups.as_ref().filter(|_| self.access.reads(Tier::NEAR)) {
+            look_ups.count_near(found);
+        }
     }
 
     /// How long the near tier may keep what far tiers keep for `ttl` more. Zero: not at all.
@@ -436,21 +446,25 @@ impl Inner {
 
     /// The tiers that `policy` chooses.
     fn access_of(&self, policy: &Policy) -> Access {
-        policy.selection().access(self.near.as_ref().map(|near| near.name()), self.far_names())
+        policy.selection().access(self.near_name(), self.far_names())
     }
 
-    fn far_names(&self) -> impl Iterator<Item = &str> {
+    fn near_name(&self) -> Option<&'static str> {
+        self.near.as_ref().map(|near| near.name())
+    }
+
+    fn far_names(&self) -> impl Iterator<Item = &'static str> + Clone {
         self.far.iter().map(|far| far.tier.name())
     }
 
     /// The place of the tier of this name.
     fn tier_named(&self, name: &str) -> Option<Tier> {
-        let near = self.near.iter().map(|near| (Tier::NEAR, near.name()));
+        let near = self.near_name().map(|name| (Tier::NEAR, name)).into_iter();
         near.chain(Tier::far().zip(self.far_names())).find(|(_, known)| *known == name).map(|(tier, _)| tier)
     }
 
-    fn tier_names(&self) -> impl Iterator<Item = &str> {
-        self.near.iter().map(|near| near.name()).chain(self.far.iter().map(|far| far.tier.name()))
+    fn tier_names(&self) -> impl Iterator<Item = &'static str> {
+        self.near_name().into_iter().chain(self.far_names())
     }
 
     /// Where the value of `key` is stored, for a codec.
@@ -543,7 +557,8 @@ impl Inner {
     fn stats(&self) -> Stats {
         let near = self.near.iter().map(|near| self.near_counters.snapshot(near.name(), near.usage()));
         let far = self.far.iter().map(|far| far.counters.snapshot(far.tier.name(), far.tier.usage()));
-        self.counters.snapshot(near.chain(far).collect())
+        let keyspaces = self.keyspaces.snapshot(self.near_name(), self.far_names());
+        self.counters.snapshot(near.chain(far).collect(), keyspaces)
     }
 
     async fn shutdown(&self) {

@@ -79,7 +79,9 @@ impl Inner {
         for (index, key) in keys.iter().enumerate() {
             let key = key.as_ref();
             values.push(None);
-            match self.look_near_as(key, plan) {
+            let near = self.look_near_as(key, plan);
+            plan.count_near(&near);
+            match near {
                 Near::Hit(value) | Near::Due(value, _) => values[index] = Some(value),
                 Near::Absent => {}
                 Near::Miss => match Key::new(key) {
@@ -173,11 +175,11 @@ impl Inner {
         if let (Some(entry), Some(value)) = (&found, &value) {
             self.promote(wanted, entry, value.clone(), ticket, depth).await;
             if entry.fresh_until > self.clock.now() && !(value.is_some() && due(entry)) {
-                far.counters.hits.increment();
+                self.count_far(wanted.plan, far, true);
                 return Some(value.clone());
             }
         }
-        far.counters.misses.increment();
+        self.count_far(wanted.plan, far, false);
         let entry = found?;
         if far.shared().is_some() {
             missing.over = Some(entry.token);
@@ -187,6 +189,19 @@ impl Inner {
             missing.at_hand = Some(at_hand.fresher(missing.at_hand.take()));
         }
         None
+    }
+
+    fn count_far(&self, plan: &Plan, far: &Far, hit: bool) {
+        if hit {
+            far.counters.hits.increment()
+        } else {
+            far.counters.misses.increment()
+        }
+        if let Some(look_ups) = &plan.look_ups
+            && let Some(depth) = self.far.iter().position(|known| std::ptr::eq(Arc::as_ptr(known), far))
+        {
+            look_ups.count_far(depth, hit);
+        }
     }
 
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is

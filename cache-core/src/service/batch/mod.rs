@@ -52,7 +52,9 @@ impl Inner {
             if found.contains_key(key) || missing.contains(key) {
                 continue;
             }
-            match self.look_near_as(key, &plan) {
+            let near = self.look_near_as(key, &plan);
+            plan.count_near(&near);
+            match near {
                 Near::Hit(value) | Near::Due(value, _) => drop(found.insert(key, Some(value))),
                 Near::Absent => drop(found.insert(key, None)),
                 Near::Miss => drop(missing.insert(key)),

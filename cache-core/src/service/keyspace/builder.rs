@@ -107,8 +107,9 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> KeyspaceBuilder<K, V
         let in_keyspace = |error| Error::configuration(format!("keyspace \"{prefix}\": {error}"));
         policy.check().map_err(in_keyspace)?;
         policy.selection().check_names(inner.tier_names()).map_err(in_keyspace)?;
-        let (access, counters) = (inner.access_of(&policy), super::Counters::default());
-        let space = Space { inner, prefix: format!("{prefix}:"), policy, access, counters };
+        let access = inner.access_of(&policy);
+        let (counted_as, look_ups) = inner.keyspaces.enter(&prefix, inner.far.len());
+        let space = Space { inner, prefix: format!("{prefix}:"), policy, access, look_ups, counted_as };
         Ok(Keyspace { space: Arc::new(space), loaders, types: PhantomData })
     }
 }

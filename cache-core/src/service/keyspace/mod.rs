@@ -1,6 +1,7 @@
 //! Keyspaces: typed keys under one prefix, with a policy and loaders of their own.
 
 mod builder;
+mod look_ups;
 mod preload;
 mod source;
 
@@ -26,10 +27,11 @@ use crate::macro_support::{CacheKey, KeyBuffer};
 use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::selection::{Access, Tier};
-use crate::stats::BusyCounter;
+use crate::stats::KeyspaceStats;
 use crate::status::Receipt;
 
 pub use builder::KeyspaceBuilder;
+pub(super) use look_ups::{LookUps, Registry};
 pub use source::{KeyspaceSource, LoadedBy, NoLoader};
 
 /// What the keys of a keyspace must be: everything that is a [`CacheKey`] and can be cloned, hashed and shared.
@@ -58,23 +60,9 @@ pub(in crate::service) struct Space {
     pub(in crate::service) prefix: String,
     policy: Policy,
     access: Access,
-    counters: Counters,
-}
-
-#[derive(Default)]
-struct Counters {
-    hits: BusyCounter,
-    misses: BusyCounter,
-}
-
-/// What was read through one keyspace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct KeyspaceStats {
-    /// Keys for which the near tier had an answer, a value or a cached absence.
-    pub near_hits: u64,
-    /// Keys for which it had none.
-    pub near_misses: u64,
+    look_ups: Arc<LookUps>,
+    /// What `look_ups` go by.
+    counted_as: String,
 }
 
 impl Space {
@@ -89,7 +77,13 @@ impl Space {
         keys.into_iter().map(|key| self.write(key).into_string()).collect()
     }
 
+    /// How a caller's read or write is made.
     pub(in crate::service) fn plan(&self) -> Plan {
+        Plan { look_ups: Some(Arc::clone(&self.look_ups)), ..self.uncounted_plan() }
+    }
+
+    /// The same for what no caller asked for.
+    fn uncounted_plan(&self) -> Plan {
         Plan::new(self.policy.clone(), self.access)
     }
 
@@ -99,10 +93,7 @@ impl Space {
             return Near::Miss;
         }
         let found = self.inner.look_near(key, &self.policy, behind);
-        match found {
-            Near::Hit(_) | Near::Due(..) | Near::Absent => self.counters.hits.increment(),
-            Near::Miss => self.counters.misses.increment(),
-        }
+        self.look_ups.count_near(&found);
         found
     }
 
@@ -277,12 +268,12 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         WriteBehindBuilder::new(&self.space)
     }
 
-    /// What was read through this keyspace and its clones since it was built. Batches count in the service's
-    /// [`Stats`](crate::Stats) only.
+    /// What was read through this keyspace, one by one and in batches, and through every other of its prefix, since the first
+    /// of them was built. Preloads are not counted. The service's [`Stats`](crate::Stats) have this of all keyspaces.
     #[must_use]
     pub fn stats(&self) -> KeyspaceStats {
-        let Counters { hits, misses } = &self.space.counters;
-        KeyspaceStats { near_hits: hits.get(), near_misses: misses.get() }
+        let Space { inner, look_ups, counted_as, .. } = &*self.space;
+        look_ups.snapshot(counted_as, inner.near_name(), inner.far_names())
     }
 }
 
@@ -335,13 +326,17 @@ impl<K: KeyspaceKey, V: Cacheable, E: Send + Sync + 'static> Keyspace<K, V, Load
     /// # Errors
     /// As there.
     pub async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<Arc<V>>>, LoadError<E>> {
+        self.load_many(keys, self.space.plan()).await
+    }
+
+    async fn load_many(&self, keys: &[K], plan: Plan) -> Result<Vec<Option<Arc<V>>>, LoadError<E>> {
         let texts = self.space.texts(keys);
         let (known, loaders) = (Known::new(&texts, keys), self.loaders.clone());
         let load = move |missing: Vec<String>| {
             let (known, loading) = (known.clone(), loaders.load_many(known.keys(&missing)));
             async move { loading.await.map(|loaded| known.texts(loaded)) }.boxed()
         };
-        self.space.inner.get_or_load_many(&texts, self.space.plan(), Again(load)).await
+        self.space.inner.get_or_load_many(&texts, plan, Again(load)).await
     }
 }
 

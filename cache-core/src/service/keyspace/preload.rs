@@ -31,7 +31,7 @@ impl<K: KeyspaceKey, V: Cacheable, E: fmt::Display + Send + Sync + 'static> Keys
         preload.loading(move |from, to| {
             let (keyspace, keys) = (keyspace.clone(), keys[from..to].to_vec());
             Box::pin(async move {
-                let loaded = keyspace.get_many(&keys).await;
+                let loaded = keyspace.load_many(&keys, keyspace.space.uncounted_plan()).await;
                 loaded.map(|values| values.iter().flatten().count() as u64).map_err(|error| error.to_string())
             })
         })

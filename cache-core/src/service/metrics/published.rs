@@ -10,7 +10,7 @@ use metrics::{Label, SharedString, counter, gauge, histogram};
 
 use crate::event::LoadFailure;
 use crate::service::Inner;
-use crate::stats::{Stats, TierStats};
+use crate::stats::{KeyspaceStats, KeyspaceTierStats, Stats, TierStats};
 use crate::status::BusStatus;
 
 impl Inner {
@@ -24,6 +24,7 @@ impl Inner {
         for tier in &stats.tiers {
             self.publish_tier(tier);
         }
+        stats.keyspaces.iter().for_each(|keyspace| self.publish_keyspace(keyspace));
         let healthy = !matches!(self.coherence.trust.status(self.clock.now()), BusStatus::Isolated { .. });
         gauge!("cache_aside_bus_healthy", namespace.iter()).set(flag(healthy));
         for far in &self.far {
@@ -51,6 +52,16 @@ impl Inner {
             if let Some(held) = held {
                 gauge!(name, labels.iter()).set(held as f64);
             }
+        }
+    }
+
+    fn publish_keyspace(&self, keyspace: &KeyspaceStats) {
+        for KeyspaceTierStats { name, hits, misses } in &keyspace.tiers {
+            let [namespace, tier] = self.tier_labels(name);
+            let prefix = Label::new("keyspace", SharedString::from(keyspace.prefix.clone()));
+            let labels = [namespace, prefix, tier];
+            counter!("cache_aside_keyspace_hits_total", labels.iter()).absolute(*hits);
+            counter!("cache_aside_keyspace_misses_total", labels.iter()).absolute(*misses);
         }
     }
 
@@ -97,8 +108,8 @@ fn totals(stats: &Stats) -> Vec<(&'static str, u64)> {
     /// Takes each counter's name from its field, so that it cannot be another.
     macro_rules! totals {
         ($($field:ident)*) => {{
-            // Every field is named here: the tiers are published on their own.
-            let Stats { tiers: _, $($field),* } = stats;
+            // Every field is named here: tiers and keyspaces are published on their own.
+            let Stats { tiers: _, keyspaces: _, $($field),* } = stats;
             vec![$((concat!("cache_aside_", stringify!($field), "_total"), *$field)),*]
         }};
     }
