@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[cfg(feature = "cluster")]
+#[path = "nodes/cluster.rs"]
+mod cluster;
 #[path = "nodes/events.rs"]
 mod events;
 #[cfg(feature = "metrics")]
@@ -9,8 +12,14 @@ mod events;
 mod metrics;
 #[path = "nodes/plain.rs"]
 mod plain;
+#[path = "nodes/promotion.rs"]
+mod promotion;
+#[path = "nodes/refreshing_ahead.rs"]
+mod refreshing_ahead;
 #[path = "nodes/selection.rs"]
 mod selection;
+#[path = "nodes/shown.rs"]
+mod shown;
 #[path = "nodes/source_down.rs"]
 mod source_down;
 mod support;

@@ -34,6 +34,7 @@ pub(crate) async fn get_all(inner: &Inner, names: &[String]) -> Result<Vec<Optio
     for name in names {
         batch.cmd("GET").arg(name).cmd("PTTL").arg(name);
     }
+    let asked = CLOCK.now();
     let replies: Vec<redis::Value> = inner.lane.query_all("GET", &batch).await?;
     if replies.len() != 2 * names.len() {
         return Err(unexpected("GET"));
@@ -42,7 +43,7 @@ pub(crate) async fn get_all(inner: &Inner, names: &[String]) -> Result<Vec<Optio
     let mut entries = Vec::with_capacity(names.len());
     while let (Some(value), Some(left)) = (replies.next(), replies.next()) {
         entries.push(match (value, left) {
-            (redis::Value::BulkString(bytes), redis::Value::Int(left)) => decode(inner, bytes.into(), left),
+            (redis::Value::BulkString(bytes), redis::Value::Int(left)) => decode(inner, bytes.into(), left, asked),
             _ => None,
         });
     }
@@ -60,6 +61,7 @@ pub(crate) async fn acquire(
         let mut script = scripts::ACQUIRE_PLAIN.key(inner.names().data(key));
         script.key(inner.names().fences(key));
         script.arg(&frame::encode_lease(token)[..]).arg(millis(ttl)).arg(if over { "over" } else { "" });
+        let asked = CLOCK.now();
         let found = match inner.lane.invoke("acquiring a lease", &script).await? {
             redis::Value::Int(1) => return Ok(Acquire::Acquired),
             redis::Value::Int(0) => return Ok(Acquire::Held),
@@ -69,7 +71,7 @@ pub(crate) async fn acquire(
         };
         match <[redis::Value; 2]>::try_from(found) {
             Ok([redis::Value::BulkString(bytes), redis::Value::Int(left)]) if !over => {
-                if let Some(entry) = decode(inner, bytes.into(), left) {
+                if let Some(entry) = decode(inner, bytes.into(), left, asked) {
                     return Ok(Acquire::Found(entry));
                 }
                 // A frame, which must not keep the key from being filled.
@@ -80,15 +82,16 @@ pub(crate) async fn acquire(
     }
 }
 
-/// The entry that a plain value is, with `left` milliseconds to live. A lease or a frame is none.
-fn decode(inner: &Inner, bytes: Bytes, left: i64) -> Option<Entry> {
+/// The entry that a plain value is, with `left` milliseconds to live when the server, which was `asked` at that time, said so. The
+/// answer may have been long on its way. A lease or a frame is none.
+fn decode(inner: &Inner, bytes: Bytes, left: i64, asked: Timestamp) -> Option<Entry> {
     match frame::decode(bytes) {
         Ok(Frame::Foreign(bytes)) => {
             let left = u64::try_from(left).map_or(UNLIMITED, Duration::from_millis);
             let value = Value::Encoded { bytes, codec: codec::UNKNOWN };
             // Not known; whatever the near tier has got meanwhile was loaded no earlier than this was read.
             let created = Timestamp::ZERO;
-            let mut entry = Entry::new(value, created, CLOCK.now() + left);
+            let mut entry = Entry::new(value, created, asked + left);
             entry.birth = Position::UNKNOWN;
             Some(entry)
         }

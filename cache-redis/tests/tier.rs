@@ -3,12 +3,13 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cache_core::clock::Timestamp;
-use cache_core::{CacheTier, Entry, Namespace, SharedTier, Value, frame};
-use cache_redis::RedisTier;
-use cache_testing::RedisServer;
+use cache_core::{Acquire, CacheTier, Entry, Namespace, SharedTier, Value, frame};
+use cache_redis::{RedisTier, Wire};
+use cache_testing::proxy::{Direction, Flow};
+use cache_testing::{FaultProxy, RedisServer};
 use support::{TTL, entry, key, keys, payload, raw, start, store, subscribe, time_to_live, token};
 
 #[tokio::test]
@@ -160,4 +161,29 @@ async fn what_is_stored_is_the_frame() {
     let (server, tier) = start();
     tier.set(&key("k"), entry("value"), TTL).await.unwrap();
     assert_eq!(raw(&server, "test:k").unwrap(), frame::encode(&entry("value")).unwrap());
+}
+
+/// What the server says is left counts from when it said so, and the answer may be long on its way.
+#[tokio::test]
+async fn a_plain_value_is_not_taken_to_live_longer_than_the_server_keeps_it() {
+    let server = RedisServer::start();
+    let link = FaultProxy::start(server.address());
+    let tier = RedisTier::builder(server.url_at(link.port())).wire(Wire::Plain).response_timeout(TTL).build().unwrap();
+    tier.bind(&Namespace::new("test").unwrap()).unwrap();
+    tier.ping().await.unwrap();
+    link.set(Direction::ToClient, Flow::Delay(Duration::from_millis(100)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let end = now.as_millis() as u64 + 60_000;
+    server.cli(&["SET", "test:k", "\"value\"", "PXAT", &end.to_string()]);
+
+    let one = tier.get(&key("k")).await.unwrap().unwrap();
+    let many = tier.get_many(&[key("k")]).await.unwrap().remove(0).unwrap();
+    let acquired = tier.shared().unwrap().acquire(&key("k"), token(1), None, TTL).await.unwrap();
+    let Acquire::Found(found) = acquired else { panic!("{acquired:?}") };
+
+    for entry in [one, many, found] {
+        // The clocks of this process and of the server are one, read at different instants.
+        let over = entry.expires.since(Timestamp::from_millis(end));
+        assert!(over < Duration::from_millis(50), "{over:?} longer");
+    }
 }

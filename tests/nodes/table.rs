@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use cache_aside::clock::{Clock, ManualClock};
 use cache_aside::{
-    CacheTier, CachingService, Entry, Key, LoadError, LocalTier, Namespace, NearTier, Pattern, Policy, RedisTier,
-    Stats, TierError, Value,
+    CacheTier, CachingService, Entry, Key, LoadError, Namespace, NearTier, Policy, RedisTier, Stats, Value,
 };
 use cache_testing::{FaultProxy, RedisServer};
 
+use super::shown::Shown;
 use super::support::{Gate, eventually, node_builder};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -224,61 +223,6 @@ impl Cell {
         };
         let counts = counts.map(|count| count.to_string()).join(" ");
         format!("{} {} {counts}", held(near.as_deref()), held(far.as_ref()))
-    }
-}
-
-/// A near tier that can be looked into from outside.
-#[derive(Clone)]
-struct Shown(Arc<LocalTier>);
-
-impl Default for Shown {
-    fn default() -> Self {
-        Self(Arc::new(LocalTier::new(100)))
-    }
-}
-
-#[async_trait]
-impl CacheTier for Shown {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        self.0.get(key).await
-    }
-
-    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
-        self.0.set(key, entry, ttl).await
-    }
-
-    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
-        self.0.delete(keys).await
-    }
-
-    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        self.0.invalidate_pattern(pattern).await
-    }
-
-    async fn ping(&self) -> Result<(), TierError> {
-        self.0.ping().await
-    }
-}
-
-impl NearTier for Shown {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.0.look_up(key)
-    }
-
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
-        self.0.insert(key, entry, ttl);
-    }
-
-    fn remove(&self, key: &str) -> bool {
-        self.0.remove(key)
-    }
-
-    fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {
-        self.0.remove_matching(void)
     }
 }
 
