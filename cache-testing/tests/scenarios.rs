@@ -65,3 +65,24 @@ async fn no_acknowledged_write_is_lost_when_workers_and_redis_are_killed() {
     assert!(lines.contains(&"lost: 0, out of order: 0".to_owned()), "{lines:#?}");
     assert!(lines[0].starts_with("writes acknowledged: 3200 "), "{lines:#?}");
 }
+
+/// The program `refresh_ahead`: nobody waits for a hot key, and it is loaded by one at a time.
+#[tokio::test]
+async fn no_caller_waits_for_a_hot_key_that_is_refreshed_ahead() {
+    let mut program = Process::builder(env!("CARGO_BIN_EXE_refresh_ahead"));
+    for (option, value) in [("--seconds", "5"), ("--nodes", "3"), ("--callers", "3")] {
+        program = program.argument(option).argument(value);
+    }
+    let mut program = program.spawn();
+    let mut lines = Vec::new();
+    while let Some(line) = program.receive().await {
+        lines.push(line);
+    }
+    program.finish().await;
+    for expected in ["callers that waited: 0", "loads at the same time: 0"] {
+        assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+    }
+    let loads = lines.iter().find_map(|line| line.strip_prefix("loads after the first: ")).unwrap();
+    let (all, early) = loads.split_once(", of them early: ").unwrap();
+    assert!(all == early && all != "0", "{lines:#?}");
+}
