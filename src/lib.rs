@@ -58,13 +58,13 @@ pub use cache_core::codec::Json;
 #[cfg(feature = "macros")]
 pub use cache_core::macro_support as __private;
 pub use cache_core::{
-    Acquire, Answer, Appended, Backlog, BatchBuilder, BusStatus, CacheKey, CacheTier, Cacheable, Claim, Delivery,
-    Entry, EntryBuilder, Error, Event, InvalidKey, InvalidNamespace, InvalidPattern, Kept, KeptWrite, Key, KeyScan,
-    KeyWriter, Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats, KeyspaceTierStats, LoadContext,
-    LoadError, LoadFailure, LoadedBy, Namespace, NearTier, NewWrite, NoLoader, Partition, Pattern, PendingWrite,
-    Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, Settle, SharedError, SharedTier, Stats, Status,
-    TagSlot, Tags, Taken, TierError, TierState, TierStats, TierStatus, Token, Usage, Value, WriteBehind,
-    WriteBehindBuilder, WriteBehindStats, WriteLog, clock, codec, coherence, frame,
+    Acquire, Answer, Appended, Backlog, BatchBuilder, BusStatus, CacheKey, CacheTier, Cacheable, Claim, DeadLetter,
+    DeadWrite, Delivery, Entry, EntryBuilder, Error, Event, InvalidKey, InvalidNamespace, InvalidPattern, Kept,
+    KeptWrite, Key, KeyScan, KeyWriter, Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, KeyspaceStats,
+    KeyspaceTierStats, LoadContext, LoadError, LoadFailure, LoadedBy, Namespace, NearTier, NewWrite, NoLoader,
+    Partition, Pattern, PendingWrite, Policy, Preload, PreloadProgress, Put, PutOutcome, Receipt, Settle, SharedError,
+    SharedTier, Stats, Status, TagSlot, Tags, Taken, TierError, TierState, TierStats, TierStatus, Token, Usage, Value,
+    WriteBehind, WriteBehindBuilder, WriteBehindStats, WriteLog, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
 pub use cache_local::{LocalTier, LocalTierBuilder};

@@ -55,14 +55,14 @@ pub use macro_support::{CacheKey, KeyWriter, SharedError};
 pub use pattern::{InvalidPattern, Pattern};
 pub use policy::Policy;
 pub use service::{
-    Answer, Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, EntryBuilder, Keyspace,
-    KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadContext, LoadedBy, NoLoader, PendingWrite, Preload,
+    Answer, Backends, BatchBuilder, Cacheable, CachingService, CachingServiceBuilder, DeadWrite, EntryBuilder,
+    Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadContext, LoadedBy, NoLoader, PendingWrite, Preload,
     PreloadProgress, WriteBehind, WriteBehindBuilder, WriteBehindStats,
 };
 pub use stats::{KeyspaceStats, KeyspaceTierStats, Stats, TierStats};
 pub use status::{BusStatus, Delivery, Receipt, Status, TierState, TierStatus};
 pub use tags::{TagSlot, Tags};
 pub use tier::{
-    Acquire, Appended, Backlog, CacheTier, Claim, Kept, KeptWrite, KeyScan, NearTier, NewWrite, Partition, Put,
-    PutOutcome, Settle, SharedTier, Taken, Usage, WriteLog,
+    Acquire, Appended, Backlog, CacheTier, Claim, DeadLetter, Kept, KeptWrite, KeyScan, NearTier, NewWrite, Partition,
+    Put, PutOutcome, Settle, SharedTier, Taken, Usage, WriteLog,
 };

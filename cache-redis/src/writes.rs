@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::coherence::{Position, Record};
-use cache_core::{Backlog, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, TierError, Token, WriteLog};
+use cache_core::{
+    Backlog, DeadLetter, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, TierError, Token, WriteLog,
+};
 use redis::Value;
 
 use crate::config::Wire;
@@ -25,7 +27,7 @@ impl RedisTier {
         format!("{}/worker", self.stream(partition))
     }
 
-    fn dead_letters(&self, log: &str) -> String {
+    fn dead_letters_of(&self, log: &str) -> String {
         format!("{{{}}}!writes:{log}/dead", self.inner.names().namespace)
     }
 
@@ -42,7 +44,7 @@ impl WriteLog for RedisTier {
         let last_moment = self.server_millis_in(write.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::WRITE_APPEND.key(&names.journal);
         script.key(names.data(&write.key)).key(names.fences(&write.key)).key(self.pending(&write.key));
-        script.key(self.stream(partition)).key(self.dead_letters(partition.log));
+        script.key(self.stream(partition)).key(self.dead_letters_of(partition.log));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         let (entry, ttl) = match &write.put {
             Some(put) if self.inner.wire == Wire::Framed => (self.inner.encode(&put.entry)?, millis(put.ttl)),
@@ -51,9 +53,12 @@ impl WriteLog for RedisTier {
         };
         script.arg(&entry[..]).arg(ttl).arg(last_moment).arg(write.key.as_str()).arg(&write.payload[..]);
         script.arg(millis(write.hold)).arg(write.bound);
+        script.arg(write.requeued.map(|letter| letter.to_string()).unwrap_or_default());
         let reply: Value = self.inner.lane.invoke("keeping a write", &script).await?;
-        if matches!(reply, Value::Int(0)) {
-            return Ok(Kept::Full);
+        match reply {
+            Value::Int(0) => return Ok(Kept::Full),
+            Value::Int(1) => return Ok(Kept::Gone),
+            _ => {}
         }
         let (previous, position, id, stored): (String, String, String, bool) =
             redis::from_redis_value(reply).map_err(|_| unexpected("keeping a write"))?;
@@ -94,7 +99,7 @@ impl WriteLog for RedisTier {
             Settle::Rest(pause) => (0, millis(pause), 0, &[][..]),
         };
         let mut script = scripts::WRITE_SETTLE.key(self.worker_of(partition));
-        script.key(self.stream(partition)).key(self.dead_letters(partition.log));
+        script.key(self.stream(partition)).key(self.dead_letters_of(partition.log));
         script.arg(&worker.as_bytes()[..]).arg(keep).arg(rest).arg(dead);
         for write in writes {
             script.key(self.inner.names().fences(&write.key)).key(self.pending(&write.key));
@@ -105,13 +110,32 @@ impl WriteLog for RedisTier {
 
     async fn backlog(&self, log: &str, partitions: u16) -> Result<Backlog, TierError> {
         let mut batch = redis::Pipeline::new();
-        batch.cmd("XLEN").arg(self.dead_letters(log));
+        batch.cmd("XLEN").arg(self.dead_letters_of(log));
         for number in 0..partitions {
             batch.cmd("XLEN").arg(self.stream(Partition { log, number }));
         }
         let lengths: Vec<u64> = self.inner.lane.query_all("XLEN", &batch).await?;
         let dead = lengths.first().copied().unwrap_or_default();
         Ok(Backlog::new(lengths.iter().skip(1).sum(), dead))
+    }
+
+    async fn dead_letters(&self, log: &str, after: Position, limit: usize) -> Result<Vec<DeadLetter>, TierError> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(self.dead_letters_of(log)).arg(format!("({after}")).arg("+").arg("COUNT").arg(limit);
+        let entries: Vec<StreamEntry> = self.inner.lane.query("XRANGE", &range).await?;
+        entries.into_iter().map(read_letter).collect()
+    }
+
+    async fn discard(&self, log: &str, letters: &[Position]) -> Result<u64, TierError> {
+        if letters.is_empty() {
+            return Ok(0);
+        }
+        let mut delete = redis::cmd("XDEL");
+        delete.arg(self.dead_letters_of(log));
+        for letter in letters {
+            delete.arg(letter.to_string());
+        }
+        self.inner.lane.query("XDEL", &delete).await
     }
 }
 
@@ -120,10 +144,28 @@ fn read_id(text: &str) -> Result<Position, TierError> {
 }
 
 fn read_write((id, fields): StreamEntry, taken: u64) -> Result<KeptWrite, TierError> {
-    let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
-    let key = field(b"key").and_then(|key| Key::new(String::from_utf8(key).ok()?).ok());
-    match (key, field(b"payload")) {
-        (Some(key), Some(payload)) => Ok(KeptWrite::new(read_id(&id)?, key, Bytes::from(payload), taken)),
+    let (key, payload) = read_key_and_payload(&fields)?;
+    Ok(KeptWrite::new(read_id(&id)?, key, payload, taken))
+}
+
+fn read_letter((id, fields): StreamEntry) -> Result<DeadLetter, TierError> {
+    let write = field(&fields, b"id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+    match (read_key_and_payload(&fields), write) {
+        (Ok((key, payload)), Some(write)) => Ok(DeadLetter::new(read_id(&id)?, write, key, payload)),
+        // Whoever sees this can remove it by hand.
+        _ => Err(unexpected(&format!("reading the dead letter {id}"))),
+    }
+}
+
+fn read_key_and_payload(fields: &[Vec<u8>]) -> Result<(Key, Bytes), TierError> {
+    let key = field(fields, b"key").and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok());
+    match (key, field(fields, b"payload")) {
+        (Some(key), Some(payload)) => Ok((key, Bytes::copy_from_slice(payload))),
         _ => Err(unexpected("reading a write")),
     }
+}
+
+/// The value of the field `name` of a stream entry.
+fn field<'a>(fields: &'a [Vec<u8>], name: &[u8]) -> Option<&'a [u8]> {
+    fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &*pair[1])
 }

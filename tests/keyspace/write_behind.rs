@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cache_aside::coherence::Position;
 use cache_aside::{
     CachingService, Error, Keyspace, LoadedBy, PendingWrite, Policy, WriteBehind, WriteBehindBuilder, WriteBehindStats,
 };
@@ -18,7 +19,7 @@ struct Source(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    rows: HashMap<u64, (cache_aside::coherence::Position, String)>,
+    rows: HashMap<u64, (Position, String)>,
     /// Each call of the writer: the values that it was given.
     calls: Vec<Vec<String>>,
 }
@@ -113,7 +114,7 @@ async fn what_is_loaded_while_a_write_is_pending_is_stored_nowhere() {
     let redis = RedisServer::start();
     let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
     let source = Source::default();
-    source.0.lock().unwrap().rows.insert(7, (cache_aside::coherence::Position::START, "old".to_owned()));
+    source.0.lock().unwrap().rows.insert(7, (Position::START, "old".to_owned()));
     let gate = Gate::default();
     let (gated, at_source) = (gate.clone(), source.clone());
     let load = move |key: u64| {
@@ -191,7 +192,7 @@ async fn a_value_that_will_not_reach_the_source_is_not_served_any_more() {
     let redis = RedisServer::start();
     let node = node(&redis.url()).await;
     let source = Source::default();
-    source.0.lock().unwrap().rows.insert(7, (cache_aside::coherence::Position::START, "old".to_owned()));
+    source.0.lock().unwrap().rows.insert(7, (Position::START, "old".to_owned()));
     let users = users(&node, &source);
     let writes = behind(&users).max_attempts(1).build().unwrap();
     writes.put(&7, "bad".to_owned()).await.unwrap();
@@ -233,8 +234,8 @@ async fn the_writes_of_a_worker_that_died_are_carried_out_by_another() {
 #[tokio::test]
 async fn a_write_that_cannot_be_kept_is_refused() {
     let local = local_only().await.keyspace::<u64, String>("user").build().unwrap();
-    let error = local.write_behind().build().unwrap().put(&1, "one".to_owned()).await.unwrap_err();
-    assert!(error.is_tier() && error.to_string().contains("no shared tier"), "{error}");
+    let error = local.write_behind().build().unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("has no shared tier"), "{error}");
 
     let redis = RedisServer::start();
     let node = default_node(&redis.url()).await;
@@ -253,6 +254,90 @@ async fn a_write_that_cannot_be_kept_is_refused() {
     assert!(refused.unwrap_err().is_tier());
     assert_eq!((writes.stats().accepted, writes.stats().refused), (2, 2));
     assert_eq!(near(&node, "user:2").await, None, "nothing pretends that it was written");
+}
+
+#[tokio::test]
+async fn what_was_put_aside_is_listed_requeued_and_discarded() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let source = Source::default();
+    let users = users(&a, &source);
+    let writes = behind(&users).partitions(1).max_attempts(1).build().unwrap();
+    let mut ids = Vec::new();
+    for key in 1..=5 {
+        ids.push(writes.put(&key, format!("value {key}")).await.unwrap());
+    }
+    // The source refuses everything until it is well again.
+    let (well, applied) = (Arc::new(AtomicBool::new(false)), source.clone());
+    let is_well = Arc::clone(&well);
+    let writer = move |batch: Vec<PendingWrite<u64, String>>| {
+        let done = is_well.load(Ordering::SeqCst);
+        if done {
+            applied.apply(&batch);
+        }
+        async move { if done { Ok(()) } else { Err("refused") } }
+    };
+    writes.apply_with(writer).unwrap();
+    drained(&writes).await;
+
+    // Oldest first, in pages, on any node.
+    let elsewhere = behind(&self::users(&b, &source)).partitions(1).build().unwrap();
+    let first = elsewhere.dead_letters(Position::START, 3).await.unwrap();
+    let rest = elsewhere.dead_letters(first[2].id, 3).await.unwrap();
+    let dead: Vec<_> = first.into_iter().chain(rest).collect();
+    assert_eq!(dead.iter().map(|dead| dead.write).collect::<Vec<_>>(), ids);
+    assert_eq!((dead[1].name.as_str(), dead[1].content.clone()), ("user:2", Some((2, "value 2".to_owned()))));
+    assert!(elsewhere.dead_letters(Position::START, 0).await.unwrap().is_empty());
+
+    // One is written anew, by one of two that try, and is read at once.
+    well.store(true, Ordering::SeqCst);
+    let (one, other) = futures_util::join!(writes.requeue(dead[1].id), elsewhere.requeue(dead[1].id));
+    let requeued = [one.unwrap(), other.unwrap()];
+    assert_eq!(requeued.iter().flatten().count(), 1, "{requeued:?}");
+    assert!(requeued.into_iter().flatten().all(|id| id > dead[1].write));
+    heard(&b, &[&a]).await;
+    assert_eq!(read(&users, 2).await.as_deref(), Some("value 2"));
+    eventually("it is in the source", || async { source.get(2).is_some() }).await;
+    assert_eq!(writes.requeue(dead[1].id).await.unwrap(), None);
+
+    // The others are dropped, as far as they are there.
+    let all: Vec<Position> = dead.iter().map(|dead| dead.id).collect();
+    assert_eq!(writes.discard(&all).await.unwrap(), 4);
+    assert_eq!(writes.discard(&all).await.unwrap(), 0);
+    assert!(writes.dead_letters(Position::START, 100).await.unwrap().is_empty());
+    assert_eq!(writes.backlog().await.unwrap().dead, 0);
+    assert_eq!(source.calls().iter().flatten().count(), 1, "nothing else was written");
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_decoded_is_listed_and_discarded_but_not_requeued() {
+    let redis = RedisServer::start();
+    let node = node(&redis.url()).await;
+    let numbers = node.keyspace::<u64, u64>("user").build().unwrap();
+    let before = numbers.write_behind().build().unwrap();
+    before.put(&7, 1).await.unwrap();
+    // The type has changed since.
+    let writes = behind(&users(&node, &Source::default())).build().unwrap();
+    apply_to(&writes, &Source::default());
+    drained(&writes).await;
+    let dead = writes.dead_letters(Position::START, 10).await.unwrap();
+    assert_eq!((dead.len(), dead[0].name.as_str(), dead[0].content.clone()), (1, "user:7", None));
+    let error = writes.requeue(dead[0].id).await.unwrap_err();
+    assert!(error.is_tier() && error.to_string().contains("\"user:7\" cannot be decoded"), "{error}");
+    assert_eq!(before.dead_letters(Position::START, 10).await.unwrap()[0].content, Some((7, 1)), "it stays as it was");
+    assert_eq!(writes.discard(&[dead[0].id]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn while_the_shared_tier_is_away_nothing_is_said_of_dead_letters() {
+    let redis = RedisServer::start();
+    let node = default_node(&redis.url()).await;
+    hears_invalidations(&node).await;
+    let writes = behind(&users(&node, &Source::default())).build().unwrap();
+    redis.kill();
+    assert!(writes.dead_letters(Position::START, 10).await.unwrap_err().is_tier());
+    assert!(writes.requeue(Position::new(1, 1)).await.unwrap_err().is_tier());
+    assert!(writes.discard(&[Position::new(1, 1)]).await.unwrap_err().is_tier());
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, Loade
 pub use loaded::{Answer, LoadContext};
 pub(crate) use loaded::{Answering, AnyLoaded, Load, Loaded, Loader, Loading};
 pub use preload::{Preload, PreloadProgress};
-pub use write_behind::{PendingWrite, WriteBehind, WriteBehindBuilder, WriteBehindStats};
+pub use write_behind::{DeadWrite, PendingWrite, WriteBehind, WriteBehindBuilder, WriteBehindStats};
 
 /// A type whose values can be cached: serde reads and writes it, and it may be shared between threads.
 #[diagnostic::on_unimplemented(

@@ -17,7 +17,7 @@ use crate::key::{Key, Namespace};
 use crate::pattern::Pattern;
 
 pub use shared::{Acquire, Appended, Claim, KeyScan, Put, PutOutcome, SharedTier};
-pub use writes::{Backlog, Kept, KeptWrite, NewWrite, Partition, Settle, Taken, WriteLog};
+pub use writes::{Backlog, DeadLetter, Kept, KeptWrite, NewWrite, Partition, Settle, Taken, WriteLog};
 
 /// A store of entries.
 ///

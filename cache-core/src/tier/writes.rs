@@ -37,13 +37,15 @@ pub struct NewWrite {
     pub hold: Duration,
     /// How many writes the partition may hold, and how many dead letters the log.
     pub bound: u64,
+    /// The dead letter in whose place the write is kept: its [`DeadLetter::id`].
+    pub requeued: Option<Position>,
 }
 
 impl NewWrite {
     /// A write to `key`, without an entry, to be kept within `within` or never.
     #[must_use]
     pub const fn new(key: Key, payload: Bytes, within: Duration, hold: Duration, bound: u64) -> Self {
-        Self { key, payload, put: None, within, hold, bound }
+        Self { key, payload, put: None, within, hold, bound, requeued: None }
     }
 }
 
@@ -62,6 +64,8 @@ pub enum Kept {
     },
     /// There are too many already. Nothing was done.
     Full,
+    /// The dead letter that it was to take the place of is not there any more. Nothing was done.
+    Gone,
 }
 
 /// Writes that a worker is to carry out, oldest first.
@@ -104,6 +108,28 @@ impl KeptWrite {
     }
 }
 
+/// A write that was put aside.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Its place among the dead letters of the log.
+    pub id: Position,
+    /// What [`KeptWrite::id`] was.
+    pub write: Position,
+    /// The key that it was to change.
+    pub key: Key,
+    /// What [`NewWrite::payload`] was.
+    pub payload: Bytes,
+}
+
+impl DeadLetter {
+    /// A write as it was put aside.
+    #[must_use]
+    pub const fn new(id: Position, write: Position, key: Key, payload: Bytes) -> Self {
+        Self { id, write, key, payload }
+    }
+}
+
 /// What a worker has done about its partition.
 #[derive(Clone, Copy, Debug)]
 pub enum Settle<'a> {
@@ -142,7 +168,8 @@ impl Backlog {
 /// log holds.
 #[async_trait]
 pub trait WriteLog: Send + Sync {
-    /// Keeps a write, stores its entry, closes the key to loads, and appends `record`, as one step.
+    /// Keeps a write, stores its entry, closes the key to loads, and appends `record`, as one step. If it takes the place of a
+    /// dead letter, the same step removes that.
     ///
     /// # Errors
     /// The tier could not say whether it did. After [`NewWrite::within`] it does not any more.
@@ -175,4 +202,16 @@ pub trait WriteLog: Send + Sync {
     /// # Errors
     /// The tier could not answer.
     async fn backlog(&self, log: &str, partitions: u16) -> Result<Backlog, TierError>;
+
+    /// Writes that were put aside, those behind the place `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The tier could not answer.
+    async fn dead_letters(&self, log: &str, after: Position, limit: usize) -> Result<Vec<DeadLetter>, TierError>;
+
+    /// Removes writes that were put aside, by [`DeadLetter::id`], for good, and tells how many there were.
+    ///
+    /// # Errors
+    /// The tier could not say whether it did.
+    async fn discard(&self, log: &str, letters: &[Position]) -> Result<u64, TierError>;
 }

@@ -1,8 +1,9 @@
 -- KEYS: the journal; the data key; its fences; the number of its pending writes; the stream; the dead letters.
 -- ARGV: the record; the channel; the number of records to keep; the entry, or an empty string if there is none; its time to
 -- live in milliseconds; the time in milliseconds from which on the caller has given up; the key; the payload; for how many
--- milliseconds the key is closed to loads; the bound on stream and dead letters.
--- Returns 0 when there are too many writes, else the position of the record before, and of the record, the id of the write,
+-- milliseconds the key is closed to loads; the bound on stream and dead letters; the id of the dead letter in whose place the
+-- write is kept, or an empty string.
+-- Returns 0 when there are too many writes, 1 when that dead letter is not there, else the position of the record before, and of the record, the id of the write,
 -- and 1 when the entry was stored, 0 when somebody is writing around the cache.
 -- Among the fences of a key the member "writes" stands for all its pending writes, since there may be many.
 local time = redis.call('TIME')
@@ -10,8 +11,18 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
 end
-if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[10]) or redis.call('XLEN', KEYS[6]) >= tonumber(ARGV[10]) then
+local bound, dead = tonumber(ARGV[10]), redis.call('XLEN', KEYS[6])
+if ARGV[11] ~= '' then
+  if #redis.call('XRANGE', KEYS[6], ARGV[11], ARGV[11]) == 0 then
+    return 1
+  end
+  dead = dead - 1
+end
+if redis.call('XLEN', KEYS[5]) >= bound or dead >= bound then
   return 0
+end
+if ARGV[11] ~= '' then
+  redis.call('XDEL', KEYS[6], ARGV[11])
 end
 local id = redis.call('XADD', KEYS[5], '*', 'key', ARGV[7], 'payload', ARGV[8])
 redis.call('INCR', KEYS[4])

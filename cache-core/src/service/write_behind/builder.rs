@@ -11,6 +11,7 @@ use super::{Counters, Log, WriteBehind};
 use crate::error::Error;
 use crate::service::Cacheable;
 use crate::service::keyspace::{KeyspaceKey, Space};
+use crate::tier::SharedTier;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
@@ -110,14 +111,32 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehindBuilder<K, V> {
     /// Makes the write-behind. It asks nobody.
     ///
     /// # Errors
-    /// A setting is out of range. The error names it and the fix.
+    /// A setting is out of range, or the service has no shared tier that keeps writes. The error says what to change.
     pub fn build(self) -> Result<WriteBehind<K, V>, Error> {
         let Self { space, settings, .. } = self;
         settings.check()?;
+        check_tier(&space)?;
         let name = space.prefix.trim_end_matches(':').to_owned();
         let (counters, work) = (Arc::new(Counters::default()), Arc::new(Notify::new()));
         Ok(WriteBehind { log: Arc::new(Log { space, name, settings, counters, work }), types: PhantomData })
     }
+}
+
+/// What is refused at each write had better be refused when it is set up.
+fn check_tier(space: &Space) -> Result<(), Error> {
+    let Some(far) = space.inner.shared() else {
+        return Err(Error::configuration(
+            "write-behind: the service has no shared tier that could keep writes; give its builder .remote(RedisTier::new(url)?)",
+        ));
+    };
+    if far.shared().and_then(SharedTier::write_log).is_none() {
+        return Err(Error::configuration(format!(
+            "write-behind: the tier \"{}\" keeps no writes. A Redis Cluster cannot, since a write and its value lie in different \
+             slots: use a single Redis, with sentinels or without, or write_through",
+            far.tier.name()
+        )));
+    }
+    Ok(())
 }
 
 impl Settings {

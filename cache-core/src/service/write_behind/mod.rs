@@ -5,6 +5,7 @@
 //! it could say so, has its writes carried out again under the same ids.
 
 mod builder;
+mod dead;
 mod worker;
 
 use std::borrow::Borrow;
@@ -32,6 +33,7 @@ use crate::tier::{Backlog, Kept, NewWrite, Partition, Put, SharedTier, WriteLog}
 
 use builder::Settings;
 pub use builder::WriteBehindBuilder;
+pub use dead::DeadWrite;
 pub use worker::PendingWrite;
 
 /// Writes to a keyspace that reach the source later: made by [`Keyspace::write_behind`](super::Keyspace::write_behind).
@@ -53,8 +55,13 @@ pub use worker::PendingWrite;
 ///
 /// # What it needs of Redis
 /// What Redis has acknowledged is as safe as Redis keeps it: `appendonly yes` and `appendfsync always` lose nothing when the
-/// server is killed. It must not evict keys without a time to live (`noeviction` or a `volatile-` policy). Of a Redis Cluster
-/// it refuses every write, since a write and its value do not share a slot.
+/// server is killed. It must not evict keys without a time to live (`noeviction` or a `volatile-` policy). There is none on a
+/// Redis Cluster, where a write and its value do not share a slot: [`WriteBehindBuilder::build`] says so.
+///
+/// # What was put aside
+/// A write that fails [`max_attempts`](WriteBehindBuilder::max_attempts) times is put aside, as a dead letter.
+/// [`WriteBehind::dead_letters`] lists them; [`WriteBehind::requeue`] writes one anew, and [`WriteBehind::discard`] drops it.
+/// Nothing else removes them, and once there are as many as a queue may hold, further writes are refused.
 pub struct WriteBehind<K, V> {
     log: Arc<Log>,
     types: PhantomData<fn(K) -> V>,
@@ -117,15 +124,8 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        let text = self.log.space.write(key).into_string();
-        let kept = self.log.put(&text, &key.to_owned(), Arc::new(value)).await;
-        let counters = &self.log.counters;
-        if kept.is_ok() {
-            counters.accepted.increment()
-        } else {
-            counters.refused.increment()
-        }
-        kept
+        let kept = self.log.put(&key.to_owned(), Arc::new(value), None).await;
+        kept?.ok_or_else(|| TierError::unavailable("the tier looked for a dead letter that nobody named").into())
     }
 
     /// How many writes wait, and how many were put aside. Asks the shared tier.
@@ -176,8 +176,30 @@ impl Log {
         Partition { log: &self.name, number: u16::try_from(number).unwrap_or_default() }
     }
 
-    async fn put<K: Cacheable, V: Cacheable>(&self, text: &str, key: &K, value: Arc<V>) -> Result<Position, Error> {
+    /// Keeps a write, in the place of the dead letter `requeued` if there is to be one. `None` when that is not there any more.
+    async fn put<K: KeyspaceKey + Cacheable, V: Cacheable>(
+        &self,
+        key: &K,
+        value: Arc<V>,
+        requeued: Option<Position>,
+    ) -> Result<Option<Position>, Error> {
+        let kept = self.keep(key, value, requeued).await;
+        match kept {
+            Ok(Some(_)) => self.counters.accepted.increment(),
+            Ok(None) => {}
+            Err(_) => self.counters.refused.increment(),
+        }
+        kept
+    }
+
+    async fn keep<K: KeyspaceKey + Cacheable, V: Cacheable>(
+        &self,
+        key: &K,
+        value: Arc<V>,
+        requeued: Option<Position>,
+    ) -> Result<Option<Position>, Error> {
         let (inner, plan) = (self.inner(), self.space.plan());
+        let text = &self.space.write(key).into_string();
         let (name, far) = (Key::new(text)?, self.far()?);
         let log = log_of(far)?;
         let codec = inner.codec.as_deref().ok_or_else(|| Error::configuration("no codec"))?;
@@ -195,14 +217,20 @@ impl Log {
         let bound = self.settings.max_pending.div_ceil(u64::from(self.settings.partitions));
         let mut write = NewWrite::new(name.clone(), payload, far.timeout(), inner.max_ttl, bound);
         write.put = cacheable.then(|| Put::new(entry.clone(), life.total(), far.timeout()));
+        write.requeued = requeued;
         let record = Record::new(inner.coherence.node, change.clone());
         let kept = far.try_ask(log.append(self.partition(&name), write, &record)).await?;
-        let Kept::Kept { id, appended, stored } = kept else {
-            let most = self.settings.max_pending;
-            return Err(Error::full(format!(
-                "write-behind of \"{}\": too many writes wait or were put aside (max_pending is {most}); see to its workers",
-                self.name
-            )));
+        let (id, appended, stored) = match kept {
+            Kept::Kept { id, appended, stored } => (id, appended, stored),
+            Kept::Gone => return Ok(None),
+            Kept::Full => {
+                let most = self.settings.max_pending;
+                return Err(Error::full(format!(
+                    "write-behind of \"{}\": too many writes wait or were put aside (max_pending is {most}); see to its workers, \
+                     and to its dead letters",
+                    self.name
+                )));
+            }
         };
         acknowledge_in(&inner.coherence, &change, &appended)?;
         entry.birth = entry.birth.max(appended.position);
@@ -215,7 +243,7 @@ impl Log {
             inner.coherence.void(&change);
         }
         self.work.notify_one();
-        Ok(id)
+        Ok(Some(id))
     }
 }
 
@@ -257,6 +285,15 @@ fn split(payload: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (key, value) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
     Some((*codec, key, value))
+}
+
+/// What [`encode_both`] was given, if it was by `codec`, and is understood.
+fn decode_both<K: Cacheable, V: Cacheable>(codec: &dyn Codec, place: Place<'_>, payload: &[u8]) -> Option<(K, V)> {
+    let (written_by, key, value) = split(payload)?;
+    if codec.id() != written_by {
+        return None;
+    }
+    Some((codec::decode(codec, place, key).ok()?, codec::decode(codec, place, value).ok()?))
 }
 
 fn value_of(payload: &[u8]) -> &[u8] {

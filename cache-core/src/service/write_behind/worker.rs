@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::builder::Settings;
-use super::{Counters, WriteBehind, log_of, split};
+use super::{Counters, WriteBehind, decode_both, log_of};
 use crate::clock::Clock;
-use crate::codec::{self, Codec, Place};
+use crate::codec::{Codec, Place};
 use crate::coherence::{Change, Coherence, Position};
 use crate::entry::Token;
 use crate::error::Error;
@@ -44,7 +44,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// order and may leave out those that a later one of the same key replaces. If it fails, panics or takes longer than
     /// [`apply_timeout`](super::WriteBehindBuilder::apply_timeout), each of them is tried again alone, with growing pauses,
     /// and later writes of the partition wait. After [`max_attempts`](super::WriteBehindBuilder::max_attempts) it is put
-    /// aside: it goes to the stream `{namespace}!writes:prefix/dead`, is counted and traced, the key is invalidated, and later
+    /// aside: it becomes a [dead letter](WriteBehind::dead_letters), is counted and traced, the key is invalidated, and later
     /// writes go on. So does a write that cannot be decoded, at once.
     ///
     /// # Errors
@@ -244,10 +244,8 @@ impl Worker {
     }
 
     fn decode<K: KeyspaceKey + Cacheable, V: Cacheable>(&self, write: &KeptWrite) -> Option<PendingWrite<K, V>> {
-        let (written_by, key, value) = split(&write.payload)?;
-        let codec = Some(&*self.codec).filter(|codec| codec.id() == written_by)?;
         let place = Place::new(&self.namespace, write.key.as_str());
-        let (key, value) = (codec::decode(codec, place, key).ok()?, codec::decode(codec, place, value).ok()?);
+        let (key, value) = decode_both(&*self.codec, place, &write.payload)?;
         Some(PendingWrite { id: write.id, key, value, attempt: write.taken })
     }
 
