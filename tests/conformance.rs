@@ -70,10 +70,10 @@ async fn custom() -> Subject {
 
 cache_testing::conformance!(local_tier: local_by_entries);
 cache_testing::conformance!(local_tier_bounded_by_bytes: local_by_bytes);
-cache_testing::conformance!(shared redis_tier: redis);
-cache_testing::conformance!(shared redis_tier_with_least_privilege: redis_with_least_privilege);
+cache_testing::conformance!(shared keeping writes redis_tier: redis);
+cache_testing::conformance!(shared keeping writes redis_tier_with_least_privilege: redis_with_least_privilege);
 #[cfg(feature = "cluster")]
 cache_testing::conformance!(shared redis_cluster: cluster);
 #[cfg(feature = "sentinel")]
-cache_testing::conformance!(shared redis_sentinel: sentinel);
+cache_testing::conformance!(shared keeping writes redis_sentinel: sentinel);
 cache_testing::conformance!(map_tier: custom);

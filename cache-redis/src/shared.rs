@@ -178,8 +178,7 @@ impl SharedTier for RedisTier {
     }
 
     async fn enclose(&self, key: &Key, fence: Token, lease: Token, ttl: Duration) -> Result<bool, TierError> {
-        if self.write_log().is_none() || self.inner.wire == Wire::Plain {
-            // In a cluster it could not be concluded in one step, and a plain value has no room for its birth.
+        if !self.encloses() {
             return Ok(false);
         }
         let names = self.inner.names();
@@ -197,6 +196,10 @@ impl SharedTier for RedisTier {
         fence: Token,
         lease: Token,
     ) -> Result<PutOutcome, TierError> {
+        if !self.encloses() {
+            let lifted = self.invalidate(std::slice::from_ref(key), record, Some(fence)).await?;
+            return Ok(PutOutcome::Fenced(lifted));
+        }
         let names = self.inner.names();
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::CONCLUDE.key(&names.journal);
@@ -282,6 +285,12 @@ impl Inner {
 }
 
 impl RedisTier {
+    /// Whether a write can be concluded in one step, and its value has room for its birth: not in a cluster, and not if it is
+    /// plain.
+    fn encloses(&self) -> bool {
+        self.write_log().is_some() && self.inner.wire == Wire::Framed
+    }
+
     /// Gives a lease back, and tells whether it was there.
     async fn give_back(&self, key: &Key, token: Token) -> Result<bool, TierError> {
         let names = self.inner.names();

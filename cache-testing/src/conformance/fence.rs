@@ -1,28 +1,14 @@
 //! Fences: nothing is stored under a key whose value is about to change in the source.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use cache_core::coherence::{BusMessage, Change, NodeId, Record};
-use cache_core::{Acquire, Appended, CacheTier, Key, PutOutcome};
+use cache_core::coherence::{BusMessage, Change};
+use cache_core::{CacheTier, PutOutcome};
 
 use super::support::{
-    HOUR, SHORT, acquire, assert_absent, assert_acquired, connect, entry, eventually, keys, next, put, record_of_keys,
-    set, shared, token,
+    HOUR, SHORT, assert_absent, assert_acquired, connect, entry, eventually, fence, is_fenced, keys, lift, next, put,
+    record_of_keys, set, shared, token,
 };
-
-async fn fence(tier: &dyn CacheTier, keys: &[Key], holder: u8, hold: Duration) -> Appended {
-    let record = Record::new(NodeId::new(7), Change::Fence(keys.into(), hold));
-    shared(tier).fence(keys, &record, token(holder), hold).await.expect("fence")
-}
-
-async fn lift(tier: &dyn CacheTier, keys: &[Key], holder: u8) -> Appended {
-    shared(tier).invalidate(keys, &record_of_keys(keys), Some(token(holder))).await.expect("invalidate")
-}
-
-async fn is_fenced(tier: &dyn CacheTier, key: &Key) -> bool {
-    matches!(acquire(tier, key, token(99), SHORT).await, Acquire::Fenced)
-}
 
 /// Neither by a lease that is older, nor by one that is newer, nor by a `set`.
 pub async fn nothing_is_stored_under_a_fence(tier: Arc<dyn CacheTier>) {

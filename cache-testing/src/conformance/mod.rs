@@ -28,9 +28,12 @@
 //!     Subject::new(RedisTier::new(server.url()).expect("the URL is valid")).keeping(server)
 //! }
 //!
-//! cache_testing::conformance!(shared redis_tier: redis);
+//! cache_testing::conformance!(shared keeping writes redis_tier: redis);
 //! # fn main() {}
 //! ```
+//!
+//! `keeping writes` declares that it encloses writes and has a log of those that have yet to reach the source, and holds it to
+//! the properties of both ([`through`], [`writes`]). A tier that has neither is declared as `shared` alone.
 //!
 //! The tests wait for real time only where a time to live of some 50 ms must pass.
 
@@ -48,7 +51,9 @@ pub mod put;
 pub mod rules;
 pub mod store;
 mod support;
+pub mod through;
 pub mod turmoil;
+pub mod writes;
 
 use std::any::Any;
 use std::fmt;
@@ -108,10 +113,20 @@ pub fn run<S: Future<Output = Subject>>(factory: impl FnOnce() -> S, property: i
 /// Makes a module with a test for each property of a [`CacheTier`]: see [the module of this name](mod@crate::conformance).
 #[macro_export]
 macro_rules! conformance {
+    (shared keeping writes $name:ident: $factory:expr) => {
+        mod $name {
+            use super::*;
+
+            $crate::conformance_tests!($factory, keeping_writes);
+            $crate::conformance_tests!($factory, shared);
+            $crate::conformance_tests!($factory, common);
+        }
+    };
     (shared $name:ident: $factory:expr) => {
         mod $name {
             use super::*;
 
+            $crate::conformance_tests!($factory, keeping_no_writes);
             $crate::conformance_tests!($factory, shared);
             $crate::conformance_tests!($factory, common);
         }
@@ -228,6 +243,7 @@ macro_rules! conformance_tests {
             put::an_older_version_does_not_replace_a_newer_one,
             put::without_a_version_the_last_one_stays,
             put::a_value_is_sent_with_its_record,
+            through::a_write_that_was_not_enclosed_is_a_removal_and_a_record,
             nodes::a_beat_tells_the_last_position,
             nodes::nodes_are_waited_for_until_they_have_applied,
             nodes::a_node_is_waited_for_no_longer_than_it_may_serve,
@@ -248,6 +264,42 @@ macro_rules! conformance_tests {
             bus::concurrent_records_form_one_chain,
             bus::the_end_of_a_lease_is_announced_if_someone_waited,
             bus::a_release_is_announced_if_someone_waited,
+        }
+    };
+    ($factory:expr, keeping_no_writes) => {
+        $crate::conformance_tests! { $factory;
+            through::a_tier_that_encloses_no_writes_never_does,
+            writes::a_tier_not_declared_to_keep_writes_does_not,
+        }
+    };
+    ($factory:expr, keeping_writes) => {
+        $crate::conformance_tests! { $factory;
+            through::a_write_under_its_only_fence_is_stored_and_the_fence_is_lifted,
+            through::readers_are_given_no_lease_while_a_write_is_enclosed,
+            through::a_key_that_is_not_fenced_by_the_writer_alone_is_not_enclosed,
+            through::a_key_that_is_not_empty_is_not_enclosed,
+            through::nothing_is_stored_if_another_write_has_begun,
+            through::nothing_is_stored_if_another_write_came_in_between,
+            through::nothing_is_stored_if_the_key_was_invalidated_in_between,
+            through::nothing_is_stored_once_the_lease_has_lapsed,
+            writes::a_write_is_kept_with_its_entry_and_its_record,
+            writes::a_write_without_an_entry_removes_what_is_there,
+            writes::the_entry_of_a_write_is_not_stored_under_a_fence_and_the_write_is_kept,
+            writes::a_load_that_began_before_a_write_is_not_stored,
+            writes::a_key_is_closed_to_loads_until_its_last_write_is_settled,
+            writes::the_entry_of_a_pending_write_is_not_claimed,
+            writes::a_key_is_closed_for_no_longer_than_its_hold,
+            writes::writes_are_taken_in_order_and_no_more_than_asked_for,
+            writes::a_partition_has_one_worker_and_each_worker_another,
+            writes::the_writes_of_a_worker_whose_lease_has_lapsed_are_given_to_another_one_by_one,
+            writes::a_worker_keeps_its_partition_for_as_long_as_it_says,
+            writes::nobody_takes_a_partition_that_rests,
+            writes::no_more_writes_are_kept_than_the_bound,
+            writes::logs_do_not_meet,
+            writes::a_dead_write_is_kept_as_it_was_and_its_key_is_open,
+            writes::dead_letters_are_told_in_pages_oldest_first,
+            writes::discarded_letters_are_gone_and_counted,
+            writes::a_dead_letter_becomes_a_new_write_once,
         }
     };
     ($factory:expr; $($module:ident::$property:ident,)*) => {
@@ -280,7 +332,9 @@ mod tests {
             ("put", include_str!("put.rs")),
             ("rules", include_str!("rules.rs")),
             ("store", include_str!("store.rs")),
+            ("through", include_str!("through.rs")),
             ("turmoil", include_str!("turmoil.rs")),
+            ("writes", include_str!("writes.rs")),
         ];
         for (module, source) in files {
             let properties = source.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('('));

@@ -15,7 +15,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const SHORT: Duration = Duration::from_millis(50);
 
 /// How long something may take that is certain to happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -123,6 +123,19 @@ pub(super) async fn assert_held(tier: &dyn CacheTier, key: &Key) {
 
 pub(super) fn record_of_keys(keys: &[Key]) -> Record {
     Record::new(NodeId::new(7), Change::Keys(keys.into()))
+}
+
+pub(super) async fn fence(tier: &dyn CacheTier, keys: &[Key], holder: u8, hold: Duration) -> Appended {
+    let record = Record::new(NodeId::new(7), Change::Fence(keys.into(), hold));
+    shared(tier).fence(keys, &record, token(holder), hold).await.expect("fence")
+}
+
+pub(super) async fn lift(tier: &dyn CacheTier, keys: &[Key], holder: u8) -> Appended {
+    shared(tier).invalidate(keys, &record_of_keys(keys), Some(token(holder))).await.expect("invalidate")
+}
+
+pub(super) async fn is_fenced(tier: &dyn CacheTier, key: &Key) -> bool {
+    matches!(acquire(tier, key, token(99), SHORT).await, Acquire::Fenced)
 }
 
 /// A connection to a journal that has begun, and that has nothing more to tell of its beginning.
