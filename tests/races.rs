@@ -23,3 +23,5 @@ mod replies;
 mod sets;
 #[path = "races/setting.rs"]
 mod setting;
+#[path = "races/sweeps.rs"]
+mod sweeps;

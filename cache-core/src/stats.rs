@@ -40,7 +40,7 @@ pub struct Stats {
     /// Records of other nodes that were applied on this node.
     pub invalidations_received: u64,
     /// Near entries removed because someone may have changed them in the shared tier without a record: where the tier was
-    /// told to look for such changes.
+    /// told to look for such changes. That the whole tier was emptied counts as one.
     pub foreign_invalidations: u64,
     /// Times that the queue of invalidations overflowed and became one `clear`.
     pub queue_overflows: u64,

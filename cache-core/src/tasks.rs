@@ -21,7 +21,7 @@ impl Tasks {
         if self.running.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire) {
             return None;
         }
-        (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(Arc::clone(&self.running)))
+        (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(Arc::new(Flag(Arc::clone(&self.running)))))
     }
 
     /// Runs `task` to its end, or to the end of the service. `name` is that of its span.
@@ -30,6 +30,20 @@ impl Tasks {
         let mut set = self.lock();
         while set.try_join_next().is_some() {}
         set.spawn(task.instrument(span));
+    }
+
+    /// Runs `task`, which does not end by itself, until the service or the runtime does.
+    pub(crate) fn spawn_forever(
+        &self,
+        running: &Running,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let running = running.clone();
+        self.spawn(name, async move {
+            task.await;
+            drop(running);
+        });
     }
 
     /// Ends every task, and returns when all have ended. Those that run for ever are not started again.
@@ -45,9 +59,12 @@ impl Tasks {
 }
 
 /// Held by the tasks that run for ever: when they are gone, they may be started again.
-pub(crate) struct Running(Arc<AtomicBool>);
+#[derive(Clone)]
+pub(crate) struct Running(#[allow(dead_code, reason = "it is held, to be dropped")] Arc<Flag>);
 
-impl Drop for Running {
+struct Flag(Arc<AtomicBool>);
+
+impl Drop for Flag {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }

@@ -7,11 +7,13 @@ mod epochs;
 #[cfg(test)]
 mod interleavings;
 mod listener;
+mod near;
 mod position;
 mod recent;
 mod record;
 mod rules;
 mod state;
+mod sweeps;
 mod trust;
 mod waiters;
 
@@ -24,5 +26,5 @@ pub use rules::RuleSet;
 pub(crate) use at_hand::AtHand;
 pub(crate) use epochs::{Insertion, Ticket};
 pub(crate) use listener::{Debts, Listener, PAGE};
-pub(crate) use state::Coherence;
+pub(crate) use state::{Coherence, Voided};
 pub(crate) use trust::Timings;

@@ -55,7 +55,7 @@ pub(crate) struct Rules {
     lifetime: Duration,
     any: AtomicBool,
     list: Mutex<List>,
-    /// Counts the changes of tag slots in this process.
+    /// Counts what voids entries in this process by tag, by pattern and as a whole.
     sequence: AtomicU64,
     /// Counts the patterns that were forgotten once everything had been scanned for them.
     forgotten: AtomicU64,
@@ -140,12 +140,17 @@ impl Rules {
         tags.slots().iter().any(|slot| changed[usize::from(slot.number())].load(Ordering::Acquire) > sequence)
     }
 
+    /// Counts on: every reader that has noted a mark so far has noted less.
+    pub(crate) fn advance(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
     /// Voids what has one of `tags` in this node, whatever its birth.
     pub(crate) fn move_tags(&self, tags: &Tags) {
         let changed =
             self.changed.get_or_init(|| (0..sync::slots(TagSlot::COUNT)).map(|_| AtomicU64::new(0)).collect());
         for slot in tags.slots() {
-            let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
+            let sequence = self.advance();
             changed[usize::from(slot.number())].fetch_max(sequence, Ordering::AcqRel);
         }
         self.moved.notify_waiters();

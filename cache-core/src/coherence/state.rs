@@ -2,16 +2,15 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
 use crate::coherence::recent::Recent;
 use crate::coherence::rules::Rules;
+use crate::coherence::sweeps::{Older, Sweep, Sweeps};
 use crate::coherence::trust::{Timings, Trust};
 use crate::coherence::waiters::Waiters;
-use crate::coherence::{Beat, Change, Insertion, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
-use crate::entry::{Entry, Token};
+use crate::coherence::{Beat, Change, JournalPage, NodeId, Position, Record, RuleSet, Ticket};
 use crate::event::{Event, Events};
 use crate::flight::{Birth, Flights, Kind, Role};
 use crate::key::Key;
@@ -26,8 +25,9 @@ pub(crate) struct Coherence {
     pub(crate) epochs: Epochs,
     pub(crate) flights: Arc<Flights>,
     pub(crate) rules: Rules,
+    pub(super) sweeps: Sweeps,
     pub(crate) waiters: Waiters,
-    pub(crate) near: Option<Arc<dyn NearTier>>,
+    pub(super) near: Option<Arc<dyn NearTier>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: Arc<Events>,
@@ -52,6 +52,14 @@ struct JournalState {
     renewed: Position,
 }
 
+/// What was void in the near tier when a change was made.
+pub(crate) enum Voided {
+    /// So many entries, which are gone.
+    Removed(u64),
+    /// Entries that are yet to be freed: see [`Coherence::sweep`].
+    Listed(Arc<Sweep>),
+}
+
 impl Coherence {
     pub(crate) fn new(
         near: Option<Arc<dyn NearTier>>,
@@ -65,6 +73,7 @@ impl Coherence {
             epochs: Epochs::new(),
             flights: Arc::new(Flights::new()),
             rules: Rules::new(timings.lifetime),
+            sweeps: Sweeps::new(),
             waiters: Waiters::new(),
             near,
             trust: Trust::new(timings, has_bus, clock.now()),
@@ -148,27 +157,36 @@ impl Coherence {
         self.lock().applied
     }
 
-    /// A change that this node makes, before anyone else knows of it, and again when nobody could be told.
-    pub(crate) fn void(&self, change: &Change) -> u64 {
+    /// A change that this node makes, before anyone else knows of it, and again when nobody could be told. It takes effect at
+    /// once; what it lists is freed by whoever calls [`Coherence::sweep`] next.
+    pub(crate) fn void(&self, change: &Change) -> Voided {
         match change {
             Change::Keys(keys) | Change::Fence(keys, _) => {
-                keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum()
+                Voided::Removed(keys.iter().map(|key| u64::from(self.void_key(key.as_str()).1)).sum())
             }
             Change::Pattern(_) | Change::Clear => {
-                self.epochs.void_all();
-                let removed = self.remove_matching(&|key, _| change.may_cover(key));
-                // Last: a flight that begins before the removal may find what is about to be removed.
+                let listed = self.void_listed(change);
+                // Last: a flight that begins before may find what is about to be void.
                 self.flights.detach_matching(|key| change.may_cover(key), None);
-                removed
+                listed.map_or(Voided::Removed(0), Voided::Listed)
             }
             // Near entries that have the tags are void from here on; they are freed as they are met.
             Change::Tags(tags) => {
                 self.rules.move_tags(tags);
                 self.flights.detach_matching(|_| true, None);
-                0
+                Voided::Removed(0)
             }
-            Change::Begin => 0,
+            Change::Begin => Voided::Removed(0),
         }
+    }
+
+    /// Voids what `change` covers in the near tier, and what is on its way there.
+    fn void_listed(&self, change: &Change) -> Option<Arc<Sweep>> {
+        self.epochs.void_all();
+        let listed = self.list(change, || Older::Than(self.rules.advance()));
+        // Again: what was found in the near tier in between may be void.
+        self.epochs.void_all();
+        listed
     }
 
     /// Voids `key` in this node. The ticket is good for a value that is made from now on.
@@ -191,9 +209,8 @@ impl Coherence {
 
     /// As [`Coherence::void_near`], for every key.
     pub(crate) fn void_all_near(&self) {
-        self.epochs.void_all();
-        let removed = self.remove_matching(&|_, _| true);
-        self.counters.foreign_invalidations.add(removed);
+        self.void_listed(&Change::Clear);
+        self.counters.foreign_invalidations.increment();
     }
 
     /// A change that stands in the journal at `position`: voids what was born before it.
@@ -237,7 +254,7 @@ impl Coherence {
 
     fn void_matching_before(&self, change: &Change, position: Position) {
         self.epochs.void_all_before(position);
-        self.remove_matching(&|key, entry| entry.birth < position && change.may_cover(key));
+        self.list(change, || Older::Born(position));
         self.flights.detach_matching(|key| change.may_cover(key), Some(position));
     }
 
@@ -247,10 +264,6 @@ impl Coherence {
         {
             near.remove(key);
         }
-    }
-
-    fn remove_matching(&self, void: &dyn Fn(&str, &Entry) -> bool) -> u64 {
-        self.near.as_ref().map_or(0, |near| near.remove_matching(&|key, entry| void(key.as_str(), entry)))
     }
 
     /// Applies the next record of the journal.
@@ -298,48 +311,6 @@ impl Coherence {
             })
     }
 
-    /// Puts a value that another node sent with its record into the near tier, unless there is something younger, or a change
-    /// of this node is under way, which `changing` tells: of that nobody knows whether it comes before or after.
-    pub(crate) fn insert_replica(
-        &self,
-        key: &Key,
-        entry: &Entry,
-        position: Position,
-        ttl: Duration,
-        changing: impl FnOnce() -> bool,
-    ) {
-        let Some(near) = self.near.as_ref().filter(|_| !ttl.is_zero()) else { return };
-        // Before the question, so that a change that comes after it is seen by the epoch.
-        let ticket = self.note(key.as_str());
-        if changing() {
-            return;
-        }
-        if entry.birth != position || self.is_ruled_out(key.as_str(), entry, ticket) || ticket.fenced {
-            return;
-        }
-        let now = self.clock.now();
-        let (as_of, tag_sequence) = (now, ticket.rules.tag_sequence);
-        let expires = entry.expires.min(now + ttl);
-        let (fresh_until, settled_until) = (entry.fresh_until.min(expires), entry.settled_until.min(expires));
-        let entry = Arc::new(Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() });
-        self.epochs.insert_if_newest(ticket, position, || {
-            if near.look_up(key.as_str()).is_none_or(|there| there.birth < position) {
-                near.insert(key, entry, ttl);
-                self.counters.replicas_received.increment();
-            }
-        });
-    }
-
-    /// Runs `insert` if `entry` is still what the near tier has under `key`: it is about to get another form.
-    pub(crate) fn replace(&self, key: &str, entry: &Arc<Entry>, insert: impl FnOnce()) {
-        let Some(near) = &self.near else { return };
-        self.epochs.locked(key, || {
-            if near.look_up(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
-                insert();
-            }
-        });
-    }
-
     /// Takes up the journal at `last`, with the rules that hold there. What this node holds was stored without hearing of
     /// every invalidation, so it is void.
     pub(crate) fn begin(&self, last: Position, rules: RuleSet) {
@@ -351,7 +322,9 @@ impl Coherence {
         self.lost.store(false, Ordering::Release);
         self.rules.restart(rules);
         self.epochs.restart();
-        self.remove_matching(&|_, _| true);
+        if self.near.is_some() {
+            self.sweeps.restart(self.rules.advance());
+        }
         self.flights.detach_matching(|_| true, None);
     }
 
@@ -367,16 +340,6 @@ impl Coherence {
         if self.trust.isolate() {
             self.events.emit(Event::BusIsolated { reason: reason.into() });
         }
-    }
-
-    /// Removes the entry with this token from the near tier: its far entry is gone.
-    pub(crate) fn drop_entry(&self, key: &str, token: Token) {
-        let Some(near) = &self.near else { return };
-        self.epochs.locked(key, || {
-            if near.look_up(key).is_some_and(|there| there.token == token) {
-                near.remove(key);
-            }
-        });
     }
 
     /// Joins the flight of `key`, or starts one.
@@ -395,49 +358,6 @@ impl Coherence {
         ticket
     }
 
-    /// Whether `entry`, which was read from a far tier with `ticket`, may be used as far as rules go.
-    pub(crate) fn may_read(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        // What does not say when it was made may be what a scan under way has yet to come to. Clears and tags are carried as
-        // scans to a tier that keeps such entries.
-        let void = match entry.birth {
-            Position::UNKNOWN => self.rules.covers(key),
-            birth => self.rules.void(key, &entry.tags, birth),
-        };
-        !void && !self.rules.forgot(ticket.rules)
-    }
-
-    /// Whether `entry`, which was read with `ticket`, may still be stored.
-    pub(crate) fn may_store(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        self.epochs.holds(ticket, ticket.birth_of(entry)) && !self.is_ruled_out(key, entry, ticket)
-    }
-
-    /// Runs `insert` if `entry`, which was read with `ticket`, may still be stored in the near tier, and tells whether it
-    /// was. The entry must carry the ticket's tag sequence: a tag that is invalidated after this check is seen at the hit.
-    pub(crate) fn insert(
-        &self,
-        key: &str,
-        entry: &Entry,
-        ticket: Ticket,
-        insertion: Insertion,
-        insert: impl FnOnce(),
-    ) -> bool {
-        !self.is_ruled_out(key, entry, ticket) && self.epochs.insert_if_good(ticket, entry.birth, insertion, insert)
-    }
-
-    fn is_ruled_out(&self, key: &str, entry: &Entry, ticket: Ticket) -> bool {
-        self.rules.tags_moved(&entry.tags, ticket.rules.tag_sequence) || self.rules.void(key, &entry.tags, entry.birth)
-    }
-
-    /// Whether an entry of the near tier may be served at `now`.
-    pub(crate) fn may_serve(&self, entry: &Entry, now: Timestamp) -> bool {
-        entry.expires > now && self.is_trusted(entry, now)
-    }
-
-    /// Whether nothing has voided an entry of the near tier that has not run out at `now`.
-    pub(crate) fn is_trusted(&self, entry: &Entry, now: Timestamp) -> bool {
-        self.trust.covers(entry.as_of, now) && !self.rules.tags_moved(&entry.tags, entry.tag_sequence)
-    }
-
     fn lock(&self) -> MutexGuard<'_, JournalState> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -445,8 +365,11 @@ impl Coherence {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::ManualClock;
+    use crate::entry::Entry;
     use crate::flight::{Follower, Leader};
 
     fn coherence(clock: &ManualClock) -> Coherence {

@@ -495,31 +495,24 @@ impl Inner {
     /// the bus has ended.
     fn start(&self, connected: Option<tokio::sync::oneshot::Sender<()>>) {
         let Some(running) = self.tasks.start() else { return };
-        let running = Arc::new(running);
         for far in &self.far {
-            let (far, coherence, running) = (Arc::clone(far), Arc::clone(&self.coherence), Arc::clone(&running));
-            self.tasks.spawn("recovery", async move {
-                far.recover(&coherence).await;
-                drop(running);
-            });
+            let (far, coherence) = (Arc::clone(far), Arc::clone(&self.coherence));
+            self.tasks.spawn_forever(&running, "recovery", async move { far.recover(&coherence).await });
         }
         #[cfg(feature = "metrics")]
-        {
-            let (publishes, running) = (self.publishes(), Arc::clone(&running));
-            self.tasks.spawn("metrics", async move {
-                publishes.await;
-                drop(running);
-            });
+        self.tasks.spawn_forever(&running, "metrics", self.publishes());
+        if self.near.is_some() && !self.far.is_empty() {
+            let coherence = Arc::clone(&self.coherence);
+            self.tasks.spawn_forever(&running, "sweep", async move { coherence.sweep_whenever_asked().await });
         }
         if let Some(far) = self.shared() {
-            let (far, running) = (Arc::clone(far), running);
+            let far = Arc::clone(far);
             let debts = Arc::clone(&far) as Arc<dyn Debts>;
             let listener = Listener { coherence: Arc::clone(&self.coherence), debts };
-            self.tasks.spawn("bus", async move {
+            self.tasks.spawn_forever(&running, "bus", async move {
                 if let Some(shared) = far.shared() {
                     listener.run(shared.bus(), connected).await;
                 }
-                drop(running);
             });
         }
     }

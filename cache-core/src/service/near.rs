@@ -51,7 +51,7 @@ impl Inner {
             return None;
         }
         let mut found = None;
-        self.near.as_ref()?.inspect(key, &mut |entry| {
+        self.coherence.inspect(key, &mut |entry| {
             let now = self.clock.now_or_later();
             if entry.schema == self.policy.schema_version()
                 && now < entry.settled_until
@@ -73,27 +73,25 @@ impl Inner {
     /// Looks `key` up without counting.
     fn peek_near<T: Cacheable>(&self, key: &str, policy: &Policy, behind: bool) -> Near<T> {
         let (mut found, mut packed) = (Near::Miss, None);
-        if let Some(near) = &self.near {
-            near.inspect(key, &mut |entry| {
-                let now = self.clock.now_or_later();
-                if entry.schema != policy.schema_version() || !self.coherence.is_trusted(entry, now) {
-                    return;
-                }
-                let settled = now < entry.settled_until;
-                let age = if settled { Age::Fresh } else { age(entry, policy, behind, self.clock.now()) };
-                match (&entry.value, age) {
-                    (_, Age::Over) => {}
-                    (Value::Typed(value), age) => {
-                        // Another caller may keep another type under this key: the far tiers have bytes that both can read.
-                        if let Ok(value) = Arc::clone(value).downcast() {
-                            found = if let Age::Due(due) = age { Near::Due(value, due) } else { Near::Hit(value) };
-                        }
+        self.coherence.inspect(key, &mut |entry| {
+            let now = self.clock.now_or_later();
+            if entry.schema != policy.schema_version() || !self.coherence.is_trusted(entry, now) {
+                return;
+            }
+            let settled = now < entry.settled_until;
+            let age = if settled { Age::Fresh } else { age(entry, policy, behind, self.clock.now()) };
+            match (&entry.value, age) {
+                (_, Age::Over) => {}
+                (Value::Typed(value), age) => {
+                    // Another caller may keep another type under this key: the far tiers have bytes that both can read.
+                    if let Ok(value) = Arc::clone(value).downcast() {
+                        found = if let Age::Due(due) = age { Near::Due(value, due) } else { Near::Hit(value) };
                     }
-                    (Value::Absent, _) => found = Near::Absent,
-                    (Value::Encoded { .. }, _) => packed = Some(Arc::clone(entry)),
                 }
-            });
-        }
+                (Value::Absent, _) => found = Near::Absent,
+                (Value::Encoded { .. }, _) => packed = Some(Arc::clone(entry)),
+            }
+        });
         match packed {
             Some(entry) => self.unpack(key, &entry),
             None => found,
@@ -103,10 +101,12 @@ impl Inner {
     /// What the near tier holds, fresh or not, without counting.
     pub(super) fn find_near(&self, wanted: Wanted<'_>) -> Option<Found> {
         let Wanted { key, plan, of } = wanted;
-        let near = self.near.as_ref().filter(|_| plan.access.reads(Tier::NEAR))?;
+        if !plan.access.reads(Tier::NEAR) {
+            return None;
+        }
         // Before the look-up, so that nothing that voids it later is missed.
         let ticket = self.coherence.note(key.as_str());
-        let entry = near.look_up(key.as_str())?;
+        let entry = self.coherence.look_up(key.as_str())?;
         let now = self.clock.now();
         if entry.schema != plan.policy.schema_version() || !self.coherence.may_serve(&entry, now) {
             return None;

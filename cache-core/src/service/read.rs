@@ -289,7 +289,7 @@ impl Inner {
         });
         let insert = || {
             // A refresh voids nothing, so a read that it overtook must not put the old value back.
-            let there = near.look_up(key.as_str()).filter(|_| insertion == Insertion::Fill);
+            let there = self.coherence.look_up(key.as_str()).filter(|_| insertion == Insertion::Fill);
             if there.is_none_or(|there| there.created <= entry.created || !self.coherence.may_serve(&there, now)) {
                 near.insert(key, Arc::clone(&entry), ttl);
             }

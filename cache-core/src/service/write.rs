@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::read::Wanted;
 use super::{Inner, Plan};
-use crate::coherence::{Change, Coherence, Insertion, Position, Record};
+use crate::coherence::{Change, Coherence, Insertion, Position, Record, Voided};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::{AnyValue, ValueType};
 use crate::error::TierError;
@@ -61,10 +61,21 @@ impl Inner {
     pub(super) async fn invalidate(&self, change: Change, manner: Manner) -> (Receipt, Option<Position>) {
         self.start(None);
         self.counters.invalidations_sent.increment();
-        let mut removed = self.coherence.void(&change);
-        let (mut queued, mut position) = (false, None);
+        let voided = self.coherence.void(&change);
+        // At once: neither has to wait for the other.
+        let ((mut removed, queued, position), freed) = tokio::join!(self.carry(&change, manner), self.free(voided));
+        if queued || self.far.iter().any(|far| far.shared().is_none()) {
+            // A reader of this node may have put back what a tier still held.
+            removed = self.free(self.coherence.void(&change)).await.max(removed);
+        }
+        (Receipt { removed: removed.max(freed), ..Receipt::new(self.delivery(queued)) }, position)
+    }
+
+    /// Tells the far tiers: how many entries are gone there, whether one could not be told, and where the record stands.
+    async fn carry(&self, change: &Change, manner: Manner) -> (u64, bool, Option<Position>) {
+        let (mut removed, mut queued, mut position) = (0, false, None);
         for far in self.far.iter().rev() {
-            match far.invalidate(&change, manner, &self.coherence).await {
+            match far.invalidate(change, manner, &self.coherence).await {
                 Ok(carried) => {
                     removed = removed.max(carried.removed);
                     position = position.max(carried.position);
@@ -72,11 +83,24 @@ impl Inner {
                 Err(_) => queued = true,
             }
         }
-        if queued || self.far.iter().any(|far| far.shared().is_none()) {
-            // A reader of this node may have put back what a tier still held.
-            self.coherence.void(&change);
+        (removed, queued, position)
+    }
+
+    /// Frees what was void in the near tier, and tells how many entries there were. If it is dropped, that is done in the
+    /// background.
+    async fn free(&self, voided: Voided) -> u64 {
+        match voided {
+            Voided::Removed(removed) => removed,
+            Voided::Listed(sweep) => {
+                // Where there is nothing else to be done meanwhile, a thread beside would gain nothing.
+                if self.far.is_empty() {
+                    self.coherence.sweep();
+                } else {
+                    self.coherence.sweep_beside().await;
+                }
+                sweep.removed()
+            }
         }
-        (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
 
     pub(super) fn delivery(&self, queued: bool) -> Delivery {
@@ -138,7 +162,7 @@ impl Inner {
 
     /// Whether the near tier has a value of a newer version.
     fn has_newer(&self, key: &Key, version: u64) -> bool {
-        let there = self.near.as_ref().and_then(|near| near.look_up(key.as_str()));
+        let there = self.coherence.look_up(key.as_str());
         let there = there.filter(|entry| self.coherence.may_serve(entry, self.clock.now()));
         there.and_then(|entry| entry.version).is_some_and(|there| there > version)
     }

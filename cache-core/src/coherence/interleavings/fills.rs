@@ -39,6 +39,51 @@ fn a_fill_begun_before_an_invalidation_with_a_record_is_not_served_after_it() {
 }
 
 #[test]
+fn what_is_void_is_not_served_while_it_is_freed() {
+    for change in [Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let node = Node::new();
+            node.load();
+            thread::scope(|scope| {
+                scope.spawn(|| node.read());
+                scope.spawn(|| node.sweep());
+                scope.spawn(|| {
+                    node.invalidate(&change);
+                    node.read();
+                    node.sweep();
+                });
+                scope.spawn(|| {
+                    node.change_elsewhere(&change);
+                    node.listen(0);
+                    node.read();
+                });
+            });
+            node.read();
+            node.sweep();
+            node.read();
+        });
+    }
+}
+
+#[test]
+fn what_gets_another_form_while_it_is_freed_does_not_rise_again() {
+    for change in [Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let node = Node::new();
+            node.load();
+            thread::scope(|scope| {
+                scope.spawn(|| node.unpack());
+                scope.spawn(|| {
+                    node.invalidate_alone(&change);
+                    node.sweep();
+                });
+            });
+            node.look();
+        });
+    }
+}
+
+#[test]
 fn a_fill_begun_before_a_record_was_applied_is_not_served_after_it() {
     for change in changes() {
         explore(move || {

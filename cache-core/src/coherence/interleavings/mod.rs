@@ -75,7 +75,7 @@ impl Node {
     /// What a hit gives.
     fn look(&self) -> Option<u64> {
         let floor = self.floor.load(SeqCst);
-        let entry = self.near.look_up(KEY)?;
+        let entry = self.coherence.look_up(KEY)?;
         self.coherence.may_serve(&entry, Timestamp::ZERO).then(|| {
             let version = version_of(&entry);
             assert!(version >= floor, "{version} was served after {floor} had been invalidated");
@@ -148,6 +148,19 @@ impl Node {
         let version = self.write();
         self.coherence.void(change);
         self.returned(version);
+    }
+
+    /// Frees what is void, as the service does in a thread beside the others.
+    fn sweep(&self) {
+        self.coherence.sweep();
+        self.look();
+    }
+
+    /// Gives what is there another form, as the service does with what another node sent.
+    fn unpack(&self) {
+        let Some(entry) = self.coherence.look_up(KEY) else { return };
+        let other = Arc::new(entry.with_value(entry.value.clone()));
+        self.coherence.replace(KEY, &entry, || self.near.insert(&key(), other, Duration::MAX));
     }
 
     /// A change of this node: voided here, then written to the journal, then voided by its position.

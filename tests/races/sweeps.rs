@@ -1,0 +1,152 @@
+//! What a pattern or a clear has voided, while the near tier has yet to be rid of it.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, NearTier, Pattern, RedisTier, TierError};
+use cache_testing::RedisServer;
+
+use crate::setting::{NEW, OLD};
+use crate::support::{GatedLoad, eventually, heard, hears_invalidations, near, node};
+
+/// A near tier whose removals by pattern wait for their gate to open.
+#[derive(Clone)]
+struct SlowToFree {
+    tier: Arc<LocalTier>,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Gate {
+    open: bool,
+    waiting: usize,
+}
+
+impl SlowToFree {
+    fn new() -> Self {
+        Self { tier: Arc::new(LocalTier::new(1_000)), gate: Arc::default() }
+    }
+
+    fn open(&self) {
+        self.gate.0.lock().unwrap().open = true;
+        self.gate.1.notify_all();
+    }
+
+    fn is_freeing(&self) -> bool {
+        self.gate.0.lock().unwrap().waiting > 0
+    }
+}
+
+impl NearTier for SlowToFree {
+    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
+        self.tier.look_up(key)
+    }
+
+    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+        self.tier.insert(key, entry, ttl);
+    }
+
+    fn remove(&self, key: &str) -> bool {
+        self.tier.remove(key)
+    }
+
+    fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64 {
+        let mut gate = self.gate.0.lock().unwrap();
+        gate.waiting += 1;
+        // The bound only ends a test that would hang.
+        drop(self.gate.1.wait_timeout_while(gate, Duration::from_secs(30), |gate| !gate.open).unwrap());
+        self.tier.remove_matching(void)
+    }
+}
+
+#[async_trait]
+impl CacheTier for SlowToFree {
+    fn name(&self) -> &'static str {
+        self.tier.name()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        self.tier.get(key).await
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
+        self.tier.set(key, entry, ttl).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        self.tier.delete(keys).await
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        self.tier.invalidate_pattern(pattern).await
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        self.tier.ping().await
+    }
+}
+
+/// A node whose near tier is slow to free, and holds old values of `user:1` and `order:1`. Its gate is closed by now: with
+/// an open one it has begun to listen.
+async fn slow_node(redis: &RedisServer, writer: &CachingService) -> (CachingService, SlowToFree) {
+    let slow = SlowToFree::new();
+    slow.open();
+    let remote = RedisTier::new(redis.url()).unwrap();
+    let node = CachingService::builder().local(slow.clone()).remote(remote).build().await.unwrap();
+    hears_invalidations(&node).await;
+    for key in ["user:1", "order:1"] {
+        writer.set(key, OLD.to_owned()).await;
+    }
+    heard(writer, &[&node]).await;
+    for key in ["user:1", "order:1"] {
+        node.get::<String>(key).await.unwrap();
+    }
+    *slow.gate.0.lock().unwrap() = Gate::default();
+    (node, slow)
+}
+
+#[tokio::test]
+async fn what_another_node_has_voided_is_not_served_while_it_is_freed() {
+    let redis = RedisServer::start();
+    let writer = node(&redis.url()).await;
+    let (reader, slow) = slow_node(&redis, &writer).await;
+
+    writer.invalidate_pattern("user:*").await.unwrap();
+    heard(&writer, &[&reader]).await;
+    eventually("it is being freed", || async { slow.is_freeing() }).await;
+
+    assert_eq!((near(&reader, "user:1").await, near(&reader, "order:1").await), (None, Some(OLD.to_owned())));
+    assert_eq!(GatedLoad::start(&reader, "user:1", NEW).await.end().await, NEW);
+    assert_eq!(near(&reader, "user:1").await.as_deref(), Some(NEW), "what is loaded since is kept");
+    writer.clear().await;
+    heard(&writer, &[&reader]).await;
+    assert_eq!((near(&reader, "user:1").await, near(&reader, "order:1").await), (None, None));
+
+    slow.open();
+    eventually("it is free", || async { slow.tier.usage().entries == Some(0) }).await;
+}
+
+#[tokio::test]
+async fn what_a_caller_has_voided_is_not_served_while_it_is_freed_even_if_the_caller_goes_away() {
+    let redis = RedisServer::start();
+    let writer = node(&redis.url()).await;
+    let (caller, slow) = slow_node(&redis, &writer).await;
+    let call = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.invalidate_pattern("user:*").await }
+    });
+    eventually("it is being freed", || async { slow.is_freeing() }).await;
+    assert_eq!((near(&caller, "user:1").await, near(&caller, "order:1").await), (None, Some(OLD.to_owned())));
+
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    assert_eq!(near(&caller, "user:1").await, None);
+    eventually("it is delivered", || async { caller.status().await.queued_invalidations == 0 }).await;
+    heard(&caller, &[&writer]).await;
+    assert_eq!(writer.get::<String>("user:1").await, None);
+
+    slow.open();
+    assert_eq!(caller.get::<String>("user:1").await, None);
+    assert_eq!(near(&caller, "order:1").await.as_deref(), Some(OLD));
+}
