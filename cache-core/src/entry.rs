@@ -105,9 +105,16 @@ impl fmt::Debug for Value {
 /// A value with what the protocol must know of it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+// What a hit looks at comes first, so that it lies together.
+#[repr(C)]
 pub struct Entry {
     /// The value.
     pub value: Value,
+    /// Until when a hit in a near tier need not ask how fresh the value is, nor whether to load it anew: no later than
+    /// `fresh_until`. It is not written to far tiers.
+    pub settled_until: Timestamp,
+    /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
+    pub schema: u32,
     /// Marks this very entry.
     pub token: Token,
     /// When the load that gave the value began.
@@ -117,9 +124,6 @@ pub struct Entry {
     pub as_of: Timestamp,
     /// Until when the value is fresh: from then on it is stale, and served only as far as a policy allows it.
     pub fresh_until: Timestamp,
-    /// Until when a hit in a near tier need not ask how fresh the value is, nor whether to load it anew: no later than
-    /// `fresh_until`. It is not written to far tiers.
-    pub settled_until: Timestamp,
     /// From when on the value is never served.
     pub expires: Timestamp,
     /// How long the load took.
@@ -130,12 +134,10 @@ pub struct Entry {
     pub version: Option<u64>,
     /// What the source calls this state of the value, where the loader told.
     pub etag: Option<Arc<str>>,
-    /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
-    pub schema: u32,
     /// What may be invalidated by tag.
     pub tags: Tags,
-    /// How far this node's count of tag invalidations had come when it began to load the value, or to read it from a far
-    /// tier. It is not written to far tiers.
+    /// How far this node's count of invalidations by tag, by pattern and as a whole had come when it began to load the value,
+    /// or to read it from a far tier. It is not written to far tiers.
     pub tag_sequence: u64,
     /// How many bytes the value takes: as encoded, where it was; else the size of its type, without what it points to.
     /// It is not written to far tiers.

@@ -32,12 +32,14 @@ const MOST_SLOTS: usize = 1 << 17;
 
 /// What moka holds under a key.
 #[derive(Debug)]
+// What a hit looks at comes first, so that it lies together.
+#[repr(C)]
 pub(crate) struct Kept<E> {
+    /// The version at which moka was last seen to hold this; zero before it was.
+    seen: AtomicU64,
     pub(crate) key: Key,
     pub(crate) entry: E,
     pub(crate) ttl: Duration,
-    /// The version at which moka was last seen to hold this; zero before it was.
-    seen: AtomicU64,
     /// Whether moka has let go of it.
     gone: AtomicBool,
 }
@@ -81,7 +83,7 @@ impl<E> Front<E> {
     pub(crate) fn new(entries: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(MOST_SLOTS).clamp(1, MOST_SLOTS);
         let place = |_| Place { slot: Slot::default(), version: AtomicU64::new(0) };
-        let places = (0..entries.next_power_of_two()).map(place).collect();
+        let places = (0..(2 * entries).next_power_of_two().min(MOST_SLOTS)).map(place).collect();
         Self { places, all: AtomicU64::new(1), hasher: RandomState::default() }
     }
 
