@@ -25,6 +25,8 @@ mod source_down;
 mod support;
 #[path = "nodes/table.rs"]
 mod table;
+#[path = "nodes/table_rows.rs"]
+mod table_rows;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What becomes of a call, for each state that its key may be in, and each thing that may happen to it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,103 +10,126 @@ use cache_aside::{
     CacheTier, CachingService, Entry, Key, LoadError, Namespace, NearTier, Policy, RedisTier, Stats, Value,
 };
 use cache_testing::{FaultProxy, RedisServer};
+use tokio::task::JoinHandle;
 
 use super::shown::Shown;
 use super::support::{Gate, eventually, node_builder};
+use super::table_rows;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Fresh for a minute, then a minute in which it is loaded anew in the background, then four in which it is served for want
-/// of another.
-fn policy() -> Policy {
-    let policy = Policy::new(SECOND * 60).jitter(0.0).negative_ttl(SECOND * 60).load_timeout(SECOND * 5);
-    policy.stale_while_revalidate(SECOND * 60).stale_if_error(SECOND * 300).error_throttle(SECOND * 10)
+/// The policies, each of a minute's time to live.
+fn policy(name: &str) -> Policy {
+    let policy = Policy::new(SECOND * 60).jitter(0.0).load_timeout(SECOND * 5);
+    let stale_if_error = |policy: Policy| policy.stale_if_error(SECOND * 300).error_throttle(SECOND * 10);
+    match name {
+        "bare" => policy,
+        "while revalidate" => policy.stale_while_revalidate(SECOND * 60),
+        "if error" => stale_if_error(policy),
+        "both" => stale_if_error(policy).stale_while_revalidate(SECOND * 60).negative_ttl(SECOND * 60),
+        "soft timeout" => stale_if_error(policy).soft_timeout(SECOND),
+        // What took a second to load is due at every hit. What took no time never is.
+        "ahead" => policy.refresh_ahead(1e9).error_throttle(SECOND * 10),
+        "local ttl" => policy.local_ttl(SECOND * 20).negative_ttl(SECOND * 60),
+        other => panic!("there is no policy {other}"),
+    }
 }
 
-/// The states: `fresh`, `stale` (within `stale_while_revalidate`), `overdue` (within `stale_if_error` alone), `expired`,
-/// `negative`, `absent`. The events: `get` is a call without a loader; `ok`, `error`, `timeout` and `panic` are what a loader
-/// does; `invalidated` is a load that an invalidation overtakes; `down` one while Redis is away.
-///
-/// Then what the caller gets; what the near tier and Redis hold in the end; and how many were counted of loads, load
-/// failures, stale values served, refreshes, failed refreshes.
-const TABLE: &str = "
-    fresh    get          old     | old  old  | 0 0 0 0 0
-    fresh    ok           old     | old  old  | 0 0 0 0 0
-    fresh    error        old     | old  old  | 0 0 0 0 0
-    fresh    timeout      old     | old  old  | 0 0 0 0 0
-    fresh    panic        old     | old  old  | 0 0 0 0 0
-    fresh    invalidated  old     | -    -    | 0 0 0 0 0
-    fresh    down         old     | old  old  | 0 0 0 0 0
+/// Each state that a key may be in: `fresh`; `stale` for half a minute, `overdue` for two, `expired` nine minutes ago; `negative`, a
+/// cached absence that is half a minute old; `absent`.
+const STATES: [&str; 6] = ["fresh", "stale", "overdue", "expired", "negative", "absent"];
 
-    stale    get          none    | old  old  | 0 0 0 0 0
-    stale    ok           old     | new  new  | 1 0 1 1 0
-    stale    error        old     | old  old  | 1 1 1 1 1
-    stale    timeout      old     | old  old  | 1 1 1 1 1
-    stale    panic        old     | old  old  | 1 1 1 1 1
-    stale    invalidated  old     | -    -    | 1 0 1 1 0
-    stale    down         old     | new  old  | 1 0 1 1 0
+/// Each thing that may happen: `get` is a call without a loader; `ok`, `error`, `timeout` and `panic` are what a loader does, and
+/// `slow` is one that takes two seconds; `again` is a second call after a load that failed; `invalidated` is a load that an
+/// invalidation overtakes; `down` one while Redis is away.
+const EVENTS: [&str; 9] = ["get", "ok", "error", "timeout", "panic", "slow", "again", "invalidated", "down"];
 
-    overdue  get          none    | old  old  | 0 0 0 0 0
-    overdue  ok           new     | new  new  | 1 0 0 1 0
-    overdue  error        old     | old  old  | 1 1 1 1 1
-    overdue  timeout      old     | old  old  | 1 1 1 1 1
-    overdue  panic        old     | old  old  | 1 1 1 1 1
-    overdue  invalidated  new     | -    -    | 1 0 0 1 0
-    overdue  down         new     | new  old  | 1 0 0 1 0
+/// What is expected of a state and an event.
+#[derive(Clone)]
+struct Row {
+    /// What the caller gets, what is stored, and what is counted.
+    outcome: String,
+    loads: u64,
+    failures: u64,
+}
 
-    expired  get          none    | -    -    | 0 0 0 0 0
-    expired  ok           new     | new  new  | 1 0 0 0 0
-    expired  error        failed  | -    -    | 1 1 0 0 0
-    expired  timeout      late    | -    -    | 1 1 0 0 0
-    expired  panic        panic   | -    -    | 1 1 0 0 0
-    expired  invalidated  new     | -    -    | 1 0 0 0 0
-    expired  down         new     | new  -    | 1 0 0 0 0
+/// The rows of a table, by state and event.
+fn rows(table: &'static str) -> HashMap<(&'static str, &'static str), Row> {
+    let mut rows = HashMap::new();
+    for line in table.lines() {
+        let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "|").collect();
+        let [states, events, outcome @ ..] = &words[..] else { continue };
+        let count = |at: usize| outcome[at].parse().unwrap();
+        let row = Row { outcome: outcome.join(" "), loads: count(3), failures: count(4) };
+        for (state, event) in states.split(',').flat_map(|state| events.split(',').map(move |event| (state, event))) {
+            assert!(rows.insert((state, event), row.clone()).is_none(), "{state} {event} twice");
+        }
+    }
+    rows
+}
 
-    negative get          none    | none none | 0 0 0 0 0
-    negative ok           none    | none none | 0 0 0 0 0
-    negative error        none    | none none | 0 0 0 0 0
-    negative timeout      none    | none none | 0 0 0 0 0
-    negative panic        none    | none none | 0 0 0 0 0
-    negative invalidated  none    | -    -    | 0 0 0 0 0
-    negative down         none    | none none | 0 0 0 0 0
-
-    absent   get          none    | -    -    | 0 0 0 0 0
-    absent   ok           new     | new  new  | 1 0 0 0 0
-    absent   error        failed  | -    -    | 1 1 0 0 0
-    absent   timeout      late    | -    -    | 1 1 0 0 0
-    absent   panic        panic   | -    -    | 1 1 0 0 0
-    absent   invalidated  new     | -    -    | 1 0 0 0 0
-    absent   down         new     | new  -    | 1 0 0 0 0
-";
-
-#[tokio::test]
-async fn each_state_and_each_event_come_to_what_the_table_says() {
+async fn check(name: &str, table: &'static str) {
     let redis = RedisServer::start();
-    let rows = TABLE.lines().map(|line| line.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>());
-    let rows: Vec<_> = rows.filter(|row| !row.is_empty()).collect();
-    assert_eq!(rows.len(), 6 * 7);
-    for row in &rows {
-        let (state, event, expected) = (row[0], row[1], row[2..].join(" "));
-        let cell = Cell::new(&redis, state, event).await;
-        let caller = cell.happens(event).await;
-        let last = std::cell::RefCell::new(String::new());
+    let mut rows = rows(table);
+    for (state, event) in STATES.into_iter().flat_map(|state| EVENTS.map(|event| (state, event))) {
+        let row = rows.remove(&(state, event)).unwrap_or_else(|| panic!("there is no row for {state} {event}"));
+        let cell = Cell::new(&redis, name, state, event).await;
+        let caller = cell.happens(event, &row).await;
+        let last = RefCell::new(String::new());
         let settled = tokio::time::timeout(SECOND * 20, async {
             loop {
                 let found = format!("{caller} {}", cell.found().await);
-                let done = found == expected;
+                let done = found == row.outcome;
                 last.replace(found);
                 if done {
                     break;
                 }
-                if event == "timeout" {
+                if ["timeout", "slow"].contains(&event) {
                     cell.clock.advance(SECOND / 10);
                 }
+                // What is stored in the background is told by no event.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        assert!(settled.await.is_ok(), "{state} {event}: {expected} was expected, not {}", last.borrow());
+        assert!(settled.await.is_ok(), "{name}: {state} {event}: {} was expected, not {}", row.outcome, last.borrow());
     }
+    assert!(rows.is_empty(), "{:?} mean nothing", rows.keys());
+}
+
+#[tokio::test]
+async fn without_further_policies_what_is_not_fresh_is_loaded() {
+    check("bare", table_rows::BARE).await;
+}
+
+#[tokio::test]
+async fn within_stale_while_revalidate_the_stale_value_is_served_at_once() {
+    check("while revalidate", table_rows::WHILE_REVALIDATE).await;
+}
+
+#[tokio::test]
+async fn within_stale_if_error_the_stale_value_is_served_where_the_load_fails() {
+    check("if error", table_rows::IF_ERROR).await;
+}
+
+#[tokio::test]
+async fn both_windows_and_cached_absences_work_side_by_side() {
+    check("both", table_rows::BOTH).await;
+}
+
+#[tokio::test]
+async fn after_a_soft_timeout_the_stale_value_is_served_and_the_load_goes_on() {
+    check("soft timeout", table_rows::SOFT_TIMEOUT).await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_refreshed_ahead_is_served_meanwhile() {
+    check("ahead", table_rows::AHEAD).await;
+}
+
+#[tokio::test]
+async fn what_the_near_tier_has_given_up_is_read_from_redis() {
+    check("local ttl", table_rows::LOCAL_TTL).await;
 }
 
 /// A node over Redis with a key in some state.
@@ -118,13 +143,13 @@ struct Cell {
 }
 
 impl Cell {
-    async fn new(redis: &RedisServer, state: &str, event: &str) -> Self {
+    async fn new(redis: &RedisServer, name: &str, state: &str, event: &str) -> Self {
         let (clock, link, near) = (ManualClock::new(), FaultProxy::start(redis.address()), Shown::default());
         let namespace = format!("{state}-{event}");
         // Whether the node hears of invalidations is not what is tested.
         let builder = node_builder(&redis.url_at(link.port())).heartbeat_timeout(DAY).isolated_ttl(DAY);
         let builder = builder.local(near.clone()).namespace(&namespace).clock(clock.clone());
-        let node = builder.default_policy(policy()).build().await.unwrap();
+        let node = builder.default_policy(policy(name)).build().await.unwrap();
         let far = RedisTier::new(redis.url()).unwrap();
         far.bind(&Namespace::new(&namespace).unwrap()).unwrap();
         let (held, age) = match state {
@@ -136,7 +161,11 @@ impl Cell {
             _ => (None, 0),
         };
         if let Some(value) = held {
-            let load = move || async move { Ok::<_, &str>(value.map(str::to_owned)) };
+            let slow = clock.clone();
+            let load = move || async move {
+                slow.advance(SECOND);
+                Ok::<_, &str>(value.map(str::to_owned))
+            };
             node.entry("k").get_or_load_optional(load).await.unwrap();
         }
         clock.advance(SECOND * age);
@@ -145,61 +174,65 @@ impl Cell {
     }
 
     /// What the caller gets.
-    async fn happens(&self, event: &'static str) -> &'static str {
-        if event == "get" {
-            return shown(self.node.get::<String>("k").await);
-        }
-        if event == "down" {
-            self.link.refuse().await;
-            self.link.sever().await;
+    async fn happens(&self, event: &'static str, row: &Row) -> &'static str {
+        match event {
+            "get" => return shown(self.node.get::<String>("k").await),
+            "down" => {
+                self.link.refuse().await;
+                self.link.sever().await;
+            }
+            "again" => {
+                // The load may fail in the background, or there is none. Nothing is awaited between what is counted and what is
+                // noted of the failure.
+                let _ = self.call("error", &Gate::default()).await.unwrap();
+                eventually("it has failed", || async {
+                    self.node.stats().load_failures - self.before.load_failures == row.failures
+                })
+                .await;
+            }
+            _ => {}
         }
         let gate = Gate::default();
-        let call = tokio::spawn({
-            let (node, gate) = (self.node.clone(), gate.clone());
-            async move {
-                let load = move || async move {
-                    match event {
-                        "error" => Err("the source is down"),
-                        "panic" => panic!("a bug in the loader"),
-                        "timeout" => std::future::pending().await,
-                        "invalidated" => {
-                            gate.pass().await;
-                            Ok(Some("new".to_owned()))
-                        }
-                        _ => Ok(Some("new".to_owned())),
-                    }
-                };
-                node.entry("k").get_or_load_optional(load).await
-            }
-        });
+        let call = self.call(if event == "again" { "ok" } else { event }, &gate);
         match event {
-            "timeout" => {
+            "timeout" | "slow" => {
                 eventually("the call is over", || async {
                     self.clock.advance(SECOND / 10);
                     call.is_finished()
                 })
                 .await;
             }
+            // Where nothing is loaded, the caller is served before.
+            "invalidated" if row.loads == 0 => {
+                let served = call.await.unwrap();
+                self.node.invalidate("k").await;
+                return outcome(served);
+            }
             "invalidated" => {
-                // A load stands at the gate, or there is none.
-                tokio::select! {
-                    () = gate.reached() => {}
-                    () = eventually("the call is over", || async {
-                        call.is_finished() && self.node.stats().stale_served == self.before.stale_served
-                    }) => {}
-                }
+                gate.reached().await;
                 self.node.invalidate("k").await;
                 gate.open();
             }
             _ => {}
         }
-        match call.await.unwrap() {
-            Ok(value) => shown(value),
-            Err(LoadError::Source(_)) => "failed",
-            Err(LoadError::TimedOut) => "late",
-            Err(LoadError::Panicked) => "panic",
-            Err(other) => panic!("{other}"),
-        }
+        outcome(call.await.unwrap())
+    }
+
+    /// A call whose loader does what the event says.
+    fn call(&self, event: &'static str, gate: &Gate) -> JoinHandle<Outcome> {
+        let (node, gate, clock) = (self.node.clone(), gate.clone(), self.clock.clone());
+        let load = move || async move {
+            match event {
+                "error" => return Err("the source is down"),
+                "panic" => panic!("a bug in the loader"),
+                "timeout" => std::future::pending().await,
+                "slow" => clock.sleep(SECOND * 2).await,
+                "invalidated" => gate.pass().await,
+                _ => {}
+            }
+            Ok(Some("new".to_owned()))
+        };
+        tokio::spawn(async move { node.entry("k").get_or_load_optional(load).await })
     }
 
     /// What is stored and counted.
@@ -211,6 +244,8 @@ impl Cell {
             now.stale_served - before.stale_served,
             now.refreshes - before.refreshes,
             now.refresh_failures - before.refresh_failures,
+            now.fenced_fills - before.fenced_fills,
+            now.throttled - before.throttled,
         ];
         let (near, far) = (self.near.0.look_up("k"), self.far.get(&Key::new("k").unwrap()).await.unwrap());
         let held = |entry: Option<&Entry>| match entry.filter(|entry| entry.expires > self.clock.now()) {
@@ -223,6 +258,18 @@ impl Cell {
         };
         let counts = counts.map(|count| count.to_string()).join(" ");
         format!("{} {} {counts}", held(near.as_deref()), held(far.as_ref()))
+    }
+}
+
+type Outcome = Result<Option<Arc<String>>, LoadError<&'static str>>;
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Ok(value) => shown(value),
+        Err(LoadError::Source(_)) => "failed",
+        Err(LoadError::TimedOut) => "late",
+        Err(LoadError::Panicked) => "panic",
+        Err(other) => panic!("{other}"),
     }
 }
 
