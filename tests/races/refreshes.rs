@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_aside::{CachingService, EntryBuilder, LoadError};
+use cache_aside::{CachingService, EntryBuilder, Event, LoadError};
 use tokio::task::JoinHandle;
 
 use crate::gated::Point;
 use crate::setting::{Change, NEW, OLD, Setting, Writer, changes, changes_of_nodes};
-use crate::support::{Gate, eventually, near};
+use crate::support::{Gate, eventually, near, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -60,6 +60,25 @@ impl Setting {
         self.a_has_heard().await;
     }
 
+    /// Checks that a refresh in the background, whose caller is served at once, is stored nowhere when `change` overtakes it.
+    async fn assert_refused(
+        &self,
+        change: Change,
+        writer: Writer,
+        key: &str,
+        settings: impl FnOnce(EntryBuilder<'_>) -> EntryBuilder<'_> + Send + 'static,
+    ) {
+        let (caller, gate) = call(&self.a, key, settings, Ok(REFRESHED));
+        assert_eq!(served(caller).await.as_deref(), Ok(OLD), "at once");
+        gate.reached().await;
+        self.change(change, writer, key).await;
+        self.a_has_heard().await;
+        let mut events = self.events();
+        gate.open();
+        until(&mut events, "it is refused", |event| matches!(event, Event::FillFenced { .. })).await;
+        self.assert_forgotten(change, writer, key).await;
+    }
+
     /// Checks that no tier of any node has anything from before `change`, stale or not.
     async fn assert_forgotten(&self, change: Change, writer: Writer, key: &str) {
         self.assert_void(change, writer, key).await;
@@ -81,15 +100,7 @@ async fn a_background_refresh_that_a_change_overtakes_is_stored_nowhere() {
     let setting = Setting::new().await;
     for (change, writer, key) in cases(changes()) {
         setting.with_stale(&key).await;
-        let (caller, gate) = call(&setting.a, &key, |entry| entry, Ok(REFRESHED));
-        assert_eq!(served(caller).await.as_deref(), Ok(OLD), "at once");
-        gate.reached().await;
-        setting.change(change, writer, &key).await;
-        setting.a_has_heard().await;
-        let refused = setting.a.stats().fenced_fills;
-        gate.open();
-        eventually("it is refused", || async { setting.a.stats().fenced_fills > refused }).await;
-        setting.assert_forgotten(change, writer, &key).await;
+        setting.assert_refused(change, writer, &key, |entry| entry).await;
     }
 }
 
@@ -214,15 +225,7 @@ async fn an_early_refresh_that_a_change_overtakes_is_stored_nowhere() {
         gate.open();
         assert_eq!(served(caller).await.as_deref(), Ok(OLD));
         setting.a_has_heard().await;
-        let (caller, gate) = call(&setting.a, &key, |entry| entry.refresh_ahead(1e6), Ok(REFRESHED));
-        assert_eq!(served(caller).await.as_deref(), Ok(OLD), "at once");
-        gate.reached().await;
-        setting.change(change, writer, &key).await;
-        setting.a_has_heard().await;
-        let refused = setting.a.stats().fenced_fills;
-        gate.open();
-        eventually("it is refused", || async { setting.a.stats().fenced_fills > refused }).await;
-        setting.assert_forgotten(change, writer, &key).await;
+        setting.assert_refused(change, writer, &key, |entry| entry.refresh_ahead(1e6)).await;
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_aside::clock::ManualClock;
-use cache_aside::{BusStatus, CachingService, LocalTier, Policy};
+use cache_aside::{BusStatus, CachingService, Event, LocalTier, Policy};
 use cache_testing::{FaultProxy, RedisServer};
+use tokio::sync::broadcast;
 
 use crate::gated::{GatedTier, Gates};
-use crate::support::{eventually, heard, near, node_builder};
+use crate::support::{Told, eventually, heard, near, node_builder, told, until};
 
 pub(crate) const OLD: &str = "old";
 pub(crate) const NEW: &str = "new";
@@ -62,6 +63,8 @@ pub(crate) struct Setting {
     pub(crate) gates: Gates,
     pub(crate) a: CachingService,
     pub(crate) b: CachingService,
+    /// What a tells of.
+    told: Told,
     /// A node that only looks.
     c: CachingService,
 }
@@ -73,16 +76,20 @@ impl Setting {
         let tier = GatedTier::new(&redis.url_at(commands.port()), &redis.url_at(bus.port()));
         let (gates, clock) = (tier.gates(), ManualClock::new());
         let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(tier).tier_timeout(PATIENCE);
-        let a = builder.default_policy(Policy::new(TTL)).clock(clock.clone()).build().await.unwrap();
-        eventually("the bus is healthy", || async {
-            clock.advance(Duration::from_millis(5));
-            a.status().await.bus == BusStatus::Healthy
-        })
-        .await;
+        let (builder, told) = told(builder.default_policy(Policy::new(TTL)).clock(clock.clone()));
+        let mut events = told.subscribe();
+        let a = builder.build().await.unwrap();
+        // It connects in the first attempt, for which its clock need not move.
+        until(&mut events, "the bus is healthy", |event| matches!(event, Event::BusConnected)).await;
         // Nodes whose clocks differ by years do not believe each other's entries.
         let other = || node_builder(&redis.url()).default_policy(Policy::new(TTL)).clock(clock.clone()).build();
         let (b, c) = (other().await.unwrap(), other().await.unwrap());
-        Self { redis, commands, bus, clock, gates, a, b, c }
+        Self { redis, commands, bus, clock, gates, a, b, told, c }
+    }
+
+    /// What a tells of from now on.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.told.subscribe()
     }
 
     /// Changes what is under `key`, which is also its tag.

@@ -7,21 +7,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_aside::{BusStatus, CachingService, LoadError, LocalTier, Policy, RedisTier};
-use tokio::sync::Notify;
+use cache_aside::{BusStatus, CachingService, CachingServiceBuilder, Event, LoadError, LocalTier, Policy, RedisTier};
+use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A node with both tiers, which hears of invalidations.
 pub(crate) async fn node(url: &str) -> CachingService {
-    let node = node_builder(url).build().await.unwrap();
-    hears_invalidations(&node).await;
+    let (builder, told) = told(node_builder(url));
+    let mut events = told.subscribe();
+    let node = builder.build().await.unwrap();
+    until(&mut events, "the bus is healthy", |event| matches!(event, Event::BusConnected)).await;
     node
 }
 
+/// What a node tells of, to be waited for.
+pub(crate) type Told = broadcast::Sender<Event>;
+
+/// A node that is to be built, and what it will tell of.
+pub(crate) fn told(builder: CachingServiceBuilder) -> (CachingServiceBuilder, Told) {
+    let told = Told::new(4_096);
+    let tell = told.clone();
+    // Nobody may listen.
+    (builder.on_event(move |event| drop(tell.send(event.clone()))), told)
+}
+
+/// Waits for an event that `is_meant`. The bound only ends a test that would hang.
+pub(crate) async fn until(events: &mut broadcast::Receiver<Event>, what: &str, is_meant: impl Fn(&Event) -> bool) {
+    let wait = async { while !is_meant(&events.recv().await.unwrap()) {} };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
 /// The same with timeouts that hold on a machine that is busy with other things.
-pub(crate) fn node_builder(url: &str) -> cache_aside::CachingServiceBuilder {
+pub(crate) fn node_builder(url: &str) -> CachingServiceBuilder {
     let patience = Duration::from_secs(10);
     let remote = RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
     let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(remote);
