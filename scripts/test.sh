@@ -151,10 +151,11 @@ tests() {
     cargo nextest run --workspace --all-features 2>&1 | tee "$logs/tests"
 }
 
-# Flags of the compiler reach every crate, so what they build lies beside the rest.
+# Flags of the compiler reach every crate, so what they build lies beside the rest. With the optimiser it explores in a tenth of
+# the time.
 interleavings() {
     local flags="--cfg cache_aside_shuttle -D warnings" target="$CARGO_TARGET_DIR/shuttle"
-    RUSTFLAGS="$flags" cargo nextest run --package cache-core --package cache-local --lib --target-dir "$target" interleavings 2>&1 |
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTFLAGS="$flags" cargo nextest run --package cache-core --package cache-local --lib --target-dir "$target" interleavings 2>&1 |
         tee "$logs/interleavings"
 }
 
