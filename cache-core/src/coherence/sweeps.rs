@@ -4,6 +4,7 @@
 //! effect by being listed here: while anything is listed, a hit is held against the list. A pass over the near tier then
 //! frees what is void, beside whatever else goes on, and ends what it was made for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -16,15 +17,26 @@ use crate::tier::NearTier;
 /// So many at once are rare. One more, and they become one clear, which is safe and costs loads.
 const LISTED: usize = 64;
 
+/// How many records are remembered for which everything has been freed.
+const ENDED: usize = 16;
+
 pub(crate) struct Sweeps {
     /// Odd while anything is listed. Each pass that ends adds two, so that a hit can tell whether one has ended since it began.
     state: AtomicU64,
-    list: Mutex<Vec<Arc<Sweep>>>,
+    list: Mutex<List>,
     /// Held during a pass: two at once would do the same work.
     passing: Mutex<()>,
     /// Who makes the next pass in a thread beside, so that there is one such thread at the most.
     turn: Arc<Semaphore>,
     asked: Notify,
+}
+
+#[derive(Default)]
+struct List {
+    sweeps: Vec<Arc<Sweep>>,
+    /// The latest for records that have ended. A node hears of its own records again, and nothing has come since that they would
+    /// void: what was born before a record is not stored any more once that was applied.
+    ended: VecDeque<Arc<Sweep>>,
 }
 
 /// What a pass is to free.
@@ -93,7 +105,7 @@ impl Sweeps {
     /// have been void by that, so the near tier is to be asked again.
     pub(crate) fn void(&self, key: &str, entry: &Entry, mark: SweepMark) -> Option<bool> {
         let list = self.lock();
-        if list.iter().any(|sweep| sweep.covers(key, entry)) {
+        if list.sweeps.iter().any(|sweep| sweep.covers(key, entry)) {
             return Some(true);
         }
         // Under the lock, under which passes end.
@@ -103,16 +115,17 @@ impl Sweeps {
     /// Voids what `change` covers and is older. The caller has voided the fills under way. `sequence` counts on.
     pub(crate) fn add(&self, change: &Change, older: Older, sequence: impl FnOnce() -> u64) -> Arc<Sweep> {
         let mut list = self.lock();
-        if let Some(listed) = list.iter().find(|listed| listed.older == older && listed.change == *change) {
-            return Arc::clone(listed);
+        let mut known = list.sweeps.iter().chain(&list.ended);
+        if let Some(known) = known.find(|known| known.older == older && known.change == *change) {
+            return Arc::clone(known);
         }
-        let added = if list.len() < LISTED {
+        let added = if list.sweeps.len() < LISTED {
             Sweep::new(change.clone(), older)
         } else {
-            list.clear();
+            list.sweeps.clear();
             Sweep::new(Change::Clear, Older::Than(sequence()))
         };
-        list.push(Arc::clone(&added));
+        list.sweeps.push(Arc::clone(&added));
         self.listed();
         added
     }
@@ -120,7 +133,7 @@ impl Sweeps {
     /// Voids everything that readers brought who began before `sequence`, and forgets what was listed, which that covers.
     pub(crate) fn restart(&self, sequence: u64) {
         let mut list = self.lock();
-        *list = vec![Sweep::new(Change::Clear, Older::Than(sequence))];
+        *list = List { sweeps: vec![Sweep::new(Change::Clear, Older::Than(sequence))], ..List::default() };
         self.listed();
     }
 
@@ -133,7 +146,7 @@ impl Sweeps {
     /// Frees what is void by all that is listed now. It takes as long as the near tier is large.
     pub(crate) fn pass(&self, near: &dyn NearTier) {
         let _one = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = self.lock().clone();
+        let listed = self.lock().sweeps.clone();
         if listed.is_empty() {
             return;
         }
@@ -142,10 +155,21 @@ impl Sweeps {
             sweep.removed.fetch_add(1, Ordering::AcqRel);
             true
         });
+        self.end(&listed);
+    }
+
+    /// Everything has been freed that was void by what was `listed`.
+    fn end(&self, listed: &[Arc<Sweep>]) {
         let mut list = self.lock();
-        list.retain(|sweep| !listed.iter().any(|done| Arc::ptr_eq(done, sweep)));
-        let ended = (self.state.load(Ordering::Acquire) >> 1) + 1;
-        self.state.store((ended << 1) | u64::from(!list.is_empty()), Ordering::Release);
+        let List { sweeps, ended } = &mut *list;
+        for done in sweeps.extract_if(.., |sweep| listed.iter().any(|done| Arc::ptr_eq(done, sweep))) {
+            if matches!(done.older, Older::Born(_)) {
+                ended.truncate(ENDED - 1);
+                ended.push_front(done);
+            }
+        }
+        let passes = (self.state.load(Ordering::Acquire) >> 1) + 1;
+        self.state.store((passes << 1) | u64::from(!sweeps.is_empty()), Ordering::Release);
     }
 
     /// Runs `call` if nothing is listed, and nothing will have been freed meanwhile.
@@ -167,7 +191,7 @@ impl Sweeps {
         self.asked.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Sweep>>> {
+    fn lock(&self) -> MutexGuard<'_, List> {
         // A panic under the lock leaves a list that is whole.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,6 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_heard_of_again_is_not_listed_again() {
+        let sweeps = Sweeps::new();
+        let (first, second) = (Older::Born(Position::new(5, 0)), Older::Born(Position::new(6, 0)));
+        let pass = || {
+            let listed = sweeps.lock().sweeps.clone();
+            sweeps.end(&listed);
+        };
+        sweeps.add(&pattern("a*"), first, unexpected);
+        pass();
+        assert!(sweeps.mark().is_clean());
+        sweeps.add(&pattern("a*"), first, unexpected);
+        assert!(sweeps.mark().is_clean());
+        for (change, older) in [("a*", second), ("b*", first)] {
+            sweeps.add(&pattern(change), older, unexpected);
+            assert!(!sweeps.mark().is_clean());
+            pass();
+        }
+        sweeps.restart(1);
+        pass();
+        sweeps.add(&pattern("a*"), first, unexpected);
+        assert!(!sweeps.mark().is_clean(), "another journal may have another record at that position");
+    }
+
+    #[test]
     fn the_same_again_is_listed_once_and_too_many_become_one_clear() {
         let sweeps = Sweeps::new();
         let older = Older::Born(Position::new(5, 0));
@@ -217,7 +265,7 @@ mod tests {
             sweeps.add(&pattern(&n.to_string()), older, unexpected);
         }
         sweeps.add(&pattern("x"), older, || 7);
-        assert_eq!(sweeps.lock().len(), 1);
+        assert_eq!(sweeps.lock().sweeps.len(), 1);
         let void = |key, entry| sweeps.void(key, &entry, sweeps.mark());
         assert_eq!((void("other", entry(9, 6)), void("other", entry(0, 7))), (Some(true), Some(false)));
     }
