@@ -1,96 +1,99 @@
 //! One thread that finds what it asks for.
 
-use std::convert::Infallible;
-use std::hint::black_box;
-use std::sync::Arc;
+use crate::caches::{ALL, AMALGAM, ANNOTATED, ASIDE, Cache, Call, HITBOX, MOKA, MULTI_TIER, Peer, QUICK};
+use crate::data::Workload;
+use crate::plots::{Plot, figure};
+use crate::report::{Report, Section};
+use crate::rounds::{Subject, Taken, nanos_of_hits};
 
-use cache_aside::cached;
-
-use crate::data::{Record, Workload};
-use crate::limits::Limits;
-use crate::rounds::{Turn, take_turns};
-use crate::subjects::{self, MOKA, OURS, QUICK};
-
-/// A place in an order of keys, from which each turn goes on.
-struct Walk<'a> {
-    order: &'a [u32],
-    at: usize,
-}
-
-impl Walk<'_> {
-    fn next(&mut self) -> usize {
-        self.at = if self.at + 1 == self.order.len() { 0 } else { self.at + 1 };
-        self.order[self.at] as usize
-    }
-}
-
-pub(crate) fn measure(workload: &Workload, rounds: usize, limits: &mut Limits) -> anyhow::Result<()> {
-    let (keys, order) = (workload.key_names(), workload.order(7)?);
-    let (ours, moka, quick) = (subjects::ours(&keys)?, subjects::moka(&keys), subjects::quick_cache(&keys));
-    let walk = || Walk { order: &order, at: 0 };
-    let (mut a, mut b, mut c) = (walk(), walk(), walk());
-    let turns = vec![
-        Turn::new(MOKA, |calls| {
-            for _ in 0..calls {
-                black_box(moka.get(black_box(keys[a.next()].as_str())));
-            }
-        }),
-        Turn::new(QUICK, |calls| {
-            for _ in 0..calls {
-                black_box(quick.get(black_box(keys[b.next()].as_str())));
-            }
-        }),
-        Turn::of_async(OURS, async |calls| {
-            for _ in 0..calls {
-                black_box(ours.get::<Record>(black_box(keys[c.next()].as_str())).await);
-            }
-        }),
-    ];
-    let taken = take_turns(rounds, workload.calls, turns);
-    taken.print(workload.name, MOKA);
-    let limit = match workload.name {
-        name if name == Workload::ONE.name => 0.25,
-        name if name == Workload::ZIPF.name => 0.45,
-        _ => 1.1,
+/// A hit by a key, with every cache and every order of keys.
+pub(crate) fn measure(call: Call, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+    let (title, file) = match call {
+        Call::Get => ("L1 hit, `get`", "l1-get.svg"),
+        _ => ("L1 hit, `get_or_load`", "l1-get-or-load.svg"),
     };
-    limits.at_most(&format!("get, {}, against moka", workload.name), taken.ratio(OURS, MOKA), limit);
-    if workload.keys == 1 {
-        limits.at_most("get, one key, against quick_cache", taken.ratio(OURS, QUICK), 1.2);
+    let mut by_workload = Vec::new();
+    for workload in Workload::ALL {
+        let peers = ALL.into_iter().filter(|peer| peer.calls.contains(&call));
+        let filled = fill(peers, &workload)?;
+        let subjects = filled.iter().map(|(name, cache)| Subject { name, cache: &**cache, call }).collect();
+        let taken = nanos_of_hits(rounds, &workload, &workload.order(7)?, subjects);
+        by_workload.push((workload.name, taken));
     }
+    if call == Call::Get {
+        state_limits(&by_workload, report);
+    } else {
+        let (_, one) = &by_workload[0];
+        report.at_least("L1 hit, `get_or_load` of one key: times as fast as hitbox", one.ratio(HITBOX, ASIDE, 0), 3.0);
+    }
+    report.add(section(title, file, MOKA, &by_workload));
     Ok(())
 }
 
-#[cached(key = "user:{tenant}:{id}", ttl = "1h")]
-async fn find_user(tenant: &str, id: u64) -> Arc<Record> {
-    Arc::new(id + tenant.len() as u64)
+fn fill(peers: impl Iterator<Item = Peer>, workload: &Workload) -> anyhow::Result<Vec<(&'static str, Box<dyn Cache>)>> {
+    let keys = workload.key_names();
+    peers.map(|peer| Ok((peer.name, (peer.fill)(keys.clone())?))).collect()
 }
 
-/// The other calls that a hit can be made by, against `get`.
-pub(crate) fn measure_calls(rounds: usize, limits: &mut Limits) -> anyhow::Result<()> {
-    let key = find_user::key("tenant-1", 4_711);
-    let ours = subjects::ours(std::slice::from_ref(&key))?;
-    ours.clone().install_global()?;
-    let load = || async { Ok::<Record, Infallible>(1) };
-    let turns = vec![
-        Turn::of_async("get", async |calls| {
-            for _ in 0..calls {
-                black_box(ours.get::<Record>(black_box(key.as_str())).await);
-            }
-        }),
-        Turn::of_async("get_or_load", async |calls| {
-            for _ in 0..calls {
-                let _ = black_box(ours.get_or_load(black_box(key.as_str()), load).await);
-            }
-        }),
-        Turn::of_async("#[cached]", async |calls| {
-            for _ in 0..calls {
-                black_box(find_user(black_box("tenant-1"), black_box(4_711)).await);
-            }
-        }),
-    ];
-    let taken = take_turns(rounds, Workload::ONE.calls, turns);
-    taken.print("one annotated key", "get");
-    limits.at_most("get_or_load against get", taken.ratio("get_or_load", "get"), 1.2);
-    limits.at_most("#[cached] with a key of two arguments against get", taken.ratio("#[cached]", "get"), 1.5);
+fn state_limits(by_workload: &[(&'static str, Taken<1>)], report: &mut Report) {
+    for ((name, taken), limit) in by_workload.iter().zip([0.25, 0.45, 1.1]) {
+        report.at_most(format!("L1 hit, `get`, {name}: time against moka"), taken.ratio(ASIDE, MOKA, 0), limit);
+    }
+    let (_, one) = &by_workload[0];
+    report.at_most("L1 hit, `get`, one key: time against quick_cache", one.ratio(ASIDE, QUICK, 0), 1.2);
+    for peer in [AMALGAM, MULTI_TIER] {
+        report.at_least(format!("L1 hit, `get`, one key: times as fast as {peer}"), one.ratio(peer, ASIDE, 0), 3.0);
+    }
+}
+
+/// Annotated functions, and the other calls of this project beside its own.
+pub(crate) fn measure_annotated(rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+    const GET: &str = "cache-aside, `get`";
+    const LOAD: &str = "cache-aside, `get_or_load`";
+    const CACHED: &str = "cache-aside, `#[cached]`";
+    let filled = fill(ANNOTATED.into_iter(), &Workload::ZIPF)?;
+    let mut by_workload = Vec::new();
+    for workload in [Workload::ONE, Workload::ZIPF] {
+        let ours = filled.iter().filter(|(name, _)| *name == ASIDE).flat_map(|(_, cache)| {
+            let calls = [(GET, Call::Get), (LOAD, Call::GetOrLoad), (CACHED, Call::Annotated)];
+            calls.map(|(name, call)| Subject { name, cache: &**cache, call })
+        });
+        let others = filled.iter().filter(|(name, _)| *name != ASIDE);
+        let others = others.map(|(name, cache)| Subject { name, cache: &**cache, call: Call::Annotated });
+        let subjects = ours.chain(others).collect();
+        by_workload.push((workload.name, nanos_of_hits(rounds, &workload, &workload.order(7)?, subjects)));
+    }
+    let (_, one) = &by_workload[0];
+    report.at_most("`get_or_load` against `get`, one key", one.ratio(LOAD, GET, 0), 1.2);
+    report.at_most("`#[cached]` with a key of two arguments against `get`, one key", one.ratio(CACHED, GET, 0), 1.5);
+    report.at_least("`#[cached]`, one key: times as fast as hitbox", one.ratio(HITBOX, CACHED, 0), 3.0);
+    report.add(section("L1 hit, annotated functions", "l1-annotated.svg", CACHED, &by_workload));
     Ok(())
+}
+
+fn section(title: &str, file: &'static str, to: &str, by_workload: &[(&'static str, Taken<1>)]) -> Section {
+    let names = by_workload[0].1.names();
+    let ratios = by_workload.iter().map(|(workload, _)| format!("{workload}, against {to}"));
+    let nanos = by_workload.iter().map(|(workload, _)| format!("{workload}, ns"));
+    let rows = names.iter().map(|name| {
+        let ratios = by_workload.iter().map(|(_, taken)| format!("{:.2}", taken.ratio(name, to, 0)));
+        let nanos = by_workload.iter().map(|(_, taken)| figure(taken.median(name, 0)));
+        std::iter::once((*name).to_owned()).chain(ratios).chain(nanos).collect()
+    });
+    let bars = names
+        .iter()
+        .map(|name| ((*name).to_owned(), by_workload.iter().map(|(_, taken)| taken.median(name, 0)).collect()));
+    Section {
+        title: title.to_owned(),
+        text: "The processor time of one thread for one call; less is better.".to_owned(),
+        columns: std::iter::once(String::new()).chain(ratios).chain(nanos).collect(),
+        rows: rows.collect(),
+        plot: Some(Plot {
+            file,
+            title: title.replace('`', ""),
+            unit: "ns a call (less is better)",
+            series: by_workload.iter().map(|(workload, _)| (*workload).to_owned()).collect(),
+            bars: bars.collect(),
+        }),
+    }
 }
