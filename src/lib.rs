@@ -67,7 +67,7 @@ pub use cache_core::{
     WriteBehind, WriteBehindBuilder, WriteBehindStats, WriteLog, clock, codec, coherence, frame,
 };
 #[cfg(feature = "local")]
-pub use cache_local::{LocalTier, LocalTierBuilder};
+pub use cache_local::{EvictionPolicy, LocalTier, LocalTierBuilder};
 #[cfg(feature = "macros")]
 pub use cache_macros::{CacheKey, cache_invalidate, cache_put, cached};
 #[cfg(feature = "redis")]

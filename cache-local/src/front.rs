@@ -83,7 +83,9 @@ impl<E> Front<E> {
     pub(crate) fn new(entries: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(MOST_SLOTS).clamp(1, MOST_SLOTS);
         let place = |_| Place { slot: Slot::default(), version: AtomicU64::new(0) };
-        let places = (0..(2 * entries).next_power_of_two().min(MOST_SLOTS)).map(place).collect();
+        // Of keys that meet in a slot one asks moka each time, so there is room for twice as many. For one key there is one.
+        let slots = (2 * entries - 1).next_power_of_two().min(MOST_SLOTS);
+        let places = (0..slots).map(place).collect();
         Self { places, all: AtomicU64::new(1), hasher: RandomState::default() }
     }
 

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use cache_core::{CacheTier, Entry, Key, NearTier, Pattern, TierError, Usage};
 use moka::Expiry;
 use moka::notification::RemovalCause;
+use moka::policy;
 use moka::sync::Cache;
 
-use crate::builder::LocalTierBuilder;
+use crate::builder::{EvictionPolicy, LocalTierBuilder};
 use crate::front::{At, Front, Kept};
 use crate::{nearest, turns};
 
-/// The tier in the process: values by reference, in a moka cache (TinyLFU), bounded by entries or bytes.
+/// The tier in the process: values by reference, in a moka cache (TinyLFU or LRU), bounded by entries or bytes.
 ///
 /// ```
 /// use cache_local::LocalTier;
@@ -71,7 +72,11 @@ impl LocalTier {
         let counts = Arc::new(Counts::default());
         let front = Arc::new(Front::new(builder.max_entries.unwrap_or(LocalTierBuilder::DEFAULT_MAX_ENTRIES)));
         let (released, removed) = (Arc::clone(&front), Arc::clone(&counts));
-        let cache = Cache::builder().name("cache-aside").expire_after(TimeToLive);
+        let eviction = match builder.eviction_policy {
+            EvictionPolicy::TinyLfu => policy::EvictionPolicy::tiny_lfu(),
+            EvictionPolicy::Lru => policy::EvictionPolicy::lru(),
+        };
+        let cache = Cache::builder().name("cache-aside").eviction_policy(eviction).expire_after(TimeToLive);
         let cache = cache.eviction_listener(move |key: Arc<Key>, stored: Stored, cause| {
             released.release(&stored);
             removed.bytes.fetch_sub(bytes_of(&key, &stored.entry), Ordering::Relaxed);
@@ -259,6 +264,21 @@ mod tests {
         let tier = LocalTier::builder().max_bytes(10_000).max_entries(0).build();
         fill(&tier, 10, 1);
         assert_eq!(tier.usage().entries, Some(0));
+    }
+
+    #[test]
+    fn what_is_given_up_is_as_the_policy_says() {
+        let left = |policy| {
+            let tier = LocalTier::builder().max_entries(100).eviction_policy(policy).build();
+            fill(&tier, 100, 1);
+            // Each is asked for, so that TinyLFU has a reason to keep it.
+            (0..100).for_each(|n| assert!(tier.cache.get(format!("k{n}").as_str()).is_some()));
+            fill(&tier, 200, 1);
+            tier.cache.run_pending_tasks();
+            (0..100).filter(|n| tier.cache.contains_key(format!("k{n}").as_str())).count()
+        };
+        assert_eq!(left(EvictionPolicy::Lru), 0);
+        assert!(left(EvictionPolicy::TinyLfu) > 90);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) fn replay(trace: &Trace, setting: Setting) -> Shares {
     let routes: Vec<u8> = trace.accesses.iter().map(|_| balancer.usize(0..setting.nodes) as u8).collect();
     let next = match setting.kind {
         Kind::Optimum => next_uses(&trace.accesses, &routes, setting.nodes, trace.keys),
-        Kind::Aside | Kind::Moka | Kind::Lru => vec![0; trace.accesses.len()],
+        Kind::Aside | Kind::AsideLru | Kind::Moka | Kind::Lru => vec![0; trace.accesses.len()],
     };
     let mut near: Vec<Box<dyn Cache>> = (0..setting.nodes).map(|_| setting.kind.build(setting.near, trace)).collect();
     let mut far = Lru::new(setting.far, trace.keys);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_aside::clock::Timestamp;
-use cache_aside::{Entry, Key, LocalTier, NearTier, Value};
+use cache_aside::{Entry, EvictionPolicy, Key, LocalTier, NearTier, Value};
 
 use super::Cache;
 
@@ -17,10 +17,10 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    pub(crate) fn new(capacity: usize, keys: usize) -> Self {
+    pub(crate) fn new(capacity: usize, keys: usize, policy: EvictionPolicy) -> Self {
         let key = |number| Key::new(format!("key:{number}")).expect("it is short and has no control characters");
         Self {
-            tier: LocalTier::new(capacity as u64),
+            tier: LocalTier::builder().max_entries(capacity as u64).eviction_policy(policy).build(),
             keys: (0..keys).map(key).collect(),
             entry: Arc::new(Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX)),
         }

@@ -5,6 +5,8 @@ mod bare;
 mod lru;
 mod optimum;
 
+use cache_aside::EvictionPolicy;
+
 use crate::trace::Trace;
 
 pub(crate) use lru::Lru;
@@ -21,6 +23,8 @@ pub(crate) trait Cache {
 pub(crate) enum Kind {
     /// The near tier of this project.
     Aside,
+    /// The same with its other policy.
+    AsideLru,
     /// moka alone.
     Moka,
     /// Least recently used.
@@ -30,11 +34,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Aside, Self::Moka, Self::Lru, Self::Optimum];
+    pub(crate) const ALL: [Self; 5] = [Self::Aside, Self::AsideLru, Self::Moka, Self::Lru, Self::Optimum];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Aside => "cache-aside L1",
+            Self::AsideLru => "cache-aside L1 by LRU",
             Self::Moka => "moka alone",
             Self::Lru => "LRU",
             Self::Optimum => "offline optimum",
@@ -43,7 +48,8 @@ impl Kind {
 
     pub(crate) fn build(self, capacity: usize, trace: &Trace) -> Box<dyn Cache> {
         match self {
-            Self::Aside => Box::new(aside::Aside::new(capacity, trace.keys)),
+            Self::Aside => Box::new(aside::Aside::new(capacity, trace.keys, EvictionPolicy::TinyLfu)),
+            Self::AsideLru => Box::new(aside::Aside::new(capacity, trace.keys, EvictionPolicy::Lru)),
             Self::Moka => Box::new(bare::Moka::new(capacity)),
             Self::Lru => Box::new(Lru::new(capacity, trace.keys)),
             Self::Optimum => Box::new(optimum::Optimum::new(capacity, trace.keys)),
