@@ -18,10 +18,14 @@ use serde::{Deserialize, Serialize};
 mod arguments;
 #[path = "cached/errors.rs"]
 mod errors;
+#[path = "cached/instrumented.rs"]
+mod instrumented;
 #[path = "cached/keys.rs"]
 mod keys;
 #[path = "cached/methods.rs"]
 mod methods;
+#[path = "cached/policies.rs"]
+mod policies;
 #[path = "cached/shapes.rs"]
 mod shapes;
 #[path = "cached/writes.rs"]

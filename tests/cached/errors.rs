@@ -82,6 +82,23 @@ async fn callers_share_a_boxed_error() {
     assert!(errors.into_iter().all(|error| error.unwrap_err().to_string() == "load 7, run 1"));
 }
 
+#[cached(key = "eyre:{id}", load_timeout = "1m", skip(gate))]
+async fn by_eyre(gate: Gate, id: u64) -> eyre::Result<u64> {
+    let run = gate.pass().await;
+    Err(eyre::eyre!("the cause").wrap_err(format!("load {id}, run {run}")))
+}
+
+#[tokio::test]
+async fn callers_share_an_eyre_report() {
+    let gate = Gate::new();
+    let (errors, runs) = scoped(gate.all((0..5).map(|_| by_eyre(gate.clone(), 7)))).await;
+    assert_eq!(runs, 1);
+    for error in errors {
+        let error = error.unwrap_err();
+        assert_eq!(format!("{error:#}"), "load 7, run 1: the cause");
+    }
+}
+
 #[derive(Debug)]
 enum Converted {
     NotFound(u64),
@@ -162,6 +179,59 @@ async fn callers_whose_error_cannot_be_shared_load_for_themselves() {
     let gate = Gate::new();
     let (errors, runs) = scoped(gate.all((0..4).map(|_| alone_inline(&gate, 1)))).await;
     assert_eq!((own(errors), runs), (vec![1, 2, 3, 4], 4));
+}
+
+/// `sqlx::Error` is neither `Clone` nor made from a [`SharedError`].
+#[cached(key = "sqlx:{id}", skip(gate))]
+async fn by_sqlx(gate: Gate, id: u64) -> Result<Option<u64>, sqlx::Error> {
+    match gate.pass().await {
+        _ if id == 0 => Err(sqlx::Error::RowNotFound),
+        run => Ok(Some(run)),
+    }
+}
+
+/// What one writes to share it.
+#[derive(Debug, thiserror::Error)]
+enum Database {
+    #[error("the database failed")]
+    Sqlx(#[from] sqlx::Error),
+    #[error(transparent)]
+    Shared(#[from] SharedError),
+}
+
+#[cached(key = "database:{id}", load_timeout = "1m", skip(gate))]
+async fn by_database(gate: &Gate, id: u64) -> Result<u64, Database> {
+    by_sqlx::uncached(gate.clone(), id).await?;
+    Ok(id)
+}
+
+#[tokio::test]
+async fn callers_share_a_value_and_load_for_themselves_where_sqlx_fails() {
+    let gate = Gate::new();
+    let (errors, runs) = scoped(gate.all((0..3).map(|_| by_sqlx(gate.clone(), 0)))).await;
+    assert!(errors.iter().all(|error| matches!(error, Err(sqlx::Error::RowNotFound))), "{errors:?}");
+    assert_eq!(runs, 3);
+
+    let gate = Gate::new();
+    let (values, runs) = scoped(gate.all((0..3).map(|_| by_sqlx(gate.clone(), 1)))).await;
+    assert!(values.iter().all(|value| matches!(value, Ok(Some(1)))), "{values:?}");
+    assert_eq!(runs, 1);
+}
+
+#[tokio::test]
+async fn an_error_of_sqlx_within_a_users_own_is_shared() {
+    let gate = Gate::new();
+    let (errors, runs) = scoped(gate.all((0..4).map(|_| by_database(&gate, 0)))).await;
+    assert_eq!(runs, 1);
+    for error in errors {
+        let error = error.unwrap_err();
+        assert_eq!(error.to_string(), "the database failed");
+        let original = match &error {
+            Database::Shared(shared) => shared.original::<Database>(),
+            own => Some(own),
+        };
+        assert!(matches!(original, Some(Database::Sqlx(sqlx::Error::RowNotFound))), "{error:?}");
+    }
 }
 
 #[cached(key = "fine:{id}", skip(gate))]

@@ -123,7 +123,89 @@ fn default_searches() -> impl Strategy<Value = (String, Vec<String>, Option<i32>
     (awkward(), prop::collection::vec(awkward(), 0..3), prop::option::of(-2..3))
 }
 
+#[cached(key = "mixed:{T}:{id:08x}-{token:hash}:{name}/{page:?}:{N}")]
+#[expect(clippy::extra_unused_type_parameters, reason = "the key names it")]
+async fn mixed<T: Send, const N: usize>(id: u32, token: &str, name: &str, page: Option<i8>) -> u8 {
+    unimplemented!("{id} {token} {name} {page:?}: only its keys are used")
+}
+
+#[cached]
+async fn generic_by_default<T: CacheKey + Send + Sync>(value: T, name: &str) -> u8 {
+    unimplemented!("{name}, {}: only its keys are used", size_of_val(&value))
+}
+
+/// What has a type of its own in its keys.
+struct Shelf<T>(std::marker::PhantomData<fn() -> T>);
+
+impl<T> Shelf<T> {
+    #[cached(key = "shelf:{Self}:{name}:{id:x}", companions = associated)]
+    async fn book(name: &str, id: u16) -> u8 {
+        unimplemented!("{name} {id}: only its keys are used")
+    }
+
+    #[cached(companions = associated)]
+    async fn book_by_default(name: &str, id: u16) -> u8 {
+        unimplemented!("{name} {id}: only its keys are used")
+    }
+}
+
+/// Which type, and the arguments.
+type Typed = (u8, String, u16);
+
+fn typed() -> impl Strategy<Value = Typed> {
+    (0..3_u8, awkward(), 0..3_u16)
+}
+
+type Mixed = (u8, u32, String, String, Option<i8>);
+
+fn mixed_arguments() -> impl Strategy<Value = Mixed> {
+    let id = prop::sample::select(vec![0, 1, 0x10, 0x1000_0000, u32::MAX]);
+    (0..4_u8, id, awkward(), awkward(), prop::option::of(-1..2_i8))
+}
+
+fn is_no_pattern(key: &str) -> bool {
+    !key.contains(['*', '?', '[', ']', '{', '}', '\\']) && !key.chars().any(char::is_control)
+}
+
 proptest! {
+    #[test]
+    fn formatted_hashed_and_generic_placeholders_never_share_a_key(a in mixed_arguments(), b in mixed_arguments()) {
+        let key = |(kind, id, token, name, page): &Mixed| match kind {
+            0 => mixed::key::<u8, 1>(*id, token, name, *page),
+            1 => mixed::key::<u16, 1>(*id, token, name, *page),
+            2 => mixed::key::<Vec<u8>, 1>(*id, token, name, *page),
+            _ => mixed::key::<u8, 11>(*id, token, name, *page),
+        };
+        prop_assert_eq!(a == b, key(&a) == key(&b), "{} {}", key(&a), key(&b));
+        prop_assert!(is_no_pattern(&key(&a)), "{}", key(&a));
+        prop_assert_eq!(key(&a).matches(':').count(), 4);
+    }
+
+    #[test]
+    fn types_and_self_are_a_part_of_the_key(a in typed(), b in typed()) {
+        let by_type = |(kind, name, id): &Typed| match kind {
+            0 => generic_by_default::key(*id, name),
+            1 => generic_by_default::key(u32::from(*id), name),
+            _ => generic_by_default::key(id.to_string(), name),
+        };
+        prop_assert_eq!(a == b, by_type(&a) == by_type(&b));
+        let by_self = |(kind, name, id): &Typed| match kind {
+            0 => Shelf::<u8>::book_key(name, *id),
+            1 => Shelf::<Shelf<u8>>::book_key(name, *id),
+            _ => Shelf::<(u8, &str)>::book_key(name, *id),
+        };
+        prop_assert_eq!(a == b, by_self(&a) == by_self(&b));
+        let by_default = |(kind, name, id): &Typed| match kind {
+            0 => Shelf::<u8>::book_by_default_key(name, *id),
+            1 => Shelf::<Shelf<u8>>::book_by_default_key(name, *id),
+            _ => Shelf::<(u8, &str)>::book_by_default_key(name, *id),
+        };
+        prop_assert_eq!(a == b, by_default(&a) == by_default(&b));
+        for key in [by_type(&a), by_self(&a), by_default(&a)] {
+            prop_assert!(is_no_pattern(&key), "{}", key);
+        }
+    }
+
     #[test]
     fn different_arguments_never_share_a_key(a in searches(), b in searches()) {
         let key = |(tenant, query, page, size): &(String, String, i32, i32)| search::key(tenant, query, *page, *size);
