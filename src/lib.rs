@@ -96,3 +96,8 @@ pub mod prelude {
 #[cfg(all(doctest, feature = "local", feature = "redis", feature = "macros", feature = "json"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The same for the guide.
+#[cfg(all(doctest, feature = "local", feature = "redis", feature = "macros", feature = "json"))]
+#[doc = include_str!("../docs/coming-from-other-caches.md")]
+struct Guide;
