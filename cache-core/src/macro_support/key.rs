@@ -23,8 +23,9 @@ impl KeyBuffer {
     /// How long a key may be before it is allocated.
     pub const INLINE_BYTES: usize = 128;
 
-    /// An empty key.
+    /// An empty key. None of the separators is a letter or a digit.
     #[must_use]
+    #[inline]
     pub const fn new(separators: &'static str) -> Self {
         Self { short: ArrayString::new_const(), long: String::new(), separators, arguments: 0 }
     }
@@ -114,6 +115,7 @@ impl KeyBuffer {
 
     /// The key.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         if self.long.is_empty() { &self.short } else { &self.long }
     }
@@ -126,13 +128,24 @@ impl KeyBuffer {
 
     #[inline]
     pub(super) fn escaped(&mut self, text: &str) {
-        if self.separators.is_empty() && text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+        if self.separators.is_empty() && is_plain(text.as_bytes()) {
             self.literal(text);
         } else {
             self.escape(text);
         }
     }
 
+    /// Appends a number of which only a sign may have to be escaped.
+    #[inline]
+    pub(super) fn number(&mut self, text: &str) {
+        if self.separators.is_empty() || !text.starts_with('-') {
+            self.literal(text);
+        } else {
+            self.escape(text);
+        }
+    }
+
+    #[cold]
     fn escape(&mut self, text: &str) {
         let mut plain_from = 0;
         for (at, character) in text.char_indices() {
@@ -169,15 +182,27 @@ const fn is_reserved(character: char) -> bool {
     matches!(character, ':' | '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '%' | '\0'..'\x20' | '\x7f'..'\u{a0}')
 }
 
-/// Which bytes are a whole character that is not reserved.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+/// Whether every byte is a whole character that is not reserved. Most texts are such, so none ends the look at its eight bytes.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let mut chunks = text.chunks_exact(8);
+    for chunk in &mut chunks {
+        if chunk.iter().fold(0, |special, byte| special | SPECIAL[usize::from(*byte)]) != 0 {
+            return false;
+        }
+    }
+    chunks.remainder().iter().fold(0, |special, byte| special | SPECIAL[usize::from(*byte)]) == 0
+}
+
+/// Zero for the bytes that are a whole character that is not reserved.
+static SPECIAL: [u8; 256] = {
+    let mut special = [1; 256];
     let mut byte = 0;
     while byte < 0x80 {
-        plain[byte] = !is_reserved(byte as u8 as char);
+        special[byte] = is_reserved(byte as u8 as char) as u8;
         byte += 1;
     }
-    plain
+    special
 };
 
 /// Where a [`CacheKey`] writes itself.

@@ -1,11 +1,15 @@
 //! The service that annotated functions use: the installed one, overridden within a scope.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{Backends, CachingService, Inner};
 use crate::error::Error;
 
 static GLOBAL: OnceLock<Arc<Inner>> = OnceLock::new();
+
+/// Whether there has ever been a scope: most programs have none, and need not ask for theirs at each hit.
+static HAS_SCOPES: AtomicBool = AtomicBool::new(false);
 
 tokio::task_local! {
     static SCOPED: Arc<Inner>;
@@ -42,6 +46,8 @@ impl<B: Backends> CachingService<B> {
     /// Runs `future` with this service in the place of the global one, also in the loads that it starts. Tasks that
     /// `future` spawns by itself see the global one.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        // A task that is within a scope has stored this itself, or was handed over by one that had.
+        HAS_SCOPES.store(true, Ordering::Relaxed);
         SCOPED.scope(self.inner, future).await
     }
 }
@@ -49,10 +55,12 @@ impl<B: Backends> CachingService<B> {
 /// Runs `call` with the service that [`CachingService::global`] would give, if there is one by now, without a reference of
 /// its own to it: all threads share that count.
 pub(crate) fn with_current<R>(call: impl Fn(&Inner) -> Option<R>) -> Option<R> {
-    match SCOPED.try_with(|inner| call(inner)) {
-        Ok(found) => found,
-        Err(_) => call(GLOBAL.get()?),
+    if HAS_SCOPES.load(Ordering::Relaxed)
+        && let Ok(found) = SCOPED.try_with(|inner| call(inner))
+    {
+        return found;
     }
+    call(GLOBAL.get()?)
 }
 
 /// Carries the scope of the caller over into a task.
