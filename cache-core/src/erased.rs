@@ -89,7 +89,15 @@ fn decode<T: Cacheable>(codec: &dyn Codec, place: Place<'_>, bytes: &[u8]) -> Re
 
 /// The value as what it is.
 pub(crate) fn value<T: Send + Sync + 'static>(value: AnyValue) -> Arc<T> {
-    value.downcast().unwrap_or_else(|_| unreachable!("callers of other types take part in other loads"))
+    match value.downcast() {
+        Ok(value) => value,
+        Err(_) => other_type(),
+    }
+}
+
+/// What cannot be: a value is asked for as what it is.
+pub(crate) fn other_type() -> ! {
+    unreachable!("callers of other types take part in other loads")
 }
 
 /// The outcome with its types.

@@ -2,6 +2,7 @@
 //! re-exported by the crates above; the rest changes with the macros.
 
 mod cache_key;
+mod call;
 mod companion;
 mod failure;
 mod hit;
@@ -13,14 +14,15 @@ mod shared_error;
 mod write;
 
 pub use cache_key::{CacheKey, begin, element, end, part};
+pub use call::Call;
 pub use companion::{Presents, ServiceSource, get, put, service};
 pub use failure::{
     Alone, ByClone, ByConversion, Coalesced, ErrorsOf, Limit, ProbeErrors, SaysTimeout, Share, Timed, Untimed,
     check_load_timeout, errors_of,
 };
-pub use hit::hit;
+pub use hit::{hit, hit_of};
 pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay, WritePlain};
-pub use load::{Body, Miss, Optional, Presence, Required, Slot, Unless, Verb, look};
+pub use load::{Body, Optional, Presence, Required, Slot, Unless};
 pub use plain::PlainKey;
 pub use returned::{
     Copied, Fallible, FallibleMaybe, HandedOut, Marker, Maybe, Of, Payload, PayloadOf, Plain, ProbePayload, ProbeShape,

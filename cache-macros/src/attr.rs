@@ -318,6 +318,11 @@ mod tests {
             (quote!(ttl = "1m", local_ttl = "2m"), "raise `ttl`"),
             (quote!(soft_timeout = "1s"), "`stale_if_error = \"..\"`"),
             (quote!(soft_timeout = "2s", load_timeout = "1s", stale_if_error = "1m"), "raise `load_timeout`"),
+            (quote!(stale_if_error = "1m", error_throttle = "2m"), "raise `stale_if_error`"),
+            (
+                quote!(stale_while_revalidate = "1m", stale_if_error = "1m", error_throttle = "2m"),
+                "raise `stale_if_error`",
+            ),
             (quote!(local_only, remote_only), "take one of them out"),
             (quote!(local_only = yes), "`true` or `false`"),
             (quote!(skip_read = LOCAL), "the name of a tier"),
@@ -325,7 +330,14 @@ mod tests {
             let (_, errors) = read(tokens.clone());
             assert!(errors.len() == 1 && errors[0].contains(fix), "{tokens}: {errors:?}");
         }
-        assert_eq!(read(quote!(policy = POLICY, soft_timeout = "1s")).1, Vec::<String>::new());
+        for tokens in [
+            quote!(policy = POLICY, soft_timeout = "1s"),
+            quote!(error_throttle = "2m"),
+            quote!(stale_while_revalidate = "1h", stale_if_error = "1m", error_throttle = "2m"),
+            quote!(stale_while_revalidate = WINDOW, stale_if_error = "1m", error_throttle = "2m"),
+        ] {
+            assert_eq!(read(tokens.clone()).1, Vec::<String>::new(), "{tokens}");
+        }
     }
 
     #[test]

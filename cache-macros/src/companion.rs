@@ -1,7 +1,8 @@
 //! The type of the function's name: `find_user::key(7)`, `find_user::invalidate(7).await` and so on.
 
 use crate::ast::AttributeKind;
-use crate::expand::Expansion;
+use crate::expand::{Expansion, local};
+use crate::generics;
 use crate::key;
 use crate::returns;
 use crate::signature::Place;
@@ -79,10 +80,9 @@ fn key_function(expansion: &Expansion<'_>) -> Function {
 
 fn get(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, private) =
-        (open(expansion), &expansion.entry, expansion.private_at(expansion.cached.returned.span()));
-    let [shape, payload, errors] = expansion.probed();
-    let probes = expansion.probes(&shape, &payload, &errors);
+    let (open, opened, private) =
+        (open(expansion), expansion.opened(), expansion.private_at(expansion.cached.returned.span()));
+    let ([shape, payload], probes) = (expansion.probed(), expansion.probes());
     Function {
         documentation: "The cached value, or `None`: never loads.".to_owned(),
         signature: signature(
@@ -93,16 +93,19 @@ fn get(expansion: &Expansion<'_>) -> Function {
             None,
             &quote!(::core::option::Option<::std::sync::Arc<#stored>>),
         ),
-        body: quote_spanned!(expansion.cached.returned.span()=> #open #probes #private::get(#entry, #shape, #payload).await),
+        body: quote_spanned! {expansion.cached.returned.span()=>
+            #open
+            #probes
+            #private::get(#opened, #shape, #payload).await
+        },
     }
 }
 
 fn put(expansion: &Expansion<'_>) -> Function {
     let stored = returns::stored(&expansion.cached.returned);
-    let (open, entry, krate) = (open_with(expansion, expansion.opened_to_store()), &expansion.entry, &expansion.krate);
-    let private = expansion.private_at(expansion.cached.returned.span());
-    let [shape, payload, errors] = expansion.probed();
-    let probes = expansion.probes(&shape, &payload, &errors);
+    let (open, opened, krate) = (open(expansion), expansion.opened_to_store(), &expansion.krate);
+    let (private, call) = (expansion.private_at(expansion.cached.returned.span()), &expansion.call);
+    let ([shape, payload], probes) = (expansion.probed(), expansion.probes());
     let value = format_ident!("value");
     // An argument may be called `value` as well.
     let taken = expansion.cached.inputs.iter().any(|input| input.name == value);
@@ -117,12 +120,17 @@ fn put(expansion: &Expansion<'_>) -> Function {
             Some(quote!(#value: #stored)),
             &quote!(#krate::Receipt),
         ),
-        body: quote_spanned!(expansion.cached.returned.span()=> #open #probes #private::put(#entry, #shape, #payload, #value).await),
+        body: quote_spanned! {expansion.cached.returned.span()=>
+            #open
+            #probes
+            #opened
+            #private::put(#call, #shape, #payload, #value).await
+        },
     }
 }
 
 fn invalidate(expansion: &Expansion<'_>) -> Function {
-    let (open, entry, krate) = (open(expansion), &expansion.entry, &expansion.krate);
+    let (open, opened, krate) = (open(expansion), expansion.opened(), &expansion.krate);
     Function {
         documentation: "Drops the cached value from every tier of every node.".to_owned(),
         signature: signature(
@@ -133,24 +141,59 @@ fn invalidate(expansion: &Expansion<'_>) -> Function {
             None,
             &quote!(#krate::Receipt),
         ),
-        body: quote!(#open #entry.invalidate().await),
+        body: quote!(#open #opened.invalidate().await),
     }
 }
 
 fn refresh(expansion: &Expansion<'_>) -> Function {
-    let run = expansion.run(quote!(Refresh));
+    let (open, opened) = (open(expansion), expansion.opened());
+    let names = expansion.cached.inputs.iter().map(|input| &input.name);
+    let turbofish = generics::turbofish(&expansion.cached.function.signature.generics);
+    let (receiver, again, function) = (expansion.receiver_argument(), expansion.hidden("again"), name(expansion));
+    let path = match expansion.cached.place {
+        Place::Free if is_hidden_by_argument(expansion) => quote!(Self::#again),
+        Place::Free => function.to_token_stream(),
+        Place::Associated | Place::Contained => quote!(Self::#function),
+    };
     Function {
         documentation: format!("Drops the cached value, and returns what [`{}()`] loads anew.", link(expansion)),
-        signature: expansion.signature(&expansion.companion("refresh"), |input| &input.name, None),
-        body: quote!(Self::#run.await),
+        signature: expansion.signature(&expansion.companion("refresh"), |input| &input.name),
+        body: quote! {
+            { #open #opened.invalidate().await; }
+            #path #turbofish(#receiver #(#names),*).await
+        },
     }
+}
+
+/// Whether an argument is called like its function, which then cannot be called where that argument is in scope.
+fn is_hidden_by_argument(expansion: &Expansion<'_>) -> bool {
+    expansion.cached.inputs.iter().any(|input| input.name == *name(expansion))
+}
+
+/// A function that calls the annotated one, if an argument hides that.
+pub(crate) fn again(expansion: &Expansion<'_>) -> Option<TokenStream> {
+    if expansion.cached.place != Place::Free || !is_hidden_by_argument(expansion) {
+        return None;
+    }
+    let generics = &expansion.cached.function.signature.generics;
+    let (clause, returned) = (&generics.where_clause, &expansion.cached.returned);
+    let names: Vec<Ident> =
+        (0..expansion.cached.inputs.len()).map(|position| local(&format!("__argument_{position}"))).collect();
+    let types = expansion.cached.inputs.iter().map(|input| input.ty);
+    let (again, function, turbofish) = (expansion.hidden("again"), name(expansion), generics::turbofish(generics));
+    Some(quote! {
+        #[allow(dead_code)]
+        async fn #again #generics(#(#names: #types),*) -> #returned #clause {
+            #function #turbofish(#(#names),*).await
+        }
+    })
 }
 
 fn uncached(expansion: &Expansion<'_>) -> Function {
     let body = expansion.body_call(|input| &input.name);
     Function {
         documentation: uncached_documentation(expansion),
-        signature: expansion.signature(&expansion.companion("uncached"), |input| &input.name, None),
+        signature: expansion.signature(&expansion.companion("uncached"), |input| &input.name),
         body: quote!(#body.await),
     }
 }
@@ -172,15 +215,12 @@ fn name<'a>(expansion: &Expansion<'a>) -> &'a Ident {
     &expansion.cached.function.signature.ident
 }
 
-/// The statements that open the entry, once the key is read.
+/// The statements before what opens the call: the key is read, and the service, where the attribute names one.
 fn open(expansion: &Expansion<'_>) -> TokenStream {
-    open_with(expansion, expansion.opened())
-}
-
-fn open_with(expansion: &Expansion<'_>, opened: TokenStream) -> TokenStream {
     let key = key::call(expansion, |input| &input.name);
     let destructured = expansion.destructured(|input| &input.name);
-    quote!(#key #destructured #opened)
+    let named = expansion.named_service();
+    quote!(#key #destructured #named)
 }
 
 /// `fn name(inputs of the key, inputs taken, last) -> output`; async, but for the key

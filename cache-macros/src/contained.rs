@@ -21,33 +21,43 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
 }
 
 fn statements(expansion: &Expansion<'_>) -> TokenStream {
-    let (private, [shape, payload, errors]) = (expansion.private(), expansion.probed());
-    let (key, opened, destructured) =
-        (key::block(expansion), expansion.opened_to_store(), expansion.destructured(|input| &input.hidden));
-    let (bypass, load) = (local("__bypass"), local("__load"));
-    let condition = match &expansion.cached.arguments.when {
-        None => quote!(false),
-        // Not negated: the condition is not to be linted as a part of something else.
-        Some(when) => quote!(if #when { false } else { true }),
-    };
-    let (closure, probes, limited) =
-        (closure(expansion), expansion.probes(&shape, &payload, &errors), expansion.check_limit(&shape));
+    let (key, destructured) = (key::block(expansion), expansion.destructured(|input| &input.hidden));
+    let load = local("__load");
+    let (closure, probes, hit, opened) =
+        (closure(expansion), expansion.probes(), expansion.hit(), expansion.opened_to_store());
     let body = match expansion.cached.awaited {
         Awaited::Async => quote!(::std::boxed::Box::pin(#load())),
         Awaited::Future | Awaited::Boxed => quote!(::std::boxed::Box::pin(async move { #load().await })),
     };
-    let answer = expansion.answer(&quote!(inline), &quote!(#private::Verb::Load), &body);
+    let answer = expansion.answer(&quote!(inline), &body);
+    let Some(when) = &expansion.cached.arguments.when else {
+        return quote! {
+            #key
+            #destructured
+            #probes
+            #hit
+            #opened
+            let #load = #closure;
+            #answer
+        };
+    };
+    // Whether to use the cache is decided before the body takes the arguments, and the body stands here once.
+    let call = &expansion.call;
     quote! {
         #key
         #destructured
-        let #bypass = #condition;
-        #opened
         #probes
-        #limited
+        let #call = if #when {
+            #hit
+            #opened
+            ::core::option::Option::Some(#call)
+        } else {
+            ::core::option::Option::None
+        };
         let #load = #closure;
-        if #bypass {
+        let ::core::option::Option::Some(#call) = #call else {
             return #load().await;
-        }
+        };
         #answer
     }
 }

@@ -64,9 +64,9 @@ pub(crate) fn block(expansion: &Expansion<'_>) -> TokenStream {
 pub(crate) fn call(expansion: &Expansion<'_>, name: Naming) -> TokenStream {
     let key = &expansion.key;
     let turbofish = generics::turbofish(&expansion.narrowed(|input| input.in_key, false));
-    let (function, names) = (expansion.hidden("key"), inputs(expansion.cached).map(name));
+    let (owner, function, names) = (expansion.owner(), expansion.hidden("key"), inputs(expansion.cached).map(name));
     let receiver = receiver(expansion).map(|receiver| quote!(#receiver,));
-    quote!(let #key = Self::#function #turbofish(#receiver #(&#names),*);)
+    quote!(let #key = #owner::#function #turbofish(#receiver #(&#names),*);)
 }
 
 /// The type and constant parameters that are a part of the key.

@@ -5,16 +5,21 @@
 
 mod ast;
 mod attr;
+mod body;
 mod companion;
 mod contained;
 mod derive_key;
 mod duration;
+mod enclosing;
 mod errors;
 mod expand;
+mod function;
 mod generics;
+mod inputs;
 mod key;
 mod loader;
 mod nearest;
+mod open;
 mod returns;
 mod settings;
 mod signature;

@@ -201,6 +201,16 @@ pub(crate) fn check(policy: Option<&Expr>, settings: &[Setting], errors: &mut Er
             "`soft_timeout` needs a stale value to serve: set `stale_if_error = \"..\"` or `stale_while_revalidate = \"..\"` as well",
         );
     }
+    if let (Some(throttle), Some(window)) = (duration("error_throttle"), duration("stale_if_error"))
+        && throttle > window
+        // An expression may give the other window any length.
+        && set("stale_while_revalidate").is_none_or(|_| duration("stale_while_revalidate").is_some_and(|other| throttle > other))
+    {
+        errors.on(
+            named(settings, "error_throttle"),
+            "`error_throttle` is longer than `stale_if_error`, so the value would be gone before it is loaded again: lower it, or raise `stale_if_error`",
+        );
+    }
     if let (Some(_), Some(remote)) = (set("local_only"), set("remote_only")) {
         errors.on(&remote.name, "`local_only` and `remote_only` leave no tier: take one of them out");
     }

@@ -152,7 +152,7 @@ impl Write<'_> {
             None => quote!(#krate::CachingService::global()),
             Some(cache) => {
                 let private = self.private(cache.span());
-                quote_spanned!(cache.span()=> #private::service(&(#cache)))
+                quote_spanned!(cache.span()=> #private::service(&(#cache)).clone())
             }
         };
         let condition = match &self.arguments.when {

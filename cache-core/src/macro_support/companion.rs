@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
+use super::call::Call;
 use super::load::Presence;
 use super::returned::{Copied, Fallible, FallibleMaybe, Maybe, Payload, Shape, Shared, Stored};
-use crate::{CachingService, EntryBuilder, Receipt};
+use crate::erased::{self, ValueType};
+use crate::{CachingService, Receipt};
 
 /// The cached value, for `find_user::get`.
-pub async fn get<S, P, G>(entry: EntryBuilder<'_>, _shape: S, _payload: P) -> Option<Arc<G>>
+pub async fn get<S, P, G>(mut call: Call, _shape: S, _payload: P) -> Option<Arc<G>>
 where
     P: Payload,
     (S, P): Presents<G, Stored = P::Stored>,
 {
-    entry.get().await.map(<(S, P)>::present)
+    call.entry().get().await.map(<(S, P)>::present)
 }
 
 /// Stores a value, for `find_user::put`.
-pub async fn put<S, P, G>(entry: EntryBuilder<'_>, _shape: S, _payload: P, value: G) -> Receipt
+pub async fn put<S, P, G>(call: Call, _shape: S, _payload: P, value: G) -> Receipt
 where
     P: Payload,
     (S, P): Presents<G, Stored = P::Stored>,
 {
     match <(S, P)>::accept(value) {
-        Some(value) => entry.set_shared(value).await,
-        None => entry.invalidate().await,
+        Some(value) => call.set(value, ValueType::of::<P::Stored>()).await,
+        None => call.invalidate().await,
     }
 }
 
@@ -72,7 +74,7 @@ macro_rules! presents_returned {
             }
             fn accept(given: <$shape as Shape>::Returned) -> Option<Arc<T>> {
                 let value = <$shape as Shape>::Presence::present(<$shape>::split(given).ok()?);
-                value.map(<$payload>::take_in)
+                value.map(|value| erased::value(<$payload>::take_in(value)))
             }
         })*
     };
@@ -94,28 +96,28 @@ presents_returned! {
 )]
 pub trait ServiceSource<B> {
     /// The service.
-    fn service(&self) -> CachingService<B>;
+    fn service(&self) -> &CachingService<B>;
 }
 
 impl<B> ServiceSource<B> for CachingService<B> {
-    fn service(&self) -> CachingService<B> {
-        self.clone()
+    fn service(&self) -> &CachingService<B> {
+        self
     }
 }
 
 impl<B, S: ServiceSource<B> + ?Sized> ServiceSource<B> for &S {
-    fn service(&self) -> CachingService<B> {
+    fn service(&self) -> &CachingService<B> {
         S::service(self)
     }
 }
 
 impl<B, S: ServiceSource<B> + ?Sized> ServiceSource<B> for Arc<S> {
-    fn service(&self) -> CachingService<B> {
+    fn service(&self) -> &CachingService<B> {
         S::service(self)
     }
 }
 
 /// The service that `cache = expr` gives.
-pub fn service<B, S: ServiceSource<B> + ?Sized>(source: &S) -> CachingService<B> {
+pub fn service<B, S: ServiceSource<B> + ?Sized>(source: &S) -> &CachingService<B> {
     source.service()
 }

@@ -5,20 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::call::Call;
 use super::failure::{Alone, Coalesced, Limit, Share};
 use super::returned::{Payload, Shape};
-use crate::erased::{self, AnyError, AnyOutcome, Types};
-use crate::service::{Answering, AnyLoaded, AtOnce, Load, Loader, Loading};
-use crate::{EntryBuilder, LoadError};
-
-/// What a call does with the cached value.
-#[derive(Clone, Copy, Debug)]
-pub enum Verb {
-    /// Return it, or load it if there is none.
-    Load,
-    /// Drop it, and load it anew.
-    Refresh,
-}
+use crate::LoadError;
+use crate::erased::{self, AnyError, AnyValue, Types};
+use crate::service::{Answering, AnyLoaded, Load, Loader, Loading};
 
 /// There may be no value.
 #[derive(Debug)]
@@ -100,39 +92,8 @@ pub type Body<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
 /// A loaded value is not stored if this holds of it.
 pub type Unless<T> = Option<fn(&T) -> bool>;
 
-/// That the near tier has no answer, or one that is to be replaced.
-#[derive(Debug)]
-pub struct Miss {
-    verb: Verb,
-    at_once: Option<AtOnce>,
-}
-
-/// What the near tier answers, if it can. `behind` says whether the body can run in the background.
-///
-/// # Errors
-/// A miss, for which the body is needed.
-pub fn look<S, P>(
-    entry: &EntryBuilder<'_>,
-    verb: Verb,
-    behind: bool,
-    _shape: S,
-    _payload: &P,
-) -> Result<S::Returned, Miss>
-where
-    S: Shape<Payload = P::Value>,
-    P: Payload,
-{
-    let at_once = match verb {
-        Verb::Refresh => None,
-        Verb::Load => match entry.look(S::Presence::OPTIONAL, behind) {
-            Ok(value) => return Ok(handed_out::<S, P>(value)),
-            Err(at_once) => at_once,
-        },
-    };
-    Err(Miss { verb, at_once })
-}
-
-fn handed_out<S, P>(value: Option<Arc<P::Stored>>) -> S::Returned
+/// What a function returns for a value that is there or, if it may be absent, is not.
+fn handed_out<S, P>(value: Option<AnyValue>) -> S::Returned
 where
     S: Shape<Payload = P::Value>,
     P: Payload,
@@ -184,12 +145,11 @@ where
             Err(error) => return Err(keep.keep(error)),
         };
         let Some(value) = value else { return Ok(None) };
-        let value = P::take_in(value);
         let kept = match unless {
-            Some(unless) => !unless(&value),
+            Some(unless) => !unless(P::stored(&value)),
             None => true,
         };
-        Ok(Some(AnyLoaded::new(value, kept)))
+        Ok(Some(AnyLoaded::new(P::take_in(value), kept)))
     })
 }
 
@@ -199,55 +159,61 @@ where
     W: Share<E>,
     L: Limit<E>,
 {
-    /// After a miss: runs `body` in a task of its own, or waits for another's.
+    /// What the near tier has; else runs `body` in a task of its own, or waits for another's run.
+    ///
+    /// # Panics
+    /// The future does if the body panicked.
     pub fn spawned<'a, S, P>(
         &self,
-        entry: EntryBuilder<'a>,
-        miss: Miss,
+        call: Call,
         _shape: S,
-        _payload: &P,
+        _payload: P,
         unless: Unless<P::Stored>,
         body: Body<'static, S::Returned>,
-    ) -> ((), Answering<'a>)
+    ) -> Body<'a, S::Returned>
     where
         S: Shape<Payload = P::Value, Error = E> + 'static,
         P: Payload,
     {
-        let types = Types::of::<P::Stored, E>();
         let load = erase::<S, P>(body, unless, InArc);
-        ((), miss.answer(limited::<E, L>(entry), types, S::Presence::OPTIONAL, Loader::Detached(once(load))))
+        settled_shared::<S, P, E, W, L>(call, Loader::Detached(once(load)))
     }
 
-    /// After a miss: runs `body` in the caller's task, or waits for another's.
+    /// What the near tier has; else runs `body` in the caller's task, or waits for another's run.
+    ///
+    /// # Panics
+    /// The future does if the body panicked.
     pub fn inline<'a, S, P>(
         &self,
-        entry: EntryBuilder<'a>,
-        miss: Miss,
+        call: Call,
         _shape: S,
-        _payload: &P,
+        _payload: P,
         unless: Unless<P::Stored>,
         body: Body<'a, S::Returned>,
-    ) -> ((), Answering<'a>)
+    ) -> Body<'a, S::Returned>
     where
         S: Shape<Payload = P::Value, Error = E> + 'a,
         P: Payload,
     {
-        let types = Types::of::<P::Stored, E>();
         let load = erase::<S, P>(body, unless, InArc);
-        ((), miss.answer(limited::<E, L>(entry), types, S::Presence::OPTIONAL, Loader::Inline(once(load))))
+        settled_shared::<S, P, E, W, L>(call, Loader::Inline(once(load)))
     }
+}
 
-    /// What to return.
-    ///
-    /// # Panics
-    /// The body panicked.
-    pub fn settle<S, P>(&self, _shape: S, _payload: P, _kept: (), outcome: AnyOutcome) -> S::Returned
-    where
-        S: Shape<Payload = P::Value, Error = E>,
-        P: Payload,
-    {
-        let error = match outcome {
-            Ok(value) => return handed_out::<S, P>(value.map(erased::value)),
+/// What to return where callers share errors.
+fn settled_shared<'a, S, P, E, W, L>(call: Call, loader: Loader<'a>) -> Body<'a, S::Returned>
+where
+    S: Shape<Payload = P::Value, Error = E>,
+    P: Payload,
+    E: Send + Sync + 'static,
+    W: Share<E>,
+    L: Limit<E>,
+{
+    let call = if L::LIMITED { call } else { unlimited(call) };
+    let answer = call.answer::<P::Stored>(Types::of::<P::Stored, E>(), S::Presence::OPTIONAL, loader);
+    Box::pin(async move {
+        let error = match answer.await {
+            Ok(value) => return handed_out::<S, P>(value),
             Err(error) => erased::error::<E>(error),
         };
         match error {
@@ -257,108 +223,111 @@ where
                 _ => abandoned(&other),
             },
         }
-    }
+    })
 }
 
 impl<E: Send> Alone<E> {
-    /// After a miss: runs `body` in a task of its own, or waits for another's.
+    /// What the near tier has; else runs `body` in a task of its own, or waits for another's run.
+    ///
+    /// # Panics
+    /// The future does if the body panicked.
     pub fn spawned<'a, S, P>(
         &self,
-        entry: EntryBuilder<'a>,
-        miss: Miss,
+        call: Call,
         _shape: S,
-        _payload: &P,
+        _payload: P,
         unless: Unless<P::Stored>,
         body: Body<'static, S::Returned>,
-    ) -> (Slot<E>, Answering<'a>)
+    ) -> Body<'a, S::Returned>
     where
         S: Shape<Payload = P::Value, Error = E> + 'static,
         P: Payload,
         E: 'static,
     {
-        let (slot, types) = (Slot::default(), Types::of::<P::Stored, Kept>());
+        let slot = Slot::default();
         let load = erase::<S, P>(body, unless, Arc::clone(&slot));
-        (slot, Box::pin(take_part(unlimited(entry), miss, types, S::Presence::OPTIONAL, load, Loader::Detached)))
+        settled_alone::<S, P>(call, load, slot, Loader::Detached)
     }
 
-    /// After a miss: runs `body` in the caller's task, or waits for another's.
+    /// What the near tier has; else runs `body` in the caller's task, or waits for another's run.
+    ///
+    /// # Panics
+    /// The future does if the body panicked.
     pub fn inline<'a, S, P>(
         &self,
-        entry: EntryBuilder<'a>,
-        miss: Miss,
+        call: Call,
         _shape: S,
-        _payload: &P,
+        _payload: P,
         unless: Unless<P::Stored>,
         body: Body<'a, S::Returned>,
-    ) -> (Slot<E>, Answering<'a>)
+    ) -> Body<'a, S::Returned>
     where
         S: Shape<Payload = P::Value, Error = E> + 'a,
         P: Payload,
         E: 'a,
     {
-        let (slot, types) = (Slot::default(), Types::of::<P::Stored, Kept>());
+        let slot = Slot::default();
         let load = erase::<S, P>(body, unless, Arc::clone(&slot));
-        (slot, Box::pin(take_part(unlimited(entry), miss, types, S::Presence::OPTIONAL, load, Loader::Inline)))
+        settled_alone::<S, P>(call, load, slot, Loader::Inline)
     }
+}
 
-    /// What to return: the value, or the error of this caller's own load.
-    ///
-    /// # Panics
-    /// The body panicked.
-    pub fn settle<S, P>(&self, _shape: S, _payload: P, kept: Slot<E>, outcome: AnyOutcome) -> S::Returned
-    where
-        S: Shape<Payload = P::Value, Error = E>,
-        P: Payload,
-    {
-        let error = match outcome {
-            Ok(value) => return handed_out::<S, P>(value.map(erased::value)),
+/// What to return where each caller has the error of its own load.
+fn settled_alone<'a, 'l: 'a, S, P>(
+    call: Call,
+    load: Loading<'l>,
+    kept: Slot<S::Error>,
+    loader: fn(Load<'l>) -> Loader<'a>,
+) -> Body<'a, S::Returned>
+where
+    S: Shape<Payload = P::Value, Error: Send + 'a>,
+    P: Payload,
+{
+    let seat = Arc::new(Mutex::new(Some(load)));
+    let answer = unlimited(call).answer::<P::Stored>(
+        Types::of::<P::Stored, Kept>(),
+        S::Presence::OPTIONAL,
+        loader(once(lead(Arc::clone(&seat)))),
+    );
+    let answer = take_part(answer, seat);
+    Box::pin(async move {
+        let error = match answer.await {
+            Ok(value) => return handed_out::<S, P>(value),
             Err(error) => error,
         };
         match take(&kept) {
             Some(error) => S::join(Err(error)),
             None => abandoned(&error),
         }
-    }
+    })
 }
 
-/// Takes part in a load whose error cannot be shared. If it fails while another leads it, this caller's own load is run.
-async fn take_part<'e, 'l>(
-    entry: EntryBuilder<'e>,
-    miss: Miss,
-    types: Types,
-    optional: bool,
-    load: Loading<'l>,
-    loader: fn(Load<'l>) -> Loader<'e>,
-) -> AnyOutcome {
-    let seat = Arc::new(Mutex::new(Some(load)));
-    let leader = Arc::clone(&seat);
-    let lead = Box::pin(async move {
-        match take(&leader) {
+/// Where a load waits for whoever runs it.
+type Seat<'l> = Arc<Mutex<Option<Loading<'l>>>>;
+
+/// The load of the caller that leads.
+fn lead(seat: Seat<'_>) -> Loading<'_> {
+    Box::pin(async move {
+        match take(&seat) {
             Some(load) => load.await,
             None => Err(Arc::new(Kept) as Arc<AnyError>),
         }
-    });
-    let error = match miss.answer(entry, types, optional, loader(once(lead))).await {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let own = take(&seat).filter(|_| !matches!(error, LoadError::Panicked));
-    match own {
-        Some(load) => Ok(load.await.map_err(LoadError::Source)?.map(|loaded| loaded.value)),
-        None => Err(error),
-    }
+    })
 }
 
-impl Miss {
-    fn answer<'l>(self, entry: EntryBuilder<'l>, types: Types, optional: bool, loader: Loader<'l>) -> Answering<'l> {
-        match self.verb {
-            Verb::Load => entry.answer_miss(types, optional, self.at_once, loader),
-            Verb::Refresh => Box::pin(async move {
-                entry.clone().invalidate().await;
-                entry.answer_miss(types, optional, None, loader).await
-            }),
+/// Takes part in a load whose error cannot be shared. If it fails while another leads it, this caller's own load is run.
+fn take_part<'a, 'l: 'a>(answer: Answering<'a>, seat: Seat<'l>) -> Answering<'a> {
+    Box::pin(async move {
+        let error = match answer.await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let own = take(&seat).filter(|_| !matches!(error, LoadError::Panicked));
+        match own {
+            Some(load) => Ok(load.await.map_err(LoadError::Source)?.map(|loaded| loaded.value)),
+            None => Err(error),
         }
-    }
+    })
 }
 
 /// A load that has been made already, as a loader.
@@ -371,13 +340,9 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn limited<E, L: Limit<E>>(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
-    if L::LIMITED { entry } else { unlimited(entry) }
-}
-
 /// For functions that cannot say that a load took too long: 100 years, since not every clock counts to the end of time.
-fn unlimited(entry: EntryBuilder<'_>) -> EntryBuilder<'_> {
-    entry.load_timeout(Duration::from_secs(100 * 365 * 24 * 60 * 60))
+fn unlimited(call: Call) -> Call {
+    call.load_timeout(Duration::from_secs(100 * 365 * 24 * 60 * 60))
 }
 
 /// Ends a call whose load panicked or was cancelled with the service: no return value says so. The panic was reported

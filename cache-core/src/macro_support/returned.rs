@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::load::{Optional, Presence, Required};
 use crate::Cacheable;
+use crate::erased::{self, AnyValue};
 
 /// Stands for a type without a value of it.
 pub type Marker<T> = PhantomData<fn() -> T>;
@@ -229,29 +230,40 @@ pub trait Payload {
     /// What is stored.
     type Stored: Cacheable;
     /// For the cache.
-    fn take_in(value: Self::Value) -> Arc<Self::Stored>;
-    /// For a caller.
-    fn hand_out(stored: Arc<Self::Stored>) -> Self::Value;
+    fn take_in(value: Self::Value) -> AnyValue;
+    /// What will be stored, before it is taken in.
+    fn stored(value: &Self::Value) -> &Self::Stored;
+    /// For a caller. The value is a `Stored`.
+    fn hand_out(stored: AnyValue) -> Self::Value;
 }
 
 impl<T: Stored> Payload for Shared<T> {
     type Value = Arc<T>;
     type Stored = T;
-    fn take_in(value: Arc<T>) -> Arc<T> {
+    fn take_in(value: Arc<T>) -> AnyValue {
         value
     }
-    fn hand_out(stored: Arc<T>) -> Arc<T> {
-        stored
+    fn stored(value: &Arc<T>) -> &T {
+        value
+    }
+    fn hand_out(stored: AnyValue) -> Arc<T> {
+        erased::value(stored)
     }
 }
 
 impl<T: Stored + HandedOut> Payload for Copied<T> {
     type Value = T;
     type Stored = T;
-    fn take_in(value: T) -> Arc<T> {
+    fn take_in(value: T) -> AnyValue {
         Arc::new(value)
     }
-    fn hand_out(stored: Arc<T>) -> T {
-        Arc::unwrap_or_clone(stored)
+    fn stored(value: &T) -> &T {
+        value
+    }
+    fn hand_out(stored: AnyValue) -> T {
+        match stored.downcast_ref::<T>() {
+            Some(value) => value.clone(),
+            None => erased::other_type(),
+        }
     }
 }

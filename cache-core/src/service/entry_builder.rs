@@ -24,6 +24,12 @@ use crate::status::Receipt;
 pub struct EntryBuilder<'a> {
     inner: &'a Arc<Inner>,
     key: &'a str,
+    chosen: Chosen,
+}
+
+/// What the settings of an [`EntryBuilder`] have chosen.
+#[derive(Clone)]
+pub(crate) struct Chosen {
     policy: Option<Policy>,
     /// What is left of the tiers that the policy chooses.
     access: Access,
@@ -32,14 +38,24 @@ pub struct EntryBuilder<'a> {
     replicate: bool,
 }
 
+impl Chosen {
+    /// Nothing but what the service's default policy says.
+    pub(crate) const DEFAULT: Self =
+        Self { policy: None, access: Access::ALL, local_only: false, version: None, replicate: false };
+}
+
 impl<'a> EntryBuilder<'a> {
-    pub(super) const fn new(inner: &'a Arc<Inner>, key: &'a str) -> Self {
-        Self { inner, key, policy: None, access: Access::ALL, local_only: false, version: None, replicate: false }
+    pub(crate) const fn new(inner: &'a Arc<Inner>, key: &'a str, chosen: Chosen) -> Self {
+        Self { inner, key, chosen }
+    }
+
+    pub(crate) fn into_chosen(self) -> Chosen {
+        self.chosen
     }
 
     /// Uses `policy` in place of the service's default.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
+        self.chosen.policy = Some(policy);
         self
     }
 
@@ -110,7 +126,7 @@ impl<'a> EntryBuilder<'a> {
     /// Tiers that are not shared and cannot compare drop the value instead. If the shared tier is not to store it
     /// ([`skip_write`](Self::skip_write)), the value is kept nowhere.
     pub const fn version(mut self, version: u64) -> Self {
-        self.version = Some(version);
+        self.chosen.version = Some(version);
         self
     }
 
@@ -121,7 +137,7 @@ impl<'a> EntryBuilder<'a> {
     /// The value goes to every node through the bus, so this is for small values:
     /// [`replica_max_bytes`](super::CachingServiceBuilder::replica_max_bytes).
     pub const fn replicate(mut self) -> Self {
-        self.replicate = true;
+        self.chosen.replicate = true;
         self
     }
 
@@ -133,21 +149,21 @@ impl<'a> EntryBuilder<'a> {
     /// As [`Policy::local_only`]. This and the settings below are added to those of the policy: a tier that either leaves out
     /// is left out, and with this and [`remote_only`](Self::remote_only) every tier is.
     pub const fn local_only(mut self) -> Self {
-        self.local_only = true;
-        self.access = self.access.without_far();
+        self.chosen.local_only = true;
+        self.chosen.access = self.chosen.access.without_far();
         self
     }
 
     /// As [`Policy::remote_only`].
     pub const fn remote_only(mut self) -> Self {
-        self.access = self.access.without_near();
+        self.chosen.access = self.chosen.access.without_near();
         self
     }
 
     /// As [`Policy::skip_read`]. Nothing is skipped if there is no tier of this name.
     pub fn skip_read(mut self, tier: &str) -> Self {
         if let Some(tier) = self.inner.tier_named(tier) {
-            self.access = self.access.without_reading(tier);
+            self.chosen.access = self.chosen.access.without_reading(tier);
         }
         self
     }
@@ -155,14 +171,14 @@ impl<'a> EntryBuilder<'a> {
     /// As [`Policy::skip_write`]. Nothing is skipped if there is no tier of this name.
     pub fn skip_write(mut self, tier: &str) -> Self {
         if let Some(tier) = self.inner.tier_named(tier) {
-            self.access = self.access.without_writing(tier);
+            self.chosen.access = self.chosen.access.without_writing(tier);
         }
         self
     }
 
     fn change(mut self, change: impl FnOnce(Policy) -> Policy) -> Self {
-        let policy = self.policy.take().unwrap_or_else(|| self.inner.policy.clone());
-        self.policy = Some(change(policy));
+        let policy = self.chosen.policy.take().unwrap_or_else(|| self.inner.policy.clone());
+        self.chosen.policy = Some(change(policy));
         self
     }
 
@@ -171,18 +187,18 @@ impl<'a> EntryBuilder<'a> {
         if !self.access().reads(Tier::NEAR) {
             return Near::Miss;
         }
-        self.inner.look_near(self.key, self.policy.as_ref().unwrap_or(&self.inner.policy), behind)
+        self.inner.look_near(self.key, self.chosen.policy.as_ref().unwrap_or(&self.inner.policy), behind)
     }
 
     fn access(&self) -> Access {
-        let chosen = self.policy.as_ref().map_or(self.inner.access, |policy| self.inner.access_of(policy));
-        chosen.and(self.access)
+        let chosen = self.chosen.policy.as_ref().map_or(self.inner.access, |policy| self.inner.access_of(policy));
+        chosen.and(self.chosen.access)
     }
 
     fn plan(self, optional: bool) -> Plan {
         let access = self.access();
-        let policy = self.policy.unwrap_or_else(|| self.inner.policy.clone());
-        let Self { local_only, version, replicate, .. } = self;
+        let Chosen { policy, local_only, version, replicate, .. } = self.chosen;
+        let policy = policy.unwrap_or_else(|| self.inner.policy.clone());
         let plan = Plan::new(policy, access);
         Plan { local_only: plan.local_only || local_only, optional, version, replicate, ..plan }
     }
@@ -207,10 +223,10 @@ impl<'a> EntryBuilder<'a> {
         inner.set(key, Arc::new(value), &self.plan(true), ValueType::of::<T>()).await
     }
 
-    /// As [`EntryBuilder::set`], for a value that others hold as well.
-    pub(crate) async fn set_shared<T: Cacheable>(self, value: Arc<T>) -> Receipt {
+    /// As [`EntryBuilder::set`], for a value of type `of`.
+    pub(crate) async fn set_any(self, value: AnyValue, of: &'static ValueType) -> Receipt {
         let (inner, key) = (self.inner, self.key);
-        inner.set(key, value, &self.plan(true), ValueType::of::<T>()).await
+        inner.set(key, value, &self.plan(true), of).await
     }
 
     /// As [`CachingService::invalidate`](super::CachingService::invalidate).
@@ -409,8 +425,8 @@ impl<'a> EntryBuilder<'a> {
 
     /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be
     /// loaded anew in the background, which then is that of [`EntryBuilder::answer_miss`].
-    pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<Arc<T>>, Option<AtOnce>> {
-        match self.look_near(behind) {
+    pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<AnyValue>, Option<AtOnce>> {
+        match self.look_near::<T>(behind) {
             Near::Hit(value) => Ok(Some(value)),
             Near::Absent if optional => Ok(None),
             Near::Due(value, due) => Err(Some(AtOnce { value, due })),

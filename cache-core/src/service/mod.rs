@@ -59,8 +59,8 @@ use refresh::Throttles;
 
 pub use batch::BatchBuilder;
 pub use builder::CachingServiceBuilder;
-pub(crate) use entry_builder::AtOnce;
 pub use entry_builder::EntryBuilder;
+pub(crate) use entry_builder::{AtOnce, Chosen};
 pub use environment::Backends;
 pub(crate) use global::with_current;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadedBy, NoLoader};
@@ -156,6 +156,12 @@ impl Plan {
     /// How long the near tier may keep what far tiers keep for `ttl` more. Zero: not at all.
     fn near_ttl(&self, ttl: Duration) -> Duration {
         if self.access.writes(Tier::NEAR) { self.policy.near_ttl(ttl) } else { Duration::ZERO }
+    }
+}
+
+impl<B> CachingService<B> {
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 
@@ -365,7 +371,7 @@ impl<B: Backends> CachingService<B> {
 
     /// The same calls for one key, with a policy of their own.
     pub fn entry<'a>(&'a self, key: &'a str) -> EntryBuilder<'a> {
-        EntryBuilder::new(&self.inner, key)
+        EntryBuilder::new(&self.inner, key, Chosen::DEFAULT)
     }
 
     /// The health of every tier and of the bus. Never fails. It pings the far tiers, all at once, each within the tier

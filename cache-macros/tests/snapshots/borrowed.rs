@@ -1,5 +1,35 @@
+#[allow(clippy::all, unused_parens, unused_qualifications)]
 async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
-    find_user::__run::<T>(::cache_aside::__private::Verb::Load, db, id).await
+    let __key = find_user::__key::<T>(&id);
+    #[allow(unused_imports)]
+    use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
+    let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
+        .shape();
+    let __payload = ::cache_aside::__private::check_payload(
+        (&&::cache_aside::__private::payload_of(__shape)).payload(),
+    );
+    if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
+        &__key,
+        __shape,
+        &__payload,
+    ) {
+        return __hit;
+    }
+    let __call = ::cache_aside::__private::Call::new(
+            &::cache_aside::CachingService::global(),
+            __key,
+        )
+        .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+    (&&&&&&::cache_aside::__private::errors_of(__shape))
+        .errors()
+        .inline(
+            __call,
+            __shape,
+            __payload,
+            ::core::option::Option::Some(|user| user.is_guest()),
+            ::std::boxed::Box::pin(find_user::find_user::<T>(db, id)),
+        )
+        .await
 }
 ///The cache of [`find_user()`].
 #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
@@ -8,16 +38,12 @@ enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     fn key<T: CacheKey>(id: &T) -> ::std::string::String {
-        let __key = Self::__key::<T>(&id);
+        let __key = find_user::__key::<T>(&id);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
     async fn get<T: CacheKey>(id: &T) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let __key = Self::__key::<T>(&id);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        let __key = find_user::__key::<T>(&id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -27,16 +53,20 @@ impl find_user {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::get(__entry, __shape, __payload).await
+        ::cache_aside::__private::get(
+                ::cache_aside::__private::Call::new(
+                        &::cache_aside::CachingService::global(),
+                        __key,
+                    )
+                    .negative_ttl(::core::time::Duration::new(30u64, 0u32)),
+                __shape,
+                __payload,
+            )
+            .await
     }
     ///Stores a value in place of the cached one, on every node.
     async fn put<T: CacheKey>(id: &T, value: User) -> ::cache_aside::Receipt {
-        let __key = Self::__key::<T>(&id);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        let __key = find_user::__key::<T>(&id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -46,25 +76,41 @@ impl find_user {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::put(__entry, __shape, __payload, value).await
+        let __call = ::cache_aside::__private::Call::new(
+                &::cache_aside::CachingService::global(),
+                __key,
+            )
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
+        ::cache_aside::__private::put(__call, __shape, __payload, value).await
     }
     ///Drops the cached value from every tier of every node.
     async fn invalidate<T: CacheKey>(id: &T) -> ::cache_aside::Receipt {
-        let __key = Self::__key::<T>(&id);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .negative_ttl(::core::time::Duration::new(30u64, 0u32));
-        __entry.invalidate().await
+        let __key = find_user::__key::<T>(&id);
+        ::cache_aside::__private::Call::new(
+                &::cache_aside::CachingService::global(),
+                __key,
+            )
+            .negative_ttl(::core::time::Duration::new(30u64, 0u32))
+            .invalidate()
+            .await
     }
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     async fn refresh<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
-        Self::__run::<T>(::cache_aside::__private::Verb::Refresh, db, id).await
+        {
+            let __key = find_user::__key::<T>(&id);
+            ::cache_aside::__private::Call::new(
+                    &::cache_aside::CachingService::global(),
+                    __key,
+                )
+                .negative_ttl(::core::time::Duration::new(30u64, 0u32))
+                .invalidate()
+                .await;
+        }
+        find_user::<T>(db, id).await
     }
     ///What [`find_user()`] would be without a cache: runs its body, stores nothing.
     async fn uncached<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
-        Self::find_user::<T>(db, id).await
+        find_user::find_user::<T>(db, id).await
     }
 }
 #[allow(clippy::all, unused_parens, unused_qualifications)]
@@ -80,58 +126,6 @@ impl find_user {
         __key.argument(id);
         __key.literal(")");
         __key
-    }
-    async fn __run<T: CacheKey>(
-        __verb: ::cache_aside::__private::Verb,
-        db: &Db,
-        id: &T,
-    ) -> Option<Arc<User>> {
-        let __key = Self::__key::<T>(&id);
-        #[allow(unused_imports)]
-        use ::cache_aside::__private::{
-            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
-        };
-        let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
-            .shape();
-        let __payload = ::cache_aside::__private::check_payload(
-            (&&::cache_aside::__private::payload_of(__shape)).payload(),
-        );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
-            __verb,
-            &__key,
-            __shape,
-            &__payload,
-        ) {
-            return __hit;
-        }
-        ::std::boxed::Box::pin(async move {
-                let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-                let __entry = __service
-                    .entry(__key.as_str())
-                    .negative_ttl(::core::time::Duration::new(30u64, 0u32));
-                let __miss = match ::cache_aside::__private::look(
-                    &__entry,
-                    __verb,
-                    false,
-                    __shape,
-                    &__payload,
-                ) {
-                    ::core::result::Result::Ok(__found) => return __found,
-                    ::core::result::Result::Err(__miss) => __miss,
-                };
-                let (__kept, __answer) = __errors
-                    .inline(
-                        __entry,
-                        __miss,
-                        __shape,
-                        &__payload,
-                        ::core::option::Option::Some(|user| user.is_guest()),
-                        ::std::boxed::Box::pin(Self::find_user::<T>(db, id)),
-                    );
-                __errors.settle(__shape, __payload, __kept, __answer.await)
-            })
-            .await
     }
 }
 impl find_user {

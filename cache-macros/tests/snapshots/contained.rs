@@ -12,9 +12,6 @@ impl Users {
             }
             __key
         };
-        let __bypass = false;
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service.entry(__key.as_str());
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -26,7 +23,17 @@ impl Users {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
+        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
+            &__key,
+            __shape,
+            &__payload,
+        ) {
+            return __hit;
+        }
+        let __call = ::cache_aside::__private::Call::new(
+            &::cache_aside::CachingService::global(),
+            __key,
+        );
         let __load = move || async move {
             #[allow(unreachable_code, clippy::all)]
             if let ::core::option::Option::Some(__returned) = ::core::option::Option::None::<
@@ -39,28 +46,15 @@ impl Users {
             let __returned: Result<User, DbError> = { self.db.find(id).await };
             #[allow(unreachable_code)] __returned
         };
-        if __bypass {
-            return __load().await;
-        }
-        let __miss = match ::cache_aside::__private::look(
-            &__entry,
-            ::cache_aside::__private::Verb::Load,
-            false,
-            __shape,
-            &__payload,
-        ) {
-            ::core::result::Result::Ok(__found) => return __found,
-            ::core::result::Result::Err(__miss) => __miss,
-        };
-        let (__kept, __answer) = __errors
+        (&&&&&&::cache_aside::__private::errors_of(__shape))
+            .errors()
             .inline(
-                __entry,
-                __miss,
+                __call,
                 __shape,
-                &__payload,
+                __payload,
                 ::core::option::Option::None,
                 ::std::boxed::Box::pin(__load()),
-            );
-        __errors.settle(__shape, __payload, __kept, __answer.await)
+            )
+            .await
     }
 }

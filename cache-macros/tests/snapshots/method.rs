@@ -1,6 +1,41 @@
 impl Users {
+    #[allow(clippy::all, unused_parens, unused_qualifications)]
     pub(crate) async fn find(&self, id: Path<u64>) -> User {
-        Self::__find_run(self, ::cache_aside::__private::Verb::Load, id).await
+        let __argument_0 = id;
+        #[allow(unused_variables)]
+        let Path(id) = &__argument_0;
+        let __key = Self::__find_key(&self, &__argument_0);
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<User>::new()).shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __source = &(self.cache);
+        let __service: &::cache_aside::CachingService = ::cache_aside::__private::service(
+            __source,
+        );
+        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit_of(
+            __service,
+            &__key,
+            __shape,
+            &__payload,
+        ) {
+            return __hit;
+        }
+        let __call = ::cache_aside::__private::Call::new(__service, __key);
+        (&&&&&&::cache_aside::__private::errors_of(__shape))
+            .errors()
+            .inline(
+                __call,
+                __shape,
+                __payload,
+                ::core::option::Option::None,
+                ::std::boxed::Box::pin(Self::find_uncached(self, __argument_0)),
+            )
+            .await
     }
     ///The key of [`Self::find()`]'s value for these arguments.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
@@ -17,10 +52,10 @@ impl Users {
         let __key = Self::__find_key(&self, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
-        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
-            &(self.cache),
+        let __source = &(self.cache);
+        let __service: &::cache_aside::CachingService = ::cache_aside::__private::service(
+            __source,
         );
-        let __entry = __service.entry(__key.as_str());
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -29,8 +64,12 @@ impl Users {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::get(__entry, __shape, __payload).await
+        ::cache_aside::__private::get(
+                ::cache_aside::__private::Call::new(__service, __key),
+                __shape,
+                __payload,
+            )
+            .await
     }
     ///Stores a value in place of the cached one, on every node.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
@@ -42,10 +81,10 @@ impl Users {
         let __key = Self::__find_key(&self, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
-        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
-            &(self.cache),
+        let __source = &(self.cache);
+        let __service: &::cache_aside::CachingService = ::cache_aside::__private::service(
+            __source,
         );
-        let __entry = __service.entry(__key.as_str());
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -54,8 +93,8 @@ impl Users {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::put(__entry, __shape, __payload, value).await
+        let __call = ::cache_aside::__private::Call::new(__service, __key);
+        ::cache_aside::__private::put(__call, __shape, __payload, value).await
     }
     ///Drops the cached value from every tier of every node.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
@@ -63,16 +102,26 @@ impl Users {
         let __key = Self::__find_key(&self, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
-        let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
-            &(self.cache),
+        let __source = &(self.cache);
+        let __service: &::cache_aside::CachingService = ::cache_aside::__private::service(
+            __source,
         );
-        let __entry = __service.entry(__key.as_str());
-        __entry.invalidate().await
+        ::cache_aside::__private::Call::new(__service, __key).invalidate().await
     }
     ///Drops the cached value, and returns what [`Self::find()`] loads anew.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
     pub(crate) async fn find_refresh(&self, id: Path<u64>) -> User {
-        Self::__find_run(self, ::cache_aside::__private::Verb::Refresh, id).await
+        {
+            let __key = Self::__find_key(&self, &id);
+            #[allow(unused_variables)]
+            let Path(id) = &id;
+            let __source = &(self.cache);
+            let __service: &::cache_aside::CachingService = ::cache_aside::__private::service(
+                __source,
+            );
+            ::cache_aside::__private::Call::new(__service, __key).invalidate().await;
+        }
+        Self::find(self, id).await
     }
     #[doc(hidden)]
     #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
@@ -96,55 +145,6 @@ impl Users {
             (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
         }
         __key
-    }
-    #[doc(hidden)]
-    #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
-    async fn __find_run(
-        &self,
-        __verb: ::cache_aside::__private::Verb,
-        __argument_0: Path<u64>,
-    ) -> User {
-        #[allow(unused_variables)]
-        let Path(id) = &__argument_0;
-        let __key = Self::__find_key(&self, &__argument_0);
-        #[allow(unused_imports)]
-        use ::cache_aside::__private::{
-            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
-        };
-        let __shape = (&&&::cache_aside::__private::Returned::<User>::new()).shape();
-        let __payload = ::cache_aside::__private::check_payload(
-            (&&::cache_aside::__private::payload_of(__shape)).payload(),
-        );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::std::boxed::Box::pin(async move {
-                #[allow(unused_variables)]
-                let Path(id) = &__argument_0;
-                let __service: ::cache_aside::CachingService = ::cache_aside::__private::service(
-                    &(self.cache),
-                );
-                let __entry = __service.entry(__key.as_str());
-                let __miss = match ::cache_aside::__private::look(
-                    &__entry,
-                    __verb,
-                    false,
-                    __shape,
-                    &__payload,
-                ) {
-                    ::core::result::Result::Ok(__found) => return __found,
-                    ::core::result::Result::Err(__miss) => __miss,
-                };
-                let (__kept, __answer) = __errors
-                    .inline(
-                        __entry,
-                        __miss,
-                        __shape,
-                        &__payload,
-                        ::core::option::Option::None,
-                        ::std::boxed::Box::pin(Self::find_uncached(self, __argument_0)),
-                    );
-                __errors.settle(__shape, __payload, __kept, __answer.await)
-            })
-            .await
     }
     ///What [`Self::find()`] would be without a cache: runs its body, stores nothing.
     #[allow(dead_code)]

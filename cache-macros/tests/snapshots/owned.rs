@@ -1,6 +1,57 @@
 /// Finds a user.
+#[allow(clippy::all, unused_parens, unused_qualifications)]
 pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
-    find_user::__run(::cache_aside::__private::Verb::Load, id, org).await
+    if id > 0 {} else {
+        return find_user::find_user(id, org).await;
+    }
+    let __key = find_user::__key(&id, &org);
+    #[allow(unused_imports)]
+    use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
+    let __shape = (&&&::cache_aside::__private::Returned::<Result<User, DbError>>::new())
+        .shape();
+    let __payload = ::cache_aside::__private::check_payload(
+        (&&::cache_aside::__private::payload_of(__shape)).payload(),
+    );
+    if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
+        &__key,
+        __shape,
+        &__payload,
+    ) {
+        return __hit;
+    }
+    let __call = ::cache_aside::__private::Call::new(
+            &::cache_aside::CachingService::global(),
+            __key,
+        )
+        .ttl(::core::time::Duration::new(300u64, 0u32))
+        .refresh_ahead(1f64)
+        .tags(
+            ::core::convert::identity::<
+                [::std::string::String; 1usize],
+            >([
+                {
+                    #[allow(unused_imports)]
+                    use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
+                    let mut __text = ::cache_aside::__private::KeyBuffer::new("");
+                    __text.literal("org:");
+                    {
+                        let __text = &mut __text;
+                        (&&&::cache_aside::__private::Placeholder(&org)).write(__text);
+                    }
+                    __text.into_string()
+                },
+            ]),
+        );
+    (&&&&&&::cache_aside::__private::errors_of(__shape))
+        .errors()
+        .spawned(
+            __call,
+            __shape,
+            __payload,
+            ::core::option::Option::None,
+            find_user::__boxed(id, org),
+        )
+        .await
 }
 ///The cache of [`find_user()`].
 #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
@@ -9,7 +60,7 @@ pub enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     pub fn key(id: u64, org: String) -> ::std::string::String {
-        let __key = Self::__key(&id, &org);
+        let __key = find_user::__key(&id, &org);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
@@ -17,12 +68,7 @@ impl find_user {
         id: u64,
         org: String,
     ) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let __key = Self::__key(&id, &org);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
-            .ttl(::core::time::Duration::new(300u64, 0u32))
-            .refresh_ahead(1f64);
+        let __key = find_user::__key(&id, &org);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -34,18 +80,38 @@ impl find_user {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::get(__entry, __shape, __payload).await
+        ::cache_aside::__private::get(
+                ::cache_aside::__private::Call::new(
+                        &::cache_aside::CachingService::global(),
+                        __key,
+                    )
+                    .ttl(::core::time::Duration::new(300u64, 0u32))
+                    .refresh_ahead(1f64),
+                __shape,
+                __payload,
+            )
+            .await
     }
     ///Stores a value in place of the cached one, on every node.
     pub async fn put(id: u64, org: String, value: User) -> ::cache_aside::Receipt {
-        let __key = Self::__key(&id, &org);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
+        let __key = find_user::__key(&id, &org);
+        #[allow(unused_imports)]
+        use ::cache_aside::__private::{
+            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
+        };
+        let __shape = (&&&::cache_aside::__private::Returned::<
+            Result<User, DbError>,
+        >::new())
+            .shape();
+        let __payload = ::cache_aside::__private::check_payload(
+            (&&::cache_aside::__private::payload_of(__shape)).payload(),
+        );
+        let __call = ::cache_aside::__private::Call::new(
+                &::cache_aside::CachingService::global(),
+                __key,
+            )
             .ttl(::core::time::Duration::new(300u64, 0u32))
-            .refresh_ahead(1f64);
-        let __entry = __entry
+            .refresh_ahead(1f64)
             .tags(
                 ::core::convert::identity::<
                     [::std::string::String; 1usize],
@@ -66,37 +132,38 @@ impl find_user {
                     },
                 ]),
             );
-        #[allow(unused_imports)]
-        use ::cache_aside::__private::{
-            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
-        };
-        let __shape = (&&&::cache_aside::__private::Returned::<
-            Result<User, DbError>,
-        >::new())
-            .shape();
-        let __payload = ::cache_aside::__private::check_payload(
-            (&&::cache_aside::__private::payload_of(__shape)).payload(),
-        );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        ::cache_aside::__private::put(__entry, __shape, __payload, value).await
+        ::cache_aside::__private::put(__call, __shape, __payload, value).await
     }
     ///Drops the cached value from every tier of every node.
     pub async fn invalidate(id: u64, org: String) -> ::cache_aside::Receipt {
-        let __key = Self::__key(&id, &org);
-        let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-        let __entry = __service
-            .entry(__key.as_str())
+        let __key = find_user::__key(&id, &org);
+        ::cache_aside::__private::Call::new(
+                &::cache_aside::CachingService::global(),
+                __key,
+            )
             .ttl(::core::time::Duration::new(300u64, 0u32))
-            .refresh_ahead(1f64);
-        __entry.invalidate().await
+            .refresh_ahead(1f64)
+            .invalidate()
+            .await
     }
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     pub async fn refresh(id: u64, org: String) -> Result<User, DbError> {
-        Self::__run(::cache_aside::__private::Verb::Refresh, id, org).await
+        {
+            let __key = find_user::__key(&id, &org);
+            ::cache_aside::__private::Call::new(
+                    &::cache_aside::CachingService::global(),
+                    __key,
+                )
+                .ttl(::core::time::Duration::new(300u64, 0u32))
+                .refresh_ahead(1f64)
+                .invalidate()
+                .await;
+        }
+        find_user(id, org).await
     }
     ///What [`find_user()`] would be without a cache: runs its body, stores nothing.
     pub async fn uncached(id: u64, org: String) -> Result<User, DbError> {
-        Self::find_user(id, org).await
+        find_user::find_user(id, org).await
     }
 }
 #[allow(clippy::all, unused_parens, unused_qualifications)]
@@ -117,87 +184,6 @@ impl find_user {
         }
         __key
     }
-    async fn __run(
-        __verb: ::cache_aside::__private::Verb,
-        id: u64,
-        org: String,
-    ) -> Result<User, DbError> {
-        if id > 0 {} else {
-            return Self::find_user(id, org).await;
-        }
-        let __key = Self::__key(&id, &org);
-        #[allow(unused_imports)]
-        use ::cache_aside::__private::{
-            ProbeErrors as _, ProbePayload as _, ProbeShape as _,
-        };
-        let __shape = (&&&::cache_aside::__private::Returned::<
-            Result<User, DbError>,
-        >::new())
-            .shape();
-        let __payload = ::cache_aside::__private::check_payload(
-            (&&::cache_aside::__private::payload_of(__shape)).payload(),
-        );
-        let __errors = (&&&&&&::cache_aside::__private::errors_of(__shape)).errors();
-        if let ::core::option::Option::Some(__hit) = ::cache_aside::__private::hit(
-            __verb,
-            &__key,
-            __shape,
-            &__payload,
-        ) {
-            return __hit;
-        }
-        ::std::boxed::Box::pin(async move {
-                let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
-                let __entry = __service
-                    .entry(__key.as_str())
-                    .ttl(::core::time::Duration::new(300u64, 0u32))
-                    .refresh_ahead(1f64);
-                let __entry = __entry
-                    .tags(
-                        ::core::convert::identity::<
-                            [::std::string::String; 1usize],
-                        >([
-                            {
-                                #[allow(unused_imports)]
-                                use ::cache_aside::__private::{
-                                    WriteDisplay as _, WritePlain as _,
-                                };
-                                let mut __text = ::cache_aside::__private::KeyBuffer::new(
-                                    "",
-                                );
-                                __text.literal("org:");
-                                {
-                                    let __text = &mut __text;
-                                    (&&&::cache_aside::__private::Placeholder(&org))
-                                        .write(__text);
-                                }
-                                __text.into_string()
-                            },
-                        ]),
-                    );
-                let __miss = match ::cache_aside::__private::look(
-                    &__entry,
-                    __verb,
-                    true,
-                    __shape,
-                    &__payload,
-                ) {
-                    ::core::result::Result::Ok(__found) => return __found,
-                    ::core::result::Result::Err(__miss) => __miss,
-                };
-                let (__kept, __answer) = __errors
-                    .spawned(
-                        __entry,
-                        __miss,
-                        __shape,
-                        &__payload,
-                        ::core::option::Option::None,
-                        Self::__boxed(id, org),
-                    );
-                __errors.settle(__shape, __payload, __kept, __answer.await)
-            })
-            .await
-    }
     fn __boxed(
         id: u64,
         org: String,
@@ -208,7 +194,7 @@ impl find_user {
             > + ::core::marker::Send,
         >,
     > {
-        ::std::boxed::Box::pin(Self::find_user(id, org))
+        ::std::boxed::Box::pin(find_user::find_user(id, org))
     }
 }
 impl find_user {
