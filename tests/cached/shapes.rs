@@ -154,6 +154,19 @@ async fn a_function_may_be_called_like_one_of_its_companions() {
     .await;
 }
 
+#[tokio::test]
+async fn an_argument_may_be_called_like_its_function() {
+    #[cached(key = "named:{named}")]
+    async fn named(named: u64) -> u64 {
+        named
+    }
+    scoped(async {
+        named::put(1, 7).await;
+        assert_eq!((named(1).await, named::refresh(1).await, named(1).await), (7, 1, 1));
+    })
+    .await;
+}
+
 /// A trait to be generic over.
 trait Table: Send + Sync {
     type Row: Clone + Serialize + serde::de::DeserializeOwned + Send + Sync + 'static;
