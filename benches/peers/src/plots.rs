@@ -24,7 +24,7 @@ const BAR: u32 = 15;
 impl Plot {
     pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
         let path = directory.join(self.file);
-        let lines = self.bars.len() * (self.series.len() + 1);
+        let lines = (self.bars.len() + 1) * (self.series.len() + 1);
         let root = SVGBackend::new(&path, (WIDTH, lines as u32 * BAR + 130)).into_drawing_area();
         self.draw(&root).map_err(|error| anyhow::anyhow!("cannot draw {}: {error}", path.display()))
     }
@@ -37,11 +37,12 @@ impl Plot {
         let middle = |place: usize, series: f64| height - place as f64 * group - 1.0 - series;
         let most = self.bars.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
         let mut chart = ChartBuilder::on(root)
-            .caption(&self.title, ("sans-serif", 20))
+            .caption(&self.title, ("sans-serif", 22))
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(210)
-            .build_cartesian_2d(0.0..most * 1.12, 0.0..height)?;
+            // As much room again as one subject takes, for the legend.
+            .build_cartesian_2d(0.0..most * 1.12, 0.0..height + group)?;
         chart
             .configure_mesh()
             .x_desc(self.unit)
@@ -62,15 +63,16 @@ impl Plot {
                 .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color.filled()));
             let value = |(place, (_, values)): (usize, &(String, Vec<f64>))| {
                 let anchor = Pos::new(HPos::Left, VPos::Center);
-                let style = ("sans-serif", 12).into_text_style(root).pos(anchor);
-                Text::new(figure(values[at]), (values[at] + most * 0.005, middle(place, at as f64)), style)
+                let style = ("sans-serif", 14).into_text_style(root).pos(anchor);
+                EmptyElement::at((values[at], middle(place, at as f64))) + Text::new(figure(values[at]), (4, 0), style)
             };
             chart.draw_series(self.bars.iter().enumerate().map(value))?;
         }
         let name = |(place, (name, _)): (usize, &(String, Vec<f64>))| {
             let anchor = Pos::new(HPos::Right, VPos::Center);
-            let style = ("sans-serif", 14).into_text_style(root).pos(anchor);
-            Text::new(name.replace('`', ""), (-most * 0.01, middle(place, (group - 2.0) / 2.0)), style)
+            let style = ("sans-serif", 16).into_text_style(root).pos(anchor);
+            EmptyElement::at((0.0, middle(place, (group - 2.0) / 2.0)))
+                + Text::new(name.replace('`', ""), (-8, 0), style)
         };
         chart.draw_series(self.bars.iter().enumerate().map(name))?;
         if self.series.len() > 1 {
