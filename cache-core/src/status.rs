@@ -67,8 +67,9 @@ pub enum BusStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// How many keys held an entry (or a lease) that is now gone: in the tier of this service that had the most of them. 0
-    /// for a `set` and for tags, whose entries nobody counts.
+    /// How many keys held an entry (or a lease) that is now gone: in the tier of this service that had the most of them; of
+    /// patterns and `clear`, in the far tiers, if there are any and they could be told. 0 for a `set` and for tags, whose entries
+    /// nobody counts.
     pub removed: u64,
     /// Who knows of it.
     pub delivery: Delivery,

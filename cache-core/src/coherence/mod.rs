@@ -27,4 +27,5 @@ pub(crate) use at_hand::AtHand;
 pub(crate) use epochs::{Insertion, Ticket};
 pub(crate) use listener::{Debts, Listener, PAGE};
 pub(crate) use state::{Coherence, Voided};
+pub(crate) use sweeps::Sweep;
 pub(crate) use trust::Timings;

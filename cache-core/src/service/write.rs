@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::read::Wanted;
 use super::{Inner, Plan};
-use crate::coherence::{Change, Coherence, Insertion, Position, Record, Voided};
+use crate::coherence::{Change, Coherence, Insertion, Position, Record, Sweep, Voided};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::{AnyValue, ValueType};
 use crate::error::TierError;
@@ -62,13 +62,18 @@ impl Inner {
         self.start(None);
         self.counters.invalidations_sent.increment();
         let voided = self.coherence.void(&change);
-        // At once: neither has to wait for the other.
-        let ((mut removed, queued, position), freed) = tokio::join!(self.carry(&change, manner), self.free(voided));
+        let (mut removed, queued, position) = self.carry(&change, manner).await;
+        removed = removed.max(match voided {
+            Voided::Removed(removed) => removed,
+            // The far tiers have told how many there were. What is void here already is freed in the background.
+            Voided::Listed(_) if !queued && !self.far.is_empty() => 0,
+            Voided::Listed(sweep) => self.free(&sweep).await,
+        });
         if queued || self.far.iter().any(|far| far.shared().is_none()) {
             // A reader of this node may have put back what a tier still held.
-            removed = self.free(self.coherence.void(&change)).await.max(removed);
+            self.coherence.void(&change);
         }
-        (Receipt { removed: removed.max(freed), ..Receipt::new(self.delivery(queued)) }, position)
+        (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
 
     /// Tells the far tiers: how many entries are gone there, whether one could not be told, and where the record stands.
@@ -86,21 +91,15 @@ impl Inner {
         (removed, queued, position)
     }
 
-    /// Frees what was void in the near tier, and tells how many entries there were. If it is dropped, that is done in the
-    /// background.
-    async fn free(&self, voided: Voided) -> u64 {
-        match voided {
-            Voided::Removed(removed) => removed,
-            Voided::Listed(sweep) => {
-                // Where there is nothing else to be done meanwhile, a thread beside would gain nothing.
-                if self.far.is_empty() {
-                    self.coherence.sweep();
-                } else {
-                    self.coherence.sweep_beside().await;
-                }
-                sweep.removed()
-            }
+    /// Frees what was void in the near tier, and tells how many entries there were.
+    async fn free(&self, sweep: &Sweep) -> u64 {
+        // Without far tiers no task does so beside.
+        if self.far.is_empty() {
+            self.coherence.sweep();
+        } else {
+            self.coherence.sweep_beside().await;
         }
+        sweep.removed()
     }
 
     pub(super) fn delivery(&self, queued: bool) -> Delivery {
