@@ -211,13 +211,21 @@ async fn a_hit_of_a_shared_value_does_not_allocate() {
     async fn find(tenant: &str, id: u64) -> Result<Arc<User>, String> {
         Ok(Arc::new(User { id, version: tenant.len() as u64 }))
     }
-    scoped(async {
-        let loaded = find("a:b", 7).await;
-        let mut hit = std::pin::pin!(find("a:b", 7));
+    #[cached(key = "shared:{tenant}:{id}:by schema", ttl = "5m", schema = 2, tags = ["tenant:{tenant}"])]
+    async fn find_by_schema(tenant: &str, id: u64) -> Result<Arc<User>, String> {
+        Ok(Arc::new(User { id, version: tenant.len() as u64 }))
+    }
+    async fn hits_without_allocating(find: impl AsyncFn() -> Result<Arc<User>, String>) {
+        let loaded = find().await;
+        let mut hit = std::pin::pin!(find());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut found = Poll::Pending;
         let allocations = allocation_counter::measure(|| found = hit.as_mut().poll(&mut context));
         assert_eq!((found, allocations.count_total), (Poll::Ready(loaded), 0));
+    }
+    scoped(async {
+        hits_without_allocating(async || find("a:b", 7).await).await;
+        hits_without_allocating(async || find_by_schema("a:b", 7).await).await;
     })
     .await;
 }

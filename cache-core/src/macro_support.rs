@@ -20,7 +20,7 @@ pub use failure::{
     Alone, ByClone, ByConversion, Coalesced, ErrorsOf, Limit, ProbeErrors, SaysTimeout, Share, Timed, Untimed,
     check_load_timeout, errors_of,
 };
-pub use hit::{hit, hit_of};
+pub use hit::{hit, hit_by, hit_of};
 pub use key::{KeyBuffer, KeyWriter, Placeholder, WriteDisplay, WritePlain};
 pub use load::{Body, Optional, Presence, Required, Slot, Unless};
 pub use plain::PlainKey;

@@ -23,8 +23,7 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
 fn statements(expansion: &Expansion<'_>) -> TokenStream {
     let (key, destructured) = (key::block(expansion), expansion.destructured(|input| &input.hidden));
     let load = local("__load");
-    let (closure, probes, hit, opened) =
-        (closure(expansion), expansion.probes(), expansion.hit(), expansion.opened_to_store());
+    let (closure, probes, asked) = (closure(expansion), expansion.probes(), expansion.asked());
     let body = match expansion.cached.awaited {
         Awaited::Async => quote!(::std::boxed::Box::pin(#load())),
         Awaited::Future | Awaited::Boxed => quote!(::std::boxed::Box::pin(async move { #load().await })),
@@ -35,8 +34,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
             #key
             #destructured
             #probes
-            #hit
-            #opened
+            #asked
             let #load = #closure;
             #answer
         };
@@ -48,8 +46,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
         #destructured
         #probes
         let #call = if #when {
-            #hit
-            #opened
+            #asked
             ::core::option::Option::Some(#call)
         } else {
             ::core::option::Option::None

@@ -52,7 +52,7 @@ impl Expansion<'_> {
             // Not negated: the condition is not to be linted as a part of something else.
             .map(|when| quote!(if #when {} else { return #body.await; }));
         let key = key::call(self, |input| &input.hidden);
-        let (probes, hit, opened) = (self.probes(), self.hit(), self.opened_to_store());
+        let (probes, asked) = (self.probes(), self.asked());
         let (load, loader) = self.loader();
         let answer = self.answer(&quote!(#load), &loader);
         quote! {
@@ -61,31 +61,43 @@ impl Expansion<'_> {
             #bypass
             #key
             #probes
-            #hit
-            #opened
+            #asked
             #answer
         }
     }
 
-    /// The statements that find the service, where the attribute names one, and return a value at hand, unless the function's
-    /// own policies may bar it.
-    pub(crate) fn hit(&self) -> TokenStream {
-        let (service, named) = (self.service(), self.named_service());
+    /// The statements that return a value at hand, and else make the call of what loads and stores. Where the function's own
+    /// policies may bar what is at hand, the call is made first.
+    pub(crate) fn asked(&self) -> TokenStream {
+        let (service, named, key, call) = (self.service(), self.named_service(), &self.key, &self.call);
+        let ([shape, payload], private) = (self.probed(), self.private_at(self.cached.returned.span()));
         let arguments = self.cached.arguments;
         let barring = |setting: &Setting| BARRING.iter().any(|name| setting.name == name);
         if arguments.policy.is_some() || arguments.settings.iter().any(barring) {
-            return quote!(#named);
+            let hit = self
+                .hit(&quote_spanned!(self.cached.returned.span()=> #private::hit_by(&mut #call, #shape, &#payload)));
+            let (opened, tagged) = (self.opened(), self.tagged());
+            return quote! {
+                #named
+                let mut #call = #opened;
+                #hit
+                #tagged
+            };
         }
-        let (private, key, answer) = (self.private_at(self.cached.returned.span()), &self.key, local("__hit"));
-        let [shape, payload] = self.probed();
-        let hit = match named {
+        let hit = self.hit(&match named {
             Some(_) => {
                 quote_spanned!(self.cached.returned.span()=> #private::hit_of(#service, &#key, #shape, &#payload))
             }
             None => quote_spanned!(self.cached.returned.span()=> #private::hit(&#key, #shape, &#payload)),
-        };
+        });
+        let opened = self.opened_to_store();
+        quote!(#named #hit #opened)
+    }
+
+    /// Returns what `hit` gives, if it does.
+    fn hit(&self, hit: &TokenStream) -> TokenStream {
+        let answer = local("__hit");
         quote_spanned! {self.cached.returned.span()=>
-            #named
             if let ::core::option::Option::Some(#answer) = #hit {
                 return #answer;
             }

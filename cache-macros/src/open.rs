@@ -28,6 +28,12 @@ impl Expansion<'_> {
         quote!(#limited let #call = #opened #tags;)
     }
 
+    /// The same for a call that has been made already.
+    pub(crate) fn tagged(&self) -> TokenStream {
+        let (limited, call, tags) = (self.check_limit(), &self.call, self.tags());
+        quote!(#limited let #call = #call #tags;)
+    }
+
     /// The call of the key with the function's policies.
     pub(crate) fn opened(&self) -> TokenStream {
         let (krate, private, key) = (&self.krate, self.private(), &self.key);

@@ -31,6 +31,14 @@ impl Call {
         EntryBuilder::new(&self.inner, self.key.as_str(), std::mem::replace(&mut self.chosen, Chosen::DEFAULT))
     }
 
+    /// The near tier's value, if it is fresh by every policy.
+    pub(super) fn settled<T: Cacheable>(&mut self) -> Option<Arc<T>> {
+        let entry = self.entry();
+        let settled = entry.settled();
+        self.chosen = entry.into_chosen();
+        settled
+    }
+
     fn change(mut self, change: impl FnOnce(EntryBuilder<'_>) -> EntryBuilder<'_>) -> Self {
         self.chosen = change(self.entry()).into_chosen();
         self

@@ -423,6 +423,12 @@ impl<'a> EntryBuilder<'a> {
         Box::pin(inner.go_on(near, key, self.plan(optional), loader())).await
     }
 
+    /// The near tier's value, if it is fresh by every policy: without allocating.
+    pub(crate) fn settled<T: Cacheable>(&self) -> Option<Arc<T>> {
+        let policy = self.chosen.policy.as_ref().unwrap_or(&self.inner.policy);
+        self.inner.settled_by(self.key, policy, self.access())
+    }
+
     /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be
     /// loaded anew in the background, which then is that of [`EntryBuilder::answer_miss`].
     pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<AnyValue>, Option<AtOnce>> {

@@ -12,7 +12,7 @@ use crate::entry::{Entry, Value};
 use crate::erased::AnyValue;
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::selection::Tier;
+use crate::selection::{Access, Tier};
 
 /// What the near tier says of a key.
 pub(super) enum Near<T> {
@@ -47,13 +47,18 @@ impl Inner {
     /// The value under `key`, if the near tier has one that is fresh by every policy and of the service's own schema. Only a
     /// hit is counted: after anything else the call goes on to look closer.
     pub(crate) fn settled<T: Cacheable>(&self, key: &str) -> Option<Arc<T>> {
-        if !self.access.reads(Tier::NEAR) {
+        self.settled_by(key, &self.policy, self.access)
+    }
+
+    /// As [`Inner::settled`], of the schema of `policy`, if `access` reads the near tier.
+    pub(super) fn settled_by<T: Cacheable>(&self, key: &str, policy: &Policy, access: Access) -> Option<Arc<T>> {
+        if !access.reads(Tier::NEAR) {
             return None;
         }
         let mut found = None;
         self.coherence.inspect(key, &mut |entry| {
             let now = self.clock.now_or_later();
-            if entry.schema == self.policy.schema_version()
+            if entry.schema == policy.schema_version()
                 && now < entry.settled_until
                 && self.coherence.is_trusted(entry, now)
                 && let Value::Typed(value) = &entry.value

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Counters, Log, WriteBehind};
+use super::{Counters, Log, WriteBehind, log_of};
 use crate::error::Error;
 use crate::service::Cacheable;
 use crate::service::keyspace::{KeyspaceKey, Space};
-use crate::tier::SharedTier;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
@@ -129,7 +128,7 @@ fn check_tier(space: &Space) -> Result<(), Error> {
             "write-behind: the service has no shared tier that could keep writes; give its builder .remote(RedisTier::new(url)?)",
         ));
     };
-    if far.shared().and_then(SharedTier::write_log).is_none() {
+    if log_of(far).is_err() {
         return Err(Error::configuration(format!(
             "write-behind: the tier \"{}\" keeps no writes. A Redis Cluster cannot, since a write and its value lie in different \
              slots: use a single Redis, with sentinels or without, or write_through",
