@@ -88,7 +88,7 @@ impl EntryBuilder<'_> {
     /// reads the value from the shared tier.
     ///
     /// The value goes to every node through the bus, so this is for small values:
-    /// [`replica_max_bytes`](super::CachingServiceBuilder::replica_max_bytes).
+    /// [`replica_max_bytes`](crate::CachingServiceBuilder::replica_max_bytes).
     pub const fn replicate(mut self) -> Self {
         self.chosen.replicate = true;
         self
