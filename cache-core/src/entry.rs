@@ -108,13 +108,13 @@ impl fmt::Debug for Value {
 // What a hit looks at comes first, so that it lies together.
 #[repr(C)]
 pub struct Entry {
-    /// The value.
-    pub value: Value,
     /// Until when a hit in a near tier need not ask how fresh the value is, nor whether to load it anew: no later than
     /// `fresh_until`. It is not written to far tiers.
     pub settled_until: Timestamp,
     /// The version of the value's type: [`Policy::schema`](crate::Policy::schema).
     pub schema: u32,
+    /// The value.
+    pub value: Value,
     /// Marks this very entry.
     pub token: Token,
     /// When the load that gave the value began.
@@ -166,6 +166,19 @@ impl Entry {
             tags: Tags::NONE,
             tag_sequence: 0,
         }
+    }
+
+    /// Whether `other` is a copy of this very entry, which shares its value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let shared = match (&self.value, &other.value) {
+            (Value::Typed(one), Value::Typed(other)) => Arc::ptr_eq(one, other),
+            (Value::Encoded { bytes: one, .. }, Value::Encoded { bytes: other, .. }) => {
+                std::ptr::eq::<[u8]>(&**one, &**other)
+            }
+            (Value::Absent, Value::Absent) => true,
+            _ => false,
+        };
+        shared && (self.token, self.birth, self.as_of) == (other.token, other.birth, other.as_of)
     }
 
     /// The same entry with another value, and of its size: the far form of an entry.

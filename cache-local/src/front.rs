@@ -60,12 +60,6 @@ struct Place<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At(usize);
 
-impl At {
-    pub(crate) const fn number(self) -> usize {
-        self.0
-    }
-}
-
 /// How far the removals under a slot had come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Version(u64);
@@ -89,6 +83,7 @@ impl<E> Front<E> {
         Self { places, all: AtomicU64::new(1), hasher: RandomState::default() }
     }
 
+    #[inline]
     pub(crate) fn at(&self, key: &str) -> At {
         // Keys that are made to meet in one slot are as slow as moka, which has its own hash.
         let mut hasher = self.hasher.build_hasher();
@@ -98,6 +93,7 @@ impl<E> Front<E> {
     }
 
     /// Runs `look` on what the front has under `key`.
+    #[inline]
     pub(crate) fn find<R>(&self, at: At, key: &str, look: impl FnOnce(&Arc<Kept<E>>) -> R) -> Option<R> {
         self.places[at.0].slot.with(|there| {
             let kept = there.filter(|kept| kept.key.as_str() == key && self.is_current(at, kept))?;
@@ -106,6 +102,7 @@ impl<E> Front<E> {
     }
 
     /// Whether nothing was removed under the slot since moka was seen to hold `kept`.
+    #[inline]
     pub(crate) fn is_current(&self, at: At, kept: &Kept<E>) -> bool {
         // Before the version: both its parts only grow, so they are then no older than what was added up to this.
         let seen = kept.seen.load(Ordering::Acquire);
@@ -113,6 +110,7 @@ impl<E> Front<E> {
     }
 
     /// To be noted before moka is asked.
+    #[inline]
     pub(crate) fn version(&self, at: At) -> Version {
         let place = self.places[at.0].version.load(Ordering::Acquire);
         Version(place + self.all.load(Ordering::Acquire))

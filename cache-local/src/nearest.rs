@@ -18,10 +18,11 @@ const HELD: usize = 8;
 /// The largest of them, in bytes, as far as the size of an entry shows.
 const LARGEST: u64 = 1_024;
 
-type Stored = Arc<Kept<Arc<Entry>>>;
+type Stored = Arc<Kept<Entry>>;
 
 struct Held {
     tier: u64,
+    at: At,
     kept: Stored,
 }
 
@@ -29,35 +30,47 @@ thread_local! {
     static NEAREST: RefCell<[Option<Held>; HELD]> = const { RefCell::new([const { None }; HELD]) };
 }
 
-const fn index(at: At) -> usize {
-    at.number() % HELD
+/// Where a key would be held. Its end and its middle tell it from others well enough: keys that meet are found in the front.
+fn index(key: &str) -> usize {
+    let key = key.as_bytes();
+    let from = |at: usize| key.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let mixed = match key.len().checked_sub(8) {
+        Some(end) => from(end) ^ from(end / 2).rotate_left(29),
+        None => key.iter().fold(0, |mixed, byte| mixed << 8 | u64::from(*byte)),
+    };
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 6.4): the topmost bits depend on all others.
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - HELD.ilog2())) as usize
 }
 
-/// Runs `look` on what this thread holds under `key`, if it is current, and tells whether it did.
-pub(crate) fn find(tier: u64, front: &Front<Arc<Entry>>, at: At, key: &str, look: impl FnOnce(&Arc<Entry>)) -> bool {
+/// Runs `look` on what this thread holds under `key`, if it is current, and tells where it belongs in the front.
+#[inline]
+pub(crate) fn find(tier: u64, front: &Front<Entry>, key: &str, look: impl FnOnce(&Entry)) -> Option<At> {
     let found = NEAREST.try_with(|nearest| {
         // It is taken only while a value that was held is being dropped, which may ask for others.
         let nearest = nearest.try_borrow().ok()?;
-        let held = nearest[index(at)].as_ref().filter(|held| held.tier == tier && held.kept.key.as_str() == key)?;
-        front.is_current(at, &held.kept).then(|| look(&held.kept.entry))
+        let held = nearest[index(key)].as_ref().filter(|held| held.tier == tier && held.kept.key.as_str() == key)?;
+        front.is_current(held.at, &held.kept).then(|| {
+            look(&held.kept.entry);
+            held.at
+        })
     });
     // An error means that the thread is ending.
-    matches!(found, Ok(Some(())))
+    found.ok().flatten()
 }
 
 /// Holds `kept` from now on, in the place of what was there.
 pub(crate) fn hold(tier: u64, at: At, kept: Stored) {
-    let held = (kept.entry.size <= LARGEST).then_some(Held { tier, kept });
+    let index = index(kept.key.as_str());
+    let held = (kept.entry.size <= LARGEST).then_some(Held { tier, at, kept });
     let previous =
-        NEAREST.try_with(|nearest| Some(std::mem::replace(&mut nearest.try_borrow_mut().ok()?[index(at)], held)));
+        NEAREST.try_with(|nearest| Some(std::mem::replace(&mut nearest.try_borrow_mut().ok()?[index], held)));
     drop(previous);
 }
 
-/// Lets go of what is held where `at` would be, if moka holds it no more.
-pub(crate) fn tidy(tier: u64, front: &Front<Arc<Entry>>, at: At) {
-    let outdated =
-        |held: &mut Held| held.tier == tier && !front.is_current(front.at(held.kept.key.as_str()), &held.kept);
-    let previous = NEAREST.try_with(|nearest| nearest.try_borrow_mut().ok()?[index(at)].take_if(outdated));
+/// Lets go of what is held where `key` would be, if moka holds it no more.
+pub(crate) fn tidy(tier: u64, front: &Front<Entry>, key: &str) {
+    let outdated = |held: &mut Held| held.tier == tier && !front.is_current(held.at, &held.kept);
+    let previous = NEAREST.try_with(|nearest| nearest.try_borrow_mut().ok()?[index(key)].take_if(outdated));
     drop(previous);
 }
 
@@ -71,30 +84,26 @@ mod tests {
     use super::*;
     use crate::LocalTier;
 
-    fn entry(size: u64) -> Arc<Entry> {
+    /// How many of an entry of `size` a thread holds that has asked for it often.
+    fn asked_for_often(tier: &LocalTier, size: u64) -> usize {
         let mut entry = Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX);
         entry.size = size;
-        Arc::new(entry)
-    }
-
-    fn asked_for_often(tier: &LocalTier, entry: &Arc<Entry>) -> usize {
-        tier.insert(&Key::new("k").unwrap(), Arc::clone(entry), Duration::MAX);
+        tier.insert(&Key::new("k").unwrap(), entry, Duration::MAX);
         (0..100).for_each(|_| assert!(tier.look_up("k").is_some()));
-        NEAREST
-            .with_borrow(|nearest| nearest.iter().flatten().filter(|held| Arc::ptr_eq(&held.kept.entry, entry)).count())
+        NEAREST.with_borrow(|nearest| nearest.iter().flatten().filter(|held| held.kept.entry.size == size).count())
     }
 
     #[test]
     fn a_thread_holds_what_it_asks_for_often_unless_it_is_large() {
         let tier = LocalTier::new(10);
-        assert_eq!(asked_for_often(&tier, &entry(LARGEST)), 1);
-        assert_eq!(asked_for_often(&tier, &entry(LARGEST + 1)), 0);
+        assert_eq!(asked_for_often(&tier, LARGEST), 1);
+        assert_eq!(asked_for_often(&tier, LARGEST + 1), 0);
     }
 
     #[test]
     fn what_is_held_goes_when_it_is_looked_for_after_its_removal() {
-        let (tier, entry) = (LocalTier::new(10), entry(1));
-        assert_eq!(asked_for_often(&tier, &entry), 1);
+        let tier = LocalTier::new(10);
+        assert_eq!(asked_for_often(&tier, 1), 1);
         tier.remove("k");
         assert!(tier.look_up("k").is_none());
         assert!(NEAREST.with_borrow(|nearest| nearest.iter().flatten().next().is_none()));
@@ -103,7 +112,7 @@ mod tests {
     #[test]
     fn tiers_do_not_see_what_a_thread_holds_of_others() {
         let (one, other) = (LocalTier::new(1), LocalTier::new(1));
-        assert_eq!(asked_for_often(&one, &entry(1)), 1);
+        assert_eq!(asked_for_often(&one, 1), 1);
         assert!(other.look_up("k").is_none());
     }
 }

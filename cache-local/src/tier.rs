@@ -26,14 +26,14 @@ use crate::{nearest, turns};
 /// ```
 pub struct LocalTier {
     cache: Cache<Key, Stored>,
-    front: Arc<Front<Arc<Entry>>>,
+    front: Arc<Front<Entry>>,
     /// Tells apart what threads hold of several tiers.
     id: u64,
     counts: Arc<Counts>,
 }
 
 /// Shared with the front.
-type Stored = Arc<Kept<Arc<Entry>>>;
+type Stored = Arc<Kept<Entry>>;
 
 #[derive(Default)]
 struct Counts {
@@ -102,19 +102,31 @@ impl LocalTier {
     /// over.
     #[cold]
     fn pass_on(&self, at: At, key: &str) {
-        if turns::is_news(at) && self.cache.get(key).is_none() {
+        let is_full = self.counts.evictions.load(Ordering::Relaxed) > 0;
+        if turns::is_news(at, is_full) && self.cache.get(key).is_none() {
             self.front.moved(at);
         }
     }
 
-    fn ask_front(&self, at: At, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) -> bool {
+    /// Runs `look` on what the front has under `key`, or moka. It is apart so that what a thread holds itself is found in few
+    /// steps.
+    #[inline(never)]
+    fn inspect_farther(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        let at = self.front.at(key);
         let hold = |kept: &Stored| turns::is_noted().then(|| Arc::clone(kept));
-        let Some(noted) = self.front.find(at, key, |kept| (look(&kept.entry), hold(kept)).1) else { return false };
-        if let Some(kept) = noted {
-            nearest::hold(self.id, at, kept);
-            self.pass_on(at, key);
+        if let Some(noted) = self.front.find(at, key, |kept| (look(&kept.entry), hold(kept)).1) {
+            if let Some(kept) = noted {
+                nearest::hold(self.id, at, kept);
+                self.pass_on(at, key);
+            }
+            return;
         }
-        true
+        nearest::tidy(self.id, &self.front, key);
+        let version = self.front.version(at);
+        if let Some(kept) = self.cache.get(key) {
+            self.front.admit(at, version, &kept, turns::displaces);
+            look(&kept.entry);
+        }
     }
 }
 
@@ -123,32 +135,17 @@ fn bytes_of(key: &Key, entry: &Entry) -> u64 {
 }
 
 impl NearTier for LocalTier {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        let mut found = None;
-        self.inspect(key, &mut |entry| found = Some(Arc::clone(entry)));
-        found
-    }
-
-    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
-        let at = self.front.at(key);
-        if nearest::find(self.id, &self.front, at, key, &mut *look) {
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        if let Some(at) = nearest::find(self.id, &self.front, key, &mut *look) {
             if turns::is_noted() {
                 self.pass_on(at, key);
             }
-            return;
-        }
-        if self.ask_front(at, key, look) {
-            return;
-        }
-        nearest::tidy(self.id, &self.front, at);
-        let version = self.front.version(at);
-        if let Some(kept) = self.cache.get(key) {
-            self.front.admit(at, version, &kept, turns::displaces);
-            look(&kept.entry);
+        } else {
+            self.inspect_farther(key, look);
         }
     }
 
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+    fn insert(&self, key: &Key, entry: Entry, ttl: Duration) {
         // Before the insertion, so that a removal at the same time never takes off more than was added.
         self.counts.bytes.fetch_add(bytes_of(key, &entry), Ordering::Relaxed);
         self.cache.insert(key.clone(), Arc::new(Kept::new(key.clone(), entry, ttl)));
@@ -184,11 +181,11 @@ impl CacheTier for LocalTier {
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
         // moka knows exactly when the time of an entry is over.
-        Ok(self.cache.get(key).map(|stored| Entry::clone(&stored.entry)))
+        Ok(self.cache.get(key).map(|stored| stored.entry.clone()))
     }
 
     async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
-        self.insert(key, Arc::new(entry), ttl);
+        self.insert(key, entry, ttl);
         Ok(())
     }
 
@@ -227,9 +224,9 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn entry(bytes: usize) -> Arc<Entry> {
+    fn entry(bytes: usize) -> Entry {
         let value = Value::Encoded { bytes: Bytes::from(vec![0; bytes]), codec: 1 };
-        Arc::new(Entry::new(value, Timestamp::ZERO, Timestamp::MAX))
+        Entry::new(value, Timestamp::ZERO, Timestamp::MAX)
     }
 
     fn fill(tier: &LocalTier, count: usize, bytes: usize) {
@@ -300,10 +297,10 @@ mod tests {
         let give = || tier.look_up("k");
         for _ in 0..100 {
             let (old, new) = (entry(1), entry(2));
-            tier.insert(&key, Arc::clone(&old), MINUTE);
-            assert!((0..3).all(|_| give().is_some_and(|given| Arc::ptr_eq(&given, &old))));
-            tier.insert(&key, Arc::clone(&new), MINUTE);
-            assert!((0..3).all(|_| give().is_some_and(|given| Arc::ptr_eq(&given, &new))));
+            tier.insert(&key, old, MINUTE);
+            assert!((0..3).all(|_| give().is_some_and(|given| given.size == 1)));
+            tier.insert(&key, new.clone(), MINUTE);
+            assert!((0..3).all(|_| give().is_some_and(|given| given.size == 2)));
             assert!(tier.remove("k") && give().is_none() && !tier.remove("k"));
             tier.insert(&key, new, MINUTE);
             assert!(give().is_some());

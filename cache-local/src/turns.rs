@@ -1,4 +1,7 @@
 //! Which look-ups of a thread do what need not be done at each.
+//!
+//! They are drawn, not counted off: callers that ask for the same keys in turn would otherwise have the same ones noted each
+//! time.
 
 use std::cell::Cell;
 
@@ -6,6 +9,9 @@ use crate::front::At;
 
 /// At one in so many hits of the front, moka is to hear of it, and the thread may hold the entry itself.
 const NOTED: u32 = 16;
+
+/// Of the hits to be noted, moka hears of one in so many while it has room: it has nothing to choose from yet.
+const ROOMY: u32 = 16;
 
 /// Of the hits to be noted that follow one of the same key, moka hears of one in so many: it knows of that key by then.
 const REPEATED: u32 = 16;
@@ -15,28 +21,34 @@ const REPEATED: u32 = 16;
 const DISPLACING: u32 = 8;
 
 thread_local! {
-    static COUNT: Cell<u32> = const { Cell::new(0) };
+    static DRAWN: Cell<u32> = const { Cell::new(0) };
     static PASSED_ON: Cell<Option<At>> = const { Cell::new(None) };
 }
 
-fn next() -> u32 {
-    let count = COUNT.get().wrapping_add(1);
-    COUNT.set(count);
-    count
+/// Whether this is one in `many`, a power of two. The generator is the linear congruential one of Knuth and Lewis (Press et al.,
+/// Numerical Recipes 7.1): any would do, and this takes two instructions.
+#[inline]
+fn is_one_in(many: u32) -> bool {
+    let drawn = DRAWN.with(|drawn| {
+        drawn.set(drawn.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        drawn.get()
+    });
+    // The topmost bits are the random ones.
+    drawn.leading_zeros() >= many.ilog2()
 }
 
 /// Whether this hit of the front is to be noted.
 #[inline]
 pub(crate) fn is_noted() -> bool {
-    next().is_multiple_of(NOTED)
+    is_one_in(NOTED)
 }
 
-/// Whether a hit that is noted is to be passed on to moka.
-pub(crate) fn is_news(at: At) -> bool {
-    PASSED_ON.replace(Some(at)) != Some(at) || COUNT.get().is_multiple_of(NOTED * REPEATED)
+/// Whether a hit that is noted is to be passed on to moka, which has had to evict if it `is_full`.
+pub(crate) fn is_news(at: At, is_full: bool) -> bool {
+    (is_full || is_one_in(ROOMY)) && (PASSED_ON.replace(Some(at)) != Some(at) || is_one_in(REPEATED))
 }
 
 /// Whether this look-up may put its key into the place of another.
 pub(crate) fn displaces() -> bool {
-    next().is_multiple_of(DISPLACING)
+    is_one_in(DISPLACING)
 }

@@ -44,11 +44,11 @@ impl CacheTier for Shown {
 }
 
 impl NearTier for Shown {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.0.look_up(key)
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        self.0.inspect(key, look);
     }
 
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+    fn insert(&self, key: &Key, entry: Entry, ttl: Duration) {
         self.0.insert(key, entry, ttl);
     }
 

@@ -257,7 +257,7 @@ impl Cell {
             None => "-",
         };
         let counts = counts.map(|count| count.to_string()).join(" ");
-        format!("{} {} {counts}", held(near.as_deref()), held(far.as_ref()))
+        format!("{} {} {counts}", held(near.as_ref()), held(far.as_ref()))
     }
 }
 

@@ -39,11 +39,11 @@ impl SlowToFree {
 }
 
 impl NearTier for SlowToFree {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.tier.look_up(key)
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        self.tier.inspect(key, look);
     }
 
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+    fn insert(&self, key: &Key, entry: Entry, ttl: Duration) {
         self.tier.insert(key, entry, ttl);
     }
 

@@ -15,18 +15,27 @@ use crate::key::Key;
 impl Coherence {
     /// Runs `look` on the entry of the near tier under `key`, unless that is void and has yet to be freed. This is the hit
     /// path.
-    pub(crate) fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
+    #[inline]
+    pub(crate) fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
         let Some(near) = &self.near else { return };
         // Before the look-up: see `look_up`.
         if self.sweeps.mark().is_clean() {
             near.inspect(key, look);
-        } else if let Some(entry) = self.look_up(key) {
+        } else {
+            self.inspect_listed(key, look);
+        }
+    }
+
+    /// As [`Coherence::inspect`], while something has yet to be freed.
+    #[cold]
+    fn inspect_listed(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        if let Some(entry) = self.look_up(key) {
             look(&entry);
         }
     }
 
     /// The entry of the near tier under `key`, unless it is void and has yet to be freed.
-    pub(crate) fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
+    pub(crate) fn look_up(&self, key: &str) -> Option<Entry> {
         let near = self.near.as_ref()?;
         loop {
             // Before the look-up: what is void by a pass that ended in between is in no list any more.
@@ -79,8 +88,11 @@ impl Coherence {
     }
 
     /// Whether nothing has voided an entry of the near tier that has not run out at `now`, as far as trust and tags go.
+    #[inline]
     pub(crate) fn is_trusted(&self, entry: &Entry, now: Timestamp) -> bool {
-        self.trust.covers(entry.as_of, now) && !self.rules.tags_moved(&entry.tags, entry.tag_sequence)
+        // As a rule neither has to look at the entry, whose other end is in another line of the processor's cache.
+        (self.trust.covers_all(now) || self.trust.covers(entry.as_of, now))
+            && (self.rules.no_tag_moved() || !self.rules.tags_moved(&entry.tags, entry.tag_sequence))
     }
 
     /// Whether `entry`, which was read from a far tier with `ticket`, may be used as far as rules go.
@@ -139,9 +151,9 @@ impl Coherence {
         let (as_of, tag_sequence) = (now, ticket.rules.tag_sequence);
         let expires = entry.expires.min(now + ttl);
         let (fresh_until, settled_until) = (entry.fresh_until.min(expires), entry.settled_until.min(expires));
-        let entry = Arc::new(Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() });
+        let entry = Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() };
         self.epochs.insert_if_newest(ticket, position, || {
-            if near.look_up(key.as_str()).is_none_or(|there| there.birth < position) {
+            if !near.has(key.as_str(), |there| there.birth >= position) {
                 near.insert(key, entry, ttl);
                 self.counters.replicas_received.increment();
             }
@@ -150,11 +162,11 @@ impl Coherence {
 
     /// Runs `insert` if `entry` is still what the near tier has under `key`: it is about to get another form. Not while
     /// anything there is yet to be freed, which the new form might come behind.
-    pub(crate) fn replace(&self, key: &str, entry: &Arc<Entry>, insert: impl FnOnce()) {
+    pub(crate) fn replace(&self, key: &str, entry: &Entry, insert: impl FnOnce()) {
         let Some(near) = &self.near else { return };
         self.sweeps.if_clean(|| {
             self.epochs.locked(key, || {
-                if near.look_up(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
+                if near.has(key, |there| there.is_same(entry)) {
                     insert();
                 }
             });
@@ -165,7 +177,7 @@ impl Coherence {
     pub(crate) fn drop_entry(&self, key: &str, token: Token) {
         let Some(near) = &self.near else { return };
         self.epochs.locked(key, || {
-            if near.look_up(key).is_some_and(|there| there.token == token) {
+            if near.has(key, |there| there.token == token) {
                 near.remove(key);
             }
         });

@@ -134,6 +134,12 @@ impl Rules {
         self.forgotten.load(Ordering::Acquire) != mark.forgotten
     }
 
+    /// Whether no tag has ever been invalidated. This is on the hit path.
+    #[inline]
+    pub(crate) fn no_tag_moved(&self) -> bool {
+        self.changed.get().is_none()
+    }
+
     /// Whether a tag was invalidated since `sequence`. This is on the hit path: it takes no lock.
     pub(crate) fn tags_moved(&self, tags: &Tags, sequence: u64) -> bool {
         let Some(changed) = self.changed.get() else { return false };

@@ -260,7 +260,7 @@ impl Coherence {
 
     fn remove_older(&self, key: &str, position: Position) {
         if let Some(near) = &self.near
-            && near.look_up(key).is_some_and(|entry| entry.birth < position)
+            && near.has(key, |entry| entry.birth < position)
         {
             near.remove(key);
         }

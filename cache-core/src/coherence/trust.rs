@@ -87,10 +87,15 @@ impl Trust {
         !self.isolated.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether a value that was current at `as_of` may be served at `now`. This is on the hit path.
-    pub(crate) fn covers(&self, as_of: Timestamp, now: Timestamp) -> bool {
+    /// Whether every value may be served at `now`. This is on the hit path.
+    #[inline]
+    pub(crate) fn covers_all(&self, now: Timestamp) -> bool {
         now.as_millis() < self.until.load(Ordering::Acquire)
-            || now.as_millis() < as_of.as_millis().saturating_add(self.alone.load(Ordering::Acquire))
+    }
+
+    /// Whether a value that was current at `as_of` may be served at `now`.
+    pub(crate) fn covers(&self, as_of: Timestamp, now: Timestamp) -> bool {
+        self.covers_all(now) || now.as_millis() < as_of.as_millis().saturating_add(self.alone.load(Ordering::Acquire))
     }
 
     /// This node serves nothing that it holds any more: the others do not wait for it from now on.

@@ -46,12 +46,21 @@ impl Inner {
 
     /// The value under `key`, if the near tier has one that is fresh by every policy and of the service's own schema. Only a
     /// hit is counted: after anything else the call goes on to look closer.
+    #[inline]
     pub(crate) fn settled<T: Cacheable>(&self, key: &str) -> Option<Arc<T>> {
         self.settled_by(key, &self.policy, self.access)
     }
 
     /// As [`Inner::settled`], of the schema of `policy`, if `access` reads the near tier.
+    #[inline]
     pub(super) fn settled_by<T: Cacheable>(&self, key: &str, policy: &Policy, access: Access) -> Option<Arc<T>> {
+        let found = self.settled_any(key, policy, access)?.downcast().ok()?;
+        self.near_counters.hits.increment();
+        Some(found)
+    }
+
+    /// As [`Inner::settled_by`], a value of any type, without counting. It is compiled here, once for all types.
+    fn settled_any(&self, key: &str, policy: &Policy, access: Access) -> Option<AnyValue> {
         if !access.reads(Tier::NEAR) {
             return None;
         }
@@ -63,10 +72,9 @@ impl Inner {
                 && self.coherence.is_trusted(entry, now)
                 && let Value::Typed(value) = &entry.value
             {
-                found = Arc::clone(value).downcast().ok();
+                found = Some(Arc::clone(value));
             }
         });
-        self.near_counters.hits.add(u64::from(found.is_some()));
         found
     }
 
@@ -94,7 +102,7 @@ impl Inner {
                     }
                 }
                 (Value::Absent, _) => found = Near::Absent,
-                (Value::Encoded { .. }, _) => packed = Some(Arc::clone(entry)),
+                (Value::Encoded { .. }, _) => packed = Some(entry.clone()),
             }
         });
         match packed {
@@ -116,18 +124,17 @@ impl Inner {
         if entry.schema != plan.policy.schema_version() || !self.coherence.may_serve(&entry, now) {
             return None;
         }
-        match &entry.value {
-            Value::Typed(value) if of.is_type_of(value) => {
-                Some(Found::Value(Arc::clone(value), AtHand { ticket, entry: Arc::clone(&entry) }))
-            }
-            Value::Absent if plan.optional && entry.fresh_until > now => Some(Found::Absent),
-            _ => None,
-        }
+        let value = match &entry.value {
+            Value::Typed(value) if of.is_type_of(value) => Arc::clone(value),
+            Value::Absent if plan.optional && entry.fresh_until > now => return Some(Found::Absent),
+            _ => return None,
+        };
+        Some(Found::Value(value, AtHand { ticket, entry: Arc::new(entry) }))
     }
 
     /// The value of an entry that another node sent. The near tier has it by reference from here on.
     #[cold]
-    fn unpack<T: Cacheable>(&self, key: &str, entry: &Arc<Entry>) -> Near<T> {
+    fn unpack<T: Cacheable>(&self, key: &str, entry: &Entry) -> Near<T> {
         let Value::Encoded { bytes, codec } = &entry.value else { return Near::Miss };
         let (now, codec) = (self.clock.now(), *codec);
         let known = self.codec.as_deref().filter(|known| known.id() == codec);
@@ -137,7 +144,7 @@ impl Inner {
         };
         let value = Arc::new(value);
         if let (Some(near), Ok(key)) = (&self.near, Key::new(key)) {
-            let typed = Arc::new(entry.with_value(Value::Typed(Arc::clone(&value) as _)));
+            let typed = entry.with_value(Value::Typed(Arc::clone(&value) as _));
             self.coherence.replace(key.as_str(), entry, || near.insert(&key, typed, entry.expires.since(now)));
         }
         Near::Hit(value)

@@ -279,19 +279,19 @@ impl Inner {
         let now = self.clock.now();
         let expires = entry.expires.min(now + ttl);
         let fresh_until = entry.fresh_until.min(expires);
-        let entry = Arc::new(Entry {
+        let entry = Entry {
             expires,
             fresh_until,
             settled_until: refresh::settled_until(&plan.policy, fresh_until, entry.cost),
             tag_sequence: ticket.rules.tag_sequence,
             birth: ticket.birth_of(entry),
             ..entry.with_value(value.map_or(Value::Absent, Value::Typed))
-        });
+        };
         let insert = || {
             // A refresh voids nothing, so a read that it overtook must not put the old value back.
             let there = self.coherence.look_up(key.as_str()).filter(|_| insertion == Insertion::Fill);
             if there.is_none_or(|there| there.created <= entry.created || !self.coherence.may_serve(&there, now)) {
-                near.insert(key, Arc::clone(&entry), ttl);
+                near.insert(key, entry.clone(), ttl);
             }
         };
         let inserted = self.coherence.insert(key.as_str(), &entry, ticket, insertion, insert);

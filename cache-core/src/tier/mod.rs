@@ -6,7 +6,6 @@
 mod shared;
 mod writes;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -140,24 +139,23 @@ impl Usage {
 /// The service checks and inserts under a lock of its own, so these calls must not wait, and must not call back into the
 /// service.
 pub trait NearTier: CacheTier {
-    /// The entry under `key`. It should neither allocate nor take a lock, and may be late in finding that an entry's time to
-    /// live has passed: the service looks at [`Entry::expires`].
+    /// Runs `look` on the entry under `key`, once, if there is one. This is the hit path: it should neither allocate nor wait
+    /// for a lock, and may be late in finding that an entry's time to live has passed: the service looks at
+    /// [`Entry::expires`].
     ///
-    /// A call that begins after an entry was removed or replaced never gives it.
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>>;
+    /// A call that begins after an entry was removed or replaced never gives it. `look` does not wait, and does not call the
+    /// tier.
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry));
 
-    /// Runs `look` on the entry under `key`, once, if there is one. This is the hit path: a tier that need not count one more
-    /// reference to the entry meanwhile should not. The default does, by [`NearTier::look_up`].
-    ///
-    /// `look` does not wait, and does not call the tier.
-    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Arc<Entry>)) {
-        if let Some(entry) = self.look_up(key) {
-            look(&entry);
-        }
+    /// A copy of the entry under `key`, by [`NearTier::inspect`]. It shares the value.
+    fn look_up(&self, key: &str) -> Option<Entry> {
+        let mut found = None;
+        self.inspect(key, &mut |entry| found = Some(entry.clone()));
+        found
     }
 
     /// Stores `entry` under `key` for at most `ttl`.
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration);
+    fn insert(&self, key: &Key, entry: Entry, ttl: Duration);
 
     /// Removes the entry under `key` and tells whether there was one.
     fn remove(&self, key: &str) -> bool;
@@ -165,4 +163,13 @@ pub trait NearTier: CacheTier {
     /// Removes every entry for which `void` holds and tells how many there were. It sees every entry whose insertion
     /// ended before this call.
     fn remove_matching(&self, void: &dyn Fn(&Key, &Entry) -> bool) -> u64;
+}
+
+impl dyn NearTier {
+    /// Whether there is an entry under `key`, and `is` holds of it.
+    pub(crate) fn has(&self, key: &str, is: impl Fn(&Entry) -> bool) -> bool {
+        let mut has = false;
+        self.inspect(key, &mut |entry| has = is(entry));
+        has
+    }
 }

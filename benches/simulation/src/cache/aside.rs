@@ -1,6 +1,5 @@
 //! The near tier, by the calls that the service makes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cache_aside::clock::Timestamp;
@@ -13,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) struct Aside {
     tier: LocalTier,
     keys: Vec<Key>,
-    entry: Arc<Entry>,
+    entry: Entry,
 }
 
 impl Aside {
@@ -22,7 +21,7 @@ impl Aside {
         Self {
             tier: LocalTier::builder().max_entries(capacity as u64).eviction_policy(policy).build(),
             keys: (0..keys).map(key).collect(),
-            entry: Arc::new(Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX)),
+            entry: Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX),
         }
     }
 }
@@ -30,9 +29,10 @@ impl Aside {
 impl Cache for Aside {
     fn access(&mut self, key: u32, _next: u32) -> bool {
         let key = &self.keys[key as usize];
-        let hit = self.tier.look_up(key.as_str()).is_some();
+        let mut hit = false;
+        self.tier.inspect(key.as_str(), &mut |_| hit = true);
         if !hit {
-            self.tier.insert(key, Arc::clone(&self.entry), HOUR);
+            self.tier.insert(key, self.entry.clone(), HOUR);
         }
         hit
     }

@@ -93,8 +93,8 @@ impl Node {
     }
 
     fn store(&self, version: u64, birth: Position, ticket: Ticket, insertion: Insertion) -> bool {
-        let entry = Arc::new(Entry { tag_sequence: ticket.rules.tag_sequence, ..entry(version, birth) });
-        let insert = || self.near.insert(&key(), Arc::clone(&entry), Duration::MAX);
+        let entry = Entry { tag_sequence: ticket.rules.tag_sequence, ..entry(version, birth) };
+        let insert = || self.near.insert(&key(), entry.clone(), Duration::MAX);
         self.coherence.insert(KEY, &entry, ticket, insertion, insert)
     }
 
@@ -159,7 +159,7 @@ impl Node {
     /// Gives what is there another form, as the service does with what another node sent.
     fn unpack(&self) {
         let Some(entry) = self.coherence.look_up(KEY) else { return };
-        let other = Arc::new(entry.with_value(entry.value.clone()));
+        let other = entry.clone();
         self.coherence.replace(KEY, &entry, || self.near.insert(&key(), other, Duration::MAX));
     }
 

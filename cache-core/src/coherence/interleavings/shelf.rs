@@ -1,7 +1,6 @@
 //! A near tier whose only lock belongs to the scheduler.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +13,7 @@ use crate::sync::Mutex;
 use crate::tier::{CacheTier, NearTier};
 
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<HashMap<Key, Arc<Entry>>>);
+pub(super) struct Shelf(Mutex<HashMap<Key, Entry>>);
 
 #[async_trait]
 impl CacheTier for Shelf {
@@ -23,11 +22,11 @@ impl CacheTier for Shelf {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        Ok(self.look_up(key.as_str()).map(|entry| Entry::clone(&entry)))
+        Ok(self.look_up(key.as_str()))
     }
 
     async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
-        self.insert(key, Arc::new(entry), ttl);
+        self.insert(key, entry, ttl);
         Ok(())
     }
 
@@ -45,11 +44,14 @@ impl CacheTier for Shelf {
 }
 
 impl NearTier for Shelf {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.0.lock().unwrap().get(key).cloned()
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        if let Some(entry) = found {
+            look(&entry);
+        }
     }
 
-    fn insert(&self, key: &Key, entry: Arc<Entry>, _: Duration) {
+    fn insert(&self, key: &Key, entry: Entry, _: Duration) {
         self.0.lock().unwrap().insert(key.clone(), entry);
     }
 

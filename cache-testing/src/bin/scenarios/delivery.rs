@@ -8,7 +8,6 @@
 //! - bare bytes: the same with two sockets and no library.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -133,11 +132,11 @@ impl Watched {
 }
 
 impl NearTier for Watched {
-    fn look_up(&self, key: &str) -> Option<Arc<Entry>> {
-        self.tier.look_up(key)
+    fn inspect(&self, key: &str, look: &mut dyn FnMut(&Entry)) {
+        self.tier.inspect(key, look);
     }
 
-    fn insert(&self, key: &Key, entry: Arc<Entry>, ttl: Duration) {
+    fn insert(&self, key: &Key, entry: Entry, ttl: Duration) {
         self.tier.insert(key, entry, ttl);
     }
 

@@ -72,7 +72,7 @@ impl Hand {
             let value: Arc<dyn Any + Send + Sync> = Arc::new("value".to_owned());
             let entry = Entry::new(Value::Typed(value), Timestamp::ZERO, Timestamp::MAX);
             batch.cmd("SET").arg(format!("hand:{key}")).arg("\"value\"").ignore();
-            self.near.insert(&key, Arc::new(entry), Duration::from_secs(60));
+            self.near.insert(&key, entry, Duration::from_secs(60));
         }
         batch.exec_async(&mut self.connection).await?;
         let began = Instant::now();
