@@ -6,7 +6,6 @@
 mod server;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,7 +48,7 @@ impl Prices {
 
 type PriceSpace = Keyspace<PriceKey, u64, LoadedBy<std::io::Error>>;
 
-async fn read(prices: &PriceSpace) -> Result<(), Box<dyn Error>> {
+async fn read(prices: &PriceSpace) -> anyhow::Result<()> {
     let (german, french) = (PriceKey::new(7, "DE"), PriceKey::new(7, "FR"));
     println!("\none key: {}", prices.key(&german));
     println!("  {:?}", prices.get(&german).await?);
@@ -58,7 +57,7 @@ async fn read(prices: &PriceSpace) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn write(prices: &PriceSpace, database: &Prices) -> Result<(), Box<dyn Error>> {
+async fn write(prices: &PriceSpace, database: &Prices) -> anyhow::Result<()> {
     let key = PriceKey::new(7, "DE");
     println!("\nwrite_through: the database first, then the cache");
     let update = |price: Arc<u64>| database.update(key.clone(), *price);
@@ -71,12 +70,15 @@ async fn write(prices: &PriceSpace, database: &Prices) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-async fn write_behind(prices: &PriceSpace, database: &Prices) -> Result<(), Box<dyn Error>> {
+async fn write_behind(prices: &PriceSpace, database: &Prices) -> anyhow::Result<()> {
     let key = PriceKey::new(7, "DE");
     println!("\nwrite_behind: acknowledged when Redis has it, and in the database later");
     let behind = prices.write_behind().build()?;
     for price in [1_300, 1_350] {
-        behind.put(&key, price).await?;
+        if let Err(error) = behind.put(&key, price).await {
+            println!("  not taken, since a write that only this process knows would be lost with it: {error}");
+            return Ok(());
+        }
     }
     println!("  read: {:?}, database: {:?}", prices.get(&key).await?, database.rows().get(&key));
     let database_of_workers = database.clone();
@@ -98,7 +100,7 @@ async fn write_behind(prices: &PriceSpace, database: &Prices) -> Result<(), Box<
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let server = Server::find()?;
     let builder = CachingService::builder().namespace("keyspace-example").local(LocalTier::new(1_000));
     let cache = builder.remote(RedisTier::new(server.url())?).build().await?;

@@ -2,7 +2,6 @@
 //! values are also kept in Redis, for all processes.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use cache_aside::{CachingService, cached};
@@ -29,7 +28,7 @@ async fn price(sku: u32) -> u64 {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let cache = CachingService::from_env().await?;
     cache.clone().install_global()?; // What annotated functions use.
     for tier in cache.status().await.tiers {

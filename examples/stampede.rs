@@ -7,9 +7,9 @@
 mod server;
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use cache_aside::{CachingService, LocalTier, RedisTier, TierState};
 use cache_testing::Process;
 use futures_util::future::join_all;
@@ -27,7 +27,7 @@ fn now() -> Duration {
 }
 
 /// Loads `key` for all callers of this process, and tells how long after `released` the last one had the value.
-async fn call(cache: &CachingService, key: &str, released: Duration) -> Result<Duration, Box<dyn Error>> {
+async fn call(cache: &CachingService, key: &str, released: Duration) -> anyhow::Result<Duration> {
     let load = || async {
         tokio::time::sleep(LOAD_TIME).await;
         Ok::<_, Infallible>("value".to_owned())
@@ -44,7 +44,7 @@ async fn call(cache: &CachingService, key: &str, released: Duration) -> Result<D
 }
 
 /// One of the processes: for each line `key release-time` it makes its calls, and answers `loads slowest`.
-async fn node(url: &str) -> Result<(), Box<dyn Error>> {
+async fn node(url: &str) -> anyhow::Result<()> {
     let cache = CachingService::builder()
         .namespace("stampede")
         .local(LocalTier::new(1_000))
@@ -55,7 +55,7 @@ async fn node(url: &str) -> Result<(), Box<dyn Error>> {
     println!("{}", if is_up { "ready" } else { "ready, without Redis" });
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let (key, released) = line.split_once(' ').ok_or("expected: key release-time")?;
+        let (key, released) = line.split_once(' ').context("expected: key release-time")?;
         let before = cache.stats().loads;
         let slowest = call(&cache, key, Duration::from_micros(released.parse()?)).await?;
         println!("{} {}", cache.stats().loads - before, slowest.as_micros());
@@ -66,7 +66,7 @@ async fn node(url: &str) -> Result<(), Box<dyn Error>> {
 
 /// Releases all callers on a key that nobody has, and tells how many loads there were and how long the slowest caller
 /// took.
-async fn round(nodes: &mut [Process], number: usize) -> Result<(usize, Duration), Box<dyn Error>> {
+async fn round(nodes: &mut [Process], number: usize) -> anyhow::Result<(usize, Duration)> {
     let released = now().as_micros();
     // Each reads its line on its own; the time of all counts from before the first is sent.
     for node in nodes.iter_mut() {
@@ -74,15 +74,15 @@ async fn round(nodes: &mut [Process], number: usize) -> Result<(usize, Duration)
     }
     let (mut loads, mut slowest) = (0, Duration::ZERO);
     for node in nodes {
-        let answer = node.receive().await.ok_or("a process has ended")?;
-        let (node_loads, node_slowest) = answer.split_once(' ').ok_or("expected: loads slowest")?;
+        let answer = node.receive().await.context("a process has ended")?;
+        let (node_loads, node_slowest) = answer.split_once(' ').context("expected: loads slowest")?;
         loads += node_loads.parse::<usize>()?;
         slowest = slowest.max(Duration::from_micros(node_slowest.parse()?));
     }
     Ok((loads, slowest))
 }
 
-async fn stampede(url: &str) -> Result<(), Box<dyn Error>> {
+async fn stampede(url: &str) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
     let mut nodes: Vec<Process> = (0..PROCESSES)
         .map(|_| Process::builder(&program).argument("node").variable("CACHE_REDIS_URL", url).spawn())
@@ -110,11 +110,11 @@ async fn stampede(url: &str) -> Result<(), Box<dyn Error>> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["node"] => node(&std::env::var("CACHE_REDIS_URL")?).await,
         [] => stampede(&Server::find()?.url()).await,
-        _ => Err("it takes no arguments".into()),
+        _ => anyhow::bail!("it takes no arguments"),
     }
 }

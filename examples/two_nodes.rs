@@ -6,7 +6,6 @@
 
 mod server;
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use cache_aside::{CachingService, LocalTier, RedisTier, TierState};
@@ -14,7 +13,7 @@ use server::Server;
 
 const KEY: &str = "greeting";
 
-async fn node(url: &str) -> Result<CachingService, Box<dyn Error>> {
+async fn node(url: &str) -> anyhow::Result<CachingService> {
     let node = CachingService::builder()
         .namespace("two-nodes")
         .local(LocalTier::new(1_000))
@@ -24,17 +23,16 @@ async fn node(url: &str) -> Result<CachingService, Box<dyn Error>> {
     // A node that cannot reach Redis works on by itself, which would show nothing here.
     match node.status().await.tiers.iter().find(|tier| tier.state != TierState::Up) {
         None => Ok(node),
-        Some(tier) => Err(format!(
+        Some(tier) => anyhow::bail!(
             "{} is away, so the nodes cannot hear of each other: {}",
             tier.name,
             tier.last_error.as_deref().unwrap_or_default()
-        )
-        .into()),
+        ),
     }
 }
 
 /// Reads until `node` has `expected`, and tells how long that took.
-async fn sees(node: &CachingService, expected: Option<&str>) -> Result<Duration, Box<dyn Error>> {
+async fn sees(node: &CachingService, expected: Option<&str>) -> anyhow::Result<Duration> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(5) {
         if node.get::<String>(KEY).await.as_deref().map(String::as_str) == expected {
@@ -43,10 +41,10 @@ async fn sees(node: &CachingService, expected: Option<&str>) -> Result<Duration,
         tokio::task::yield_now().await;
     }
     let status = node.status().await;
-    Err(format!("{expected:?} was not seen within 5 s; bus: {:?}, tiers: {:?}", status.bus, status.tiers).into())
+    anyhow::bail!("{expected:?} was not seen within 5 s; bus: {:?}, tiers: {:?}", status.bus, status.tiers)
 }
 
-async fn run(url: &str) -> Result<(), Box<dyn Error>> {
+async fn run(url: &str) -> anyhow::Result<()> {
     let (a, b) = (node(url).await?, node(url).await?);
 
     println!("\nA sets \"hello\"");
@@ -77,7 +75,7 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let server = Server::find()?;
     match &server {
         Server::Given(_) => println!("using the Redis of CACHE_REDIS_URL"),

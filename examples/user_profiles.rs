@@ -7,7 +7,6 @@
 mod server;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -202,7 +201,7 @@ async fn print_status(cache: &CachingService) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let server = Server::find()?;
     let cache = CachingService::builder()
         .namespace("user-profiles")

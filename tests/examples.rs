@@ -126,3 +126,14 @@ async fn keyspace_reads_and_writes_in_three_ways() {
     assert!(has("read: Some(1350), database: Some(1200)"), "before a worker has written: {lines:#?}");
     assert!(has("read: Some(1350), database: Some(1350)"), "{lines:#?}");
 }
+
+#[tokio::test]
+async fn keyspace_says_that_write_behind_needs_redis() {
+    let redis = RedisServer::start();
+    redis.kill();
+    let (success, lines) = run("keyspace", &redis.url()).await;
+    assert!(success, "{lines:#?}");
+    let behind = section(&lines, "write_behind: acknowledged when Redis has it");
+    assert_eq!(count(&behind, "not taken, since a write that only this process knows would be lost"), 1, "{lines:#?}");
+    assert_eq!(count(&behind, "redis is away"), 1, "{lines:#?}");
+}

@@ -1,6 +1,5 @@
 //! The Redis that an example runs against: the one that is there, or one of its own.
 
-use std::error::Error;
 use std::process::{Command, Stdio};
 
 use cache_testing::RedisServer;
@@ -15,7 +14,7 @@ pub(crate) enum Server {
 
 impl Server {
     /// The server of `CACHE_REDIS_URL`, else a new one that keeps its data over a restart.
-    pub(crate) fn find() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn find() -> anyhow::Result<Self> {
         if let Ok(url) = std::env::var("CACHE_REDIS_URL")
             && !url.is_empty()
         {
@@ -24,9 +23,10 @@ impl Server {
         let mut version = Command::new("redis-server");
         match version.arg("--version").stdout(Stdio::null()).status() {
             Ok(status) if status.success() => Ok(Self::Own(RedisServer::builder().append_only().start())),
-            _ => Err("this example needs Redis: set CACHE_REDIS_URL (such as redis://127.0.0.1:6379) to use one that \
-                      runs, or install redis-server (such as by apt-get install redis-server) to have one started"
-                .into()),
+            _ => anyhow::bail!(
+                "this example needs Redis: set CACHE_REDIS_URL (such as redis://127.0.0.1:6379) to use one that runs, or install \
+                 redis-server (such as by apt-get install redis-server) to have one started"
+            ),
         }
     }
 
