@@ -86,7 +86,8 @@ impl Options {
     fn settings(&self) -> std::io::Result<RunSettings> {
         let all = FaultKind::WEIGHTS.iter().map(|(kind, _)| *kind);
         let wanted = |kind: &FaultKind| {
-            let by_default = self.only.is_empty() && (*kind != FaultKind::Failover || self.failovers);
+            let by_default = !kind.loses_writes() || *kind == FaultKind::Failover && self.failovers;
+            let by_default = self.only.is_empty() && by_default;
             (by_default || self.only.contains(kind)) && !self.without.contains(kind)
         };
         Ok(RunSettings {

@@ -39,6 +39,8 @@ pub enum FaultKind {
     DeleteRules,
     /// The server is killed, and its replica takes its place, without what it had not been told yet.
     Failover,
+    /// The server is killed, and started again with what it held some time before.
+    RollBack,
 }
 
 /// What a fault befalls. Two faults of one target would undo each other.
@@ -54,7 +56,7 @@ pub enum Target {
 
 impl FaultKind {
     /// All kinds, each with how often it is drawn compared with the others.
-    pub const WEIGHTS: [(Self, u32); 16] = [
+    pub const WEIGHTS: [(Self, u32); 17] = [
         (Self::KillNode, 6),
         (Self::StopNode, 6),
         (Self::CutLink, 5),
@@ -71,6 +73,7 @@ impl FaultKind {
         (Self::DeleteJournal, 4),
         (Self::DeleteRules, 4),
         (Self::Failover, 6),
+        (Self::RollBack, 4),
     ];
 
     /// Its name in options and reports.
@@ -92,7 +95,13 @@ impl FaultKind {
             Self::DeleteJournal => "delete-journal",
             Self::DeleteRules => "delete-rules",
             Self::Failover => "failover",
+            Self::RollBack => "roll-back",
         }
+    }
+
+    /// Whether the server comes back without its last writes. Such a fault comes only when it is asked for.
+    pub const fn loses_writes(self) -> bool {
+        matches!(self, Self::Failover | Self::RollBack)
     }
 
     /// The kind with this name.
@@ -111,7 +120,15 @@ impl FaultKind {
     }
 
     const fn is_over_at_once(self) -> bool {
-        matches!(self, Self::SeverLink | Self::KillClients | Self::Flush | Self::DeleteJournal | Self::DeleteRules)
+        matches!(
+            self,
+            Self::SeverLink
+                | Self::KillClients
+                | Self::Flush
+                | Self::DeleteJournal
+                | Self::DeleteRules
+                | Self::RollBack
+        )
     }
 }
 
@@ -132,7 +149,7 @@ pub struct Fault {
     pub after: Duration,
     /// For how long.
     pub lasts: Duration,
-    /// By how much a slow link is slow, or a replica behind.
+    /// By how much a slow link is slow, or a replica behind, and a fifth of the age of a snapshot.
     pub delay: Duration,
 }
 

@@ -45,7 +45,7 @@ pub struct Injector {
     pub fleet: Arc<Fleet>,
     /// The server.
     pub server: Arc<Server>,
-    /// Where failovers are noted.
+    /// Where it is noted that a server has lost writes.
     pub ledger: Arc<Mutex<Ledger>>,
     /// When every fault is to end.
     pub end: Instant,
@@ -83,6 +83,7 @@ impl Injector {
             (Target::Link(slot), _) => befall_link(fault, &self.fleet, slot, until).await,
             (Target::Process(slot), kind) => befall_process(kind, &self.fleet, slot, until).await,
             (Target::Server, FaultKind::Failover) => self.fail_over(fault.delay, until).await,
+            (Target::Server, FaultKind::RollBack) => self.roll_back(fault.delay * 5).await,
             (Target::Server, kind) => befall_server(kind, &self.server, until).await,
         }
         Incident { fault, stretch: Stretch { from, to: Moment::now() } }
@@ -95,13 +96,27 @@ impl Injector {
         sleep(lag).await;
         run(&self.server, Server::kill).await;
         self.server.drop_replication().await;
-        // From here on nothing reaches the old server, and nothing has been read from the new one.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history().failovers.push(Moment::now());
+        self.note_loss();
         run(&self.server, Server::promote).await;
         self.server.resume_replication().await;
         self.fleet.lead_links_to(self.server.address()).await;
         sleep_until(until).await;
         run(&self.server, Server::rejoin).await;
+    }
+
+    /// The server comes back at once, without what happened in the `age` before. Were it away as well, old values would rise
+    /// when the bound on them is over, which counts from the writes.
+    async fn roll_back(&self, age: Duration) {
+        run(&self.server, Server::save).await;
+        sleep(age).await;
+        run(&self.server, Server::kill).await;
+        self.note_loss();
+        run(&self.server, Server::restart_from_snapshot).await;
+    }
+
+    /// From here on nothing reaches the old server, and nothing has been read from the one in its place.
+    fn note_loss(&self) {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history().failovers.push(Moment::now());
     }
 }
 

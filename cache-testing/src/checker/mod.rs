@@ -22,8 +22,8 @@
 //! (`CachingService::staleness_bound`), and [`run::ALLOWANCE`].
 //!
 //! A failover to a replica that had not heard of everything undoes writes, until the nodes have told the replica themselves.
-//! So G1, G3 and strictness give a read after a failover of a write before it the bound D, and G2 gives it nothing more. No
-//! failover comes unless it is asked for.
+//! So G1, G3 and strictness give a read after a failover of a write before it the bound D, and G2 gives it nothing more. The
+//! same goes for a server that is rolled back to a snapshot. Neither comes unless it is asked for.
 //!
 //! # Why counting per version loses nothing
 //!

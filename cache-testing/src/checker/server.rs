@@ -17,7 +17,7 @@ const REPLICA_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a replica may take to be in step.
 const REPLICA_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server without persistence: restarted, it is empty.
+/// A server without persistence of its own: restarted, it is empty.
 #[derive(Debug)]
 pub struct Server {
     primary: Mutex<Arc<RedisServer>>,
@@ -75,6 +75,16 @@ impl Server {
     /// It is back, and empty.
     pub fn restart(&self) {
         self.primary().restart();
+    }
+
+    /// Keeps what it holds for [`restart_from_snapshot`](Self::restart_from_snapshot).
+    pub fn save(&self) {
+        self.run(&["SAVE"]);
+    }
+
+    /// It is back with what it held when it was last [saved](Self::save).
+    pub fn restart_from_snapshot(&self) {
+        self.primary().restart_from_snapshot();
     }
 
     /// Keeps from the replica what happens from now on.

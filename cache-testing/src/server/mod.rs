@@ -8,6 +8,7 @@ mod sentinel;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use builder::RedisServerBuilder;
@@ -98,10 +99,22 @@ impl RedisServer {
     /// Kills the server if it runs, starts it again on the same port and waits until it answers. It is empty unless it
     /// was built with [`append_only`](RedisServerBuilder::append_only).
     pub fn restart(&self) {
+        self.relaunch(|directory| {
+            // A replica leaves what it was sent of its primary there, and would rise again from it.
+            let _ = std::fs::remove_file(directory.join(launch::SNAPSHOT));
+        });
+    }
+
+    /// Kills the server if it runs, starts it again on the same port with what it held at the last `SAVE`, and waits until
+    /// it answers. An [append-only](RedisServerBuilder::append_only) one comes back with what it held last.
+    pub fn restart_from_snapshot(&self) {
+        self.relaunch(|_| ());
+    }
+
+    fn relaunch(&self, prepare: impl FnOnce(&Path)) {
         let mut process = self.process();
         process.kill();
-        // A replica leaves what it was sent of its primary there, and would rise again from it.
-        let _ = std::fs::remove_file(self.directory.path().join(launch::SNAPSHOT));
+        prepare(self.directory.path());
         *process = launch::launch(&self.settings, self.directory.path(), self.port())
             .unwrap_or_else(|failure| panic!("redis-server did not restart: {failure}"));
     }

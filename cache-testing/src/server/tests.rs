@@ -72,6 +72,18 @@ fn a_running_server_can_be_restarted() {
 }
 
 #[test]
+fn a_server_can_be_rolled_back_to_its_snapshot() {
+    let server = RedisServer::start();
+    server.cli(&["SET", "k", "before"]);
+    server.cli(&["SAVE"]);
+    server.cli(&["SET", "k", "after"]);
+
+    server.restart_from_snapshot();
+
+    assert_eq!(server.cli(&["GET", "k"]), "before");
+}
+
+#[test]
 fn a_server_that_has_left_a_snapshot_restarts_empty_as_well() {
     let server = RedisServer::start();
     server.cli(&["SET", "k", "v"]);
