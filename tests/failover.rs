@@ -5,6 +5,9 @@
 #[cfg(feature = "cluster")]
 #[path = "failover/cluster.rs"]
 mod cluster;
+#[cfg(feature = "cluster")]
+#[path = "failover/foreign.rs"]
+mod foreign;
 #[cfg(feature = "sentinel")]
 #[path = "failover/sentinel.rs"]
 mod sentinel;

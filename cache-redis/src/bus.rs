@@ -12,7 +12,7 @@ use cache_core::{TagSlot, TierError};
 use redis::aio::MultiplexedConnection;
 
 #[cfg(feature = "cluster")]
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Tracked};
 use crate::error::tier_error;
 use crate::journal::JournalEntry;
 use crate::pushes::Pushes;
@@ -28,19 +28,34 @@ const NOBODY: NodeId = NodeId::new(0);
 #[async_trait]
 impl Bus for RedisTier {
     async fn connect(&self) -> Result<Box<dyn BusConnection>, TierError> {
-        let names = self.inner.names();
+        let (names, lane) = (self.inner.names(), &self.inner.lane);
         let tracking = self.inner.track_foreign_writes;
         let (intake, pushes) = pushes::queue(Arc::clone(&self.inner.counts), tracking);
-        let mut connection = self.inner.lane.open_bus(&names.journal, move |push| intake.take(push)).await?;
+        #[cfg(feature = "cluster")]
+        let tracked = match lane.cluster().filter(|_| tracking) {
+            Some(cluster) => Some(cluster.track(&names.prefix(), &intake).await?),
+            None => None,
+        };
+        let mut connection = lane.open_bus(&names.journal, move |push| intake.take(push)).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
-        if tracking {
-            let mut command = redis::cmd("CLIENT");
-            command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(names.prefix());
-            let tracked: Result<(), _> = command.query_async(&mut connection).await;
-            tracked.map_err(|error| tier_error("CLIENT TRACKING", &error))?;
+        if tracking && !lane.is_cluster() {
+            track(&mut connection, &names.prefix()).await?;
         }
-        Ok(Box::new(Subscription { connection, pushes, inner: Arc::clone(&self.inner) }))
+        Ok(Box::new(Subscription {
+            connection,
+            #[cfg(feature = "cluster")]
+            tracked,
+            pushes,
+            inner: Arc::clone(&self.inner),
+        }))
     }
+}
+
+/// Has a server tell of every write to its keys whose names begin with `prefix`.
+pub(crate) async fn track(connection: &mut MultiplexedConnection, prefix: &str) -> Result<(), TierError> {
+    let mut command = redis::cmd("CLIENT");
+    command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(prefix);
+    command.query_async(connection).await.map_err(|error| tier_error("CLIENT TRACKING", &error))
 }
 
 /// A connection subscribed to the channel.
@@ -49,6 +64,9 @@ impl Bus for RedisTier {
 /// over the reply after it.
 struct Subscription {
     connection: MultiplexedConnection,
+    /// In a cluster, where foreign writes are tracked, those to the primaries.
+    #[cfg(feature = "cluster")]
+    tracked: Option<Tracked>,
     pushes: Pushes,
     inner: Arc<Inner>,
 }
@@ -116,6 +134,9 @@ impl BusConnection for Subscription {
         #[cfg(feature = "cluster")]
         if let Some(cluster) = self.inner.lane.cluster() {
             cluster.watch().await;
+            if let Some(tracked) = &mut self.tracked {
+                cluster.hear(tracked).await?;
+            }
         }
         Ok(last)
     }

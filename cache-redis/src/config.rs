@@ -182,7 +182,9 @@ impl RedisTierBuilder {
     /// cut off, nothing is heard, and near tiers are emptied when it is back.
     ///
     /// A load that is under way when another program writes goes on, and its callers get what it gives; it is not stored.
-    /// Not in a cluster, whose servers tell of their own keys only.
+    ///
+    /// In a cluster each primary is connected to, and tells of its own keys. The bus counts as cut off while one of them
+    /// cannot be heard: until a replica has taken over, near tiers serve nothing older than the `isolated_ttl`.
     pub fn track_foreign_writes(self, track_foreign_writes: bool) -> Self {
         Self { track_foreign_writes, ..self }
     }
@@ -211,11 +213,6 @@ impl RedisTierBuilder {
                 self.scan_batch,
                 Self::MAX_SCAN_BATCH
             )));
-        }
-        if self.track_foreign_writes && servers.is_cluster() {
-            return Err(Error::configuration(
-                "track_foreign_writes is set for a cluster, whose servers tell of their own keys only; leave it out",
-            ));
         }
         if self.wire == Wire::Plain && servers.is_cluster() {
             return Err(Error::configuration(

@@ -161,6 +161,11 @@ impl Lanes {
         }
     }
 
+    /// Whether the keys are spread over several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        !matches!(self, Self::One(_))
+    }
+
     #[cfg(feature = "cluster")]
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
         match self {

@@ -1,4 +1,4 @@
-//! What the server sends unasked on the connection of the bus.
+//! What servers send unasked on the connections of the bus.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,9 +22,13 @@ enum Push {
     Published(Vec<u8>),
     /// Keys that were written.
     Touched(Vec<Value>),
+    /// A connection is lost.
+    Lost,
 }
 
-/// Takes pushes from the connection. Its calls run in the connection's own task, so they must not wait.
+/// Takes pushes from a connection, whose own task drops it when the connection is lost. Its calls run in that task, so they
+/// must not wait.
+#[derive(Clone)]
 pub(crate) struct Intake {
     sender: mpsc::Sender<Push>,
     /// Whether touches were lost, or everything was touched.
@@ -32,19 +36,20 @@ pub(crate) struct Intake {
     counts: Arc<Counts>,
 }
 
-/// Gives them to the node, in order.
+/// Gives those of one connection or several to the node, in order.
 pub(crate) struct Pushes {
-    /// Ends when the connection's task drops the intake, which is when the connection is lost.
     receiver: mpsc::Receiver<Push>,
     all_touched: Arc<AtomicBool>,
+    /// Whether any of the connections is.
+    lost: bool,
 }
 
-/// Both ends. Where foreign writes are tracked, the node is told first of all that everything may have been touched: what
+/// Both ends. The intake is cloned for each connection but one. Where foreign writes are tracked, the node is told first of all that everything may have been touched: what
 /// was, while there was no connection, nobody has heard.
 pub(crate) fn queue(counts: Arc<Counts>, tracking: bool) -> (Intake, Pushes) {
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
     let all_touched = Arc::new(AtomicBool::new(tracking));
-    (Intake { sender, all_touched: Arc::clone(&all_touched), counts }, Pushes { receiver, all_touched })
+    (Intake { sender, all_touched: Arc::clone(&all_touched), counts }, Pushes { receiver, all_touched, lost: false })
 }
 
 impl Intake {
@@ -72,19 +77,29 @@ impl Intake {
     }
 }
 
+impl Drop for Intake {
+    fn drop(&mut self) {
+        // Where this does not fit, a heartbeat finds the connection lost.
+        let _ = self.sender.try_send(Push::Lost);
+    }
+}
+
 impl Pushes {
+    /// The next message; `None` when a connection is lost.
     pub(crate) async fn next(&mut self, names: &Names) -> Option<BusMessage> {
-        match self.take_all_touched() {
-            Some(message) => Some(message),
-            None => self.receiver.recv().await.map(|push| self.read(push, names)),
+        if let Some(message) = self.take_all_touched() {
+            return Some(message);
         }
+        let push = if self.lost { None } else { self.receiver.recv().await };
+        self.read(push?, names)
     }
 
     pub(crate) fn try_next(&mut self, names: &Names) -> Option<BusMessage> {
-        match self.take_all_touched() {
-            Some(message) => Some(message),
-            None => self.receiver.try_recv().ok().map(|push| self.read(push, names)),
+        if let Some(message) = self.take_all_touched() {
+            return Some(message);
         }
+        let push = if self.lost { None } else { self.receiver.try_recv().ok() };
+        self.read(push?, names)
     }
 
     fn take_all_touched(&self) -> Option<BusMessage> {
@@ -93,13 +108,17 @@ impl Pushes {
         touched.then_some(BusMessage::TouchedAll)
     }
 
-    fn read(&self, push: Push, names: &Names) -> BusMessage {
+    fn read(&mut self, push: Push, names: &Names) -> Option<BusMessage> {
         match push {
-            Push::Published(payload) => message::parse(&payload),
-            Push::Touched(_) if self.all_touched.swap(false, Ordering::AcqRel) => BusMessage::TouchedAll,
+            Push::Published(payload) => Some(message::parse(&payload)),
+            Push::Touched(_) if self.all_touched.swap(false, Ordering::AcqRel) => Some(BusMessage::TouchedAll),
             Push::Touched(touched) => {
                 let key = |name| if let Value::BulkString(name) = name { names.key_of(&name) } else { None };
-                BusMessage::Touched(touched.into_iter().filter_map(key).collect())
+                Some(BusMessage::Touched(touched.into_iter().filter_map(key).collect()))
+            }
+            Push::Lost => {
+                self.lost = true;
+                None
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What the black-box tests share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod tracked;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod map;
 mod replaced;
 mod scan;
 pub(crate) mod split;
+mod tracked;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ use crate::slot::slot_of;
 use crate::topology::{Limits, Place, Server, SharedConnection, at};
 use map::{Address, Map};
 use replaced::Processes;
+pub(crate) use tracked::Tracked;
 
 /// How often a command follows an answer to another server, or waits for a slot that is moving.
 const ATTEMPTS: u32 = 6;

@@ -61,11 +61,15 @@ impl Cluster {
     /// Whether no slot is moving, as far as the primaries say.
     async fn is_still(&self) -> Result<bool, TierError> {
         let (lanes, _) = self.primaries_now().await?;
-        let mut nodes = redis::cmd("CLUSTER");
-        nodes.arg("NODES");
-        let asked = lanes.iter().map(async |lane| lane.query::<String>("CLUSTER NODES", &nodes).await);
-        let reports = join_all(asked).await.into_iter().collect::<Result<Vec<String>, TierError>>()?;
         // Each server tells of its own slots that they are on their way: `[93->-id]` or `[93-<-id]`.
-        Ok(!reports.iter().any(|report| report.contains(" [")))
+        Ok(!views(&lanes).await?.iter().any(|view| view.contains(" [")))
     }
+}
+
+/// What each server says of all.
+pub(super) async fn views(lanes: &[Arc<Lane>]) -> Result<Vec<String>, TierError> {
+    let mut nodes = redis::cmd("CLUSTER");
+    nodes.arg("NODES");
+    let asked = lanes.iter().map(async |lane| lane.query::<String>("CLUSTER NODES", &nodes).await);
+    join_all(asked).await.into_iter().collect()
 }
