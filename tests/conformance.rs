@@ -15,6 +15,10 @@ use cache_testing::conformance::Subject;
 /// A bound that holds on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+#[path = "conformance/privileges.rs"]
+mod privileges;
+mod support;
+
 // Its `main` is not called here.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../examples/custom_tier.rs"]
@@ -34,34 +38,30 @@ async fn redis() -> Subject {
     Subject::new(builder.build().unwrap()).keeping(server)
 }
 
-/// The user of docs/redis.md, with the namespace of the suite.
-fn documented_user() -> String {
-    let text = include_str!("../docs/redis.md");
-    let blocks = text.split("ACL SETUSER cache-aside").skip(1).filter_map(|rest| rest.split("```").next());
-    let rules: Vec<&str> = blocks.flat_map(str::split_whitespace).collect();
-    rules.join(" ").replace("app:", "cache:").replace("{app}", "{cache}")
-}
-
 async fn redis_with_least_privilege() -> Subject {
-    let server = RedisServer::builder().user("cache-aside", &documented_user()).start();
-    let url = format!("redis://cache-aside:password@127.0.0.1:{}", server.port());
-    let builder = RedisTier::builder(url).connect_timeout(PATIENCE).response_timeout(PATIENCE);
+    let server = RedisServer::builder().user("cache-aside", &privileges::rules(&[])).start();
+    let builder = RedisTier::builder(privileges::url(&server)).connect_timeout(PATIENCE).response_timeout(PATIENCE);
     Subject::new(builder.build().unwrap()).keeping(server)
 }
 
+/// As the least privileged user: what it may do is all that the tier does.
 #[cfg(feature = "cluster")]
 async fn cluster() -> Subject {
     let cluster = RedisCluster::start();
-    let builder = RedisTier::cluster(cluster.urls()).connect_timeout(PATIENCE).response_timeout(PATIENCE);
-    Subject::new(builder.build().unwrap()).keeping(cluster)
+    privileges::admit(cluster.primaries(), &privileges::rules(&["a cluster"]));
+    let builder = RedisTier::cluster(cluster.primaries().iter().map(privileges::url));
+    Subject::new(builder.connect_timeout(PATIENCE).response_timeout(PATIENCE).build().unwrap()).keeping(cluster)
 }
 
+/// As the least privileged user.
 #[cfg(feature = "sentinel")]
 async fn sentinel() -> Subject {
     let sentinels = RedisSentinels::start();
-    let builder = RedisTier::sentinel(sentinels.service(), sentinels.urls());
-    let builder = builder.connect_timeout(PATIENCE).response_timeout(PATIENCE);
-    Subject::new(builder.build().unwrap()).keeping(sentinels)
+    privileges::admit_at_sentinels(sentinels.sentinels());
+    privileges::admit(std::slice::from_ref(sentinels.primary()), &privileges::rules(&[]));
+    let urls: Vec<String> = sentinels.sentinels().iter().map(privileges::url).collect();
+    let builder = RedisTier::sentinel(sentinels.service(), urls).servers("redis://cache-aside:password@any");
+    Subject::new(builder.connect_timeout(PATIENCE).response_timeout(PATIENCE).build().unwrap()).keeping(sentinels)
 }
 
 async fn custom() -> Subject {
