@@ -134,9 +134,8 @@ impl RedisCluster {
             server.cli(&["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &to.to_string()]);
             server.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
         }
-        for server in self.servers().skip(1) {
-            self.introduce(server, first);
-        }
+        self.servers().skip(1).for_each(|server| meet(server, first));
+        self.servers().skip(1).for_each(|server| self.introduce(server, first));
         let count = self.servers().count();
         for server in self.servers() {
             let known = || server.cli(&["CLUSTER", "NODES"]).lines().filter(|line| line.contains("connected")).count();
@@ -158,14 +157,28 @@ impl RedisCluster {
 
     /// Lets `server` know of `other`, and so of the whole cluster.
     pub fn introduce(&self, server: &RedisServer, other: &RedisServer) {
-        let port = other.cli(&["CONFIG", "GET", "cluster-port"]);
-        let bus = port.lines().last().unwrap_or_default();
-        server.cli(&["CLUSTER", "MEET", "127.0.0.1", &other.port().to_string(), bus]);
+        let (other_id, mut met) = (id(other), Instant::now() - NODE_TIMEOUT);
+        wait("a server knows another", || {
+            let nodes = server.cli(&["CLUSTER", "NODES"]);
+            let knows = nodes.lines().any(|line| line.starts_with(&other_id) && line.contains(" connected"));
+            // It gives up on one that is busy for longer than this.
+            if !knows && met.elapsed() >= NODE_TIMEOUT {
+                meet(server, other);
+                met = Instant::now();
+            }
+            knows
+        });
     }
 
     fn servers(&self) -> impl Iterator<Item = &RedisServer> {
         self.primaries.iter().chain(&self.replicas)
     }
+}
+
+fn meet(server: &RedisServer, other: &RedisServer) {
+    let port = other.cli(&["CONFIG", "GET", "cluster-port"]);
+    let bus = port.lines().last().unwrap_or_default();
+    server.cli(&["CLUSTER", "MEET", "127.0.0.1", &other.port().to_string(), bus]);
 }
 
 fn id(server: &RedisServer) -> String {
