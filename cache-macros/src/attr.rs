@@ -317,6 +317,7 @@ mod tests {
         for (tokens, fix) in [
             (quote!(ttl = "1m", local_ttl = "2m"), "raise `ttl`"),
             (quote!(soft_timeout = "1s"), "`stale_if_error = \"..\"`"),
+            (quote!(error_throttle = "1s"), "`stale_if_error = \"..\"`"),
             (quote!(soft_timeout = "2s", load_timeout = "1s", stale_if_error = "1m"), "raise `load_timeout`"),
             (quote!(stale_if_error = "1m", error_throttle = "2m"), "raise `stale_if_error`"),
             (
@@ -332,7 +333,8 @@ mod tests {
         }
         for tokens in [
             quote!(policy = POLICY, soft_timeout = "1s"),
-            quote!(error_throttle = "2m"),
+            quote!(policy = POLICY, error_throttle = "2m"),
+            quote!(refresh_ahead, error_throttle = "2m"),
             quote!(stale_while_revalidate = "1h", stale_if_error = "1m", error_throttle = "2m"),
             quote!(stale_while_revalidate = WINDOW, stale_if_error = "1m", error_throttle = "2m"),
         ] {

@@ -201,6 +201,15 @@ pub(crate) fn check(policy: Option<&Expr>, settings: &[Setting], errors: &mut Er
             "`soft_timeout` needs a stale value to serve: set `stale_if_error = \"..\"` or `stale_while_revalidate = \"..\"` as well",
         );
     }
+    if let Some(throttle) = set("error_throttle")
+        && policy.is_none()
+        && windows.iter().chain(&["refresh_ahead"]).all(|name| set(name).is_none())
+    {
+        errors.on(
+            &throttle.name,
+            "`error_throttle` needs a value to serve where a load failed: set `stale_if_error = \"..\"` as well",
+        );
+    }
     if let (Some(throttle), Some(window)) = (duration("error_throttle"), duration("stale_if_error"))
         && throttle > window
         // An expression may give the other window any length.
