@@ -12,7 +12,8 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{GenericParam, Token};
 
-/// `fn __key(..) -> KeyBuffer`, which takes what the key needs by reference.
+/// `fn __key(&mut KeyBuffer, ..)`, which takes what the key needs by reference. It writes into its caller's buffer, since one
+/// that is returned is copied, with all its room.
 pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
     let (private, key) = (expansion.private(), &expansion.key);
     let generics = expansion.narrowed(|input| input.in_key, false);
@@ -21,12 +22,12 @@ pub(crate) fn function(expansion: &Expansion<'_>) -> TokenStream {
         let (name, ty) = (&input.hidden, input.ty);
         quote!(#name: &(#ty))
     });
-    let parameters = receiver(expansion).into_iter().chain(parameters);
-    let (name, statements) = (expansion.hidden("key"), statements(expansion));
+    let (receiver, name, statements) =
+        (receiver(expansion).map(|receiver| quote!(#receiver,)), expansion.hidden("key"), statements(expansion));
     quote! {
-        fn #name #generics(#(#parameters),*) -> #private::KeyBuffer #clause {
+        #[inline]
+        fn #name #generics(#receiver #key: &mut #private::KeyBuffer, #(#parameters),*) #clause {
             #statements
-            #key
         }
     }
 }
@@ -38,35 +39,44 @@ fn receiver(expansion: &Expansion<'_>) -> Option<TokenStream> {
     Some(quote!(&#token))
 }
 
-/// What writes the key, where the inputs are references.
+/// What writes the key, which is a mutable reference, where the inputs are references.
 fn statements(expansion: &Expansion<'_>) -> TokenStream {
-    let (private, key) = (expansion.private(), &expansion.key);
-    let (separators, writes) = match &expansion.cached.key {
-        Key::Template(template) => (template.separators.as_str(), template_writes(expansion, &template.pieces)),
-        Key::Default { parameters } => ("", default_writes(expansion, parameters)),
+    let private = expansion.private();
+    let writes = match &expansion.cached.key {
+        Key::Template(template) => template_writes(expansion, &template.pieces),
+        Key::Default { parameters } => default_writes(expansion, parameters),
     };
     quote! {
         #[allow(unused_imports)]
         use #private::{WriteDisplay as _, WritePlain as _};
-        let mut #key = #private::KeyBuffer::new(#separators);
         #writes
     }
 }
 
-/// The key where there is no function for it.
-pub(crate) fn block(expansion: &Expansion<'_>) -> TokenStream {
-    let (key, statements) = (&expansion.key, statements(expansion));
-    let names = inputs(expansion.cached).map(|input| &input.hidden);
-    quote!(let #key = { #(let #names = &#names;)* #statements #key };)
+/// The key before anything is written.
+fn empty(expansion: &Expansion<'_>) -> TokenStream {
+    let (private, key) = (expansion.private(), &expansion.key);
+    let separators = match &expansion.cached.key {
+        Key::Template(template) => template.separators.as_str(),
+        Key::Default { .. } => "",
+    };
+    quote!(let mut #key = #private::KeyBuffer::new(#separators);)
 }
 
-/// `let key = Self::__key(..);`, before any argument is moved.
+/// The key where there is no function for it.
+pub(crate) fn block(expansion: &Expansion<'_>) -> TokenStream {
+    let (key, empty, statements) = (&expansion.key, empty(expansion), statements(expansion));
+    let names = inputs(expansion.cached).map(|input| &input.hidden);
+    quote!(#empty { #(let #names = &#names;)* let #key = &mut #key; #statements })
+}
+
+/// The statements that write the key, before any argument is moved.
 pub(crate) fn call(expansion: &Expansion<'_>, name: Naming) -> TokenStream {
     let key = &expansion.key;
     let turbofish = generics::turbofish(&expansion.narrowed(|input| input.in_key, false));
     let (owner, function, names) = (expansion.owner(), expansion.hidden("key"), inputs(expansion.cached).map(name));
-    let receiver = receiver(expansion).map(|receiver| quote!(#receiver,));
-    quote!(let #key = #owner::#function #turbofish(#receiver #(&#names),*);)
+    let (receiver, empty) = (receiver(expansion).map(|receiver| quote!(#receiver,)), empty(expansion));
+    quote!(#empty #owner::#function #turbofish(#receiver &mut #key, #(&#names),*);)
 }
 
 /// The type and constant parameters that are a part of the key.
@@ -110,7 +120,10 @@ pub(crate) fn text(template: &Template, parameters: &Parameters, private: &dyn F
         #[allow(unused_imports)]
         use #here::{WriteDisplay as _, WritePlain as _};
         let mut #key = #here::KeyBuffer::new(#separators);
-        #(#writes)*
+        {
+            let #key = &mut #key;
+            #(#writes)*
+        }
         #key.into_string()
     }}
 }
@@ -134,10 +147,7 @@ fn piece_write(
             quote_spanned!(span=> #key.hashed(|#value| { #write });)
         }
         false if placeholder.parameter => parameter_write(key, parameters, root),
-        false => {
-            let write = placeholder_write(placeholder, key, private);
-            quote_spanned!(span=> { let #key = &mut #key; #write })
-        }
+        false => placeholder_write(placeholder, key, private),
     }
 }
 
@@ -166,17 +176,16 @@ fn parameter_write(key: &Ident, parameters: &Parameters, name: &Ident) -> TokenS
 
 fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStream {
     let key = &expansion.key;
-    let types = parameters.iter().map(|name| {
-        let write = parameter_write(key, &expansion.cached.function.signature.generics.params, name);
-        quote!(#key.next_argument(); #write)
-    });
+    let generics = &expansion.cached.function.signature.generics.params;
+    let types = parameters.iter().map(|name| parameter_write(key, generics, name));
     let arguments = inputs(expansion.cached).map(|input| {
         let name = &input.hidden;
         let anonymous = tokens::contain_keyword(input.ty, "impl")
-            .then(|| quote!(#key.next_argument(); #key.text(::core::format_args!("{}", ::core::any::type_name_of_val(#name)));));
-        let write = quote_spanned!(input.ty.span()=> #key.argument(#name););
-        quote!(#anonymous #key.next_argument(); #write)
+            .then(|| quote!(#key.text(::core::format_args!("{}", ::core::any::type_name_of_val(#name)));));
+        anonymous.into_iter().chain([quote_spanned!(input.ty.span()=> #key.argument(#name);)])
     });
+    let mut parts = types.chain(arguments.flatten());
+    let (first, others) = (parts.next(), parts.map(|part| quote!(#key.literal(":"); #part)));
     let named = expansion.cached.arguments.name.as_ref();
     let function = match expansion.cached.place {
         Place::Free if named.is_some() => quote!(#key.function(#named);),
@@ -194,8 +203,8 @@ fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStrea
     };
     quote! {
         #function
-        #(#types)*
-        #(#arguments)*
+        #first
+        #(#others)*
         #key.literal(")");
     }
 }

@@ -53,7 +53,7 @@ use proc_macro::TokenStream;
 /// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter. Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
 /// | `ttl`, `local_ttl`, `negative_ttl`, `load_timeout` | Durations: `"300ms"`, `"5m"`, `"1h30m"`, or an expression of type `Duration`. |
 /// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. |
-/// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. Tags are made on every call, so hits of a function that has them allocate. |
+/// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. They are made where a value is to be loaded or put, not at a hit. |
 /// | `unless = \|value\| expr` | Does not store the loaded value if this holds of `&T`; the callers that wait for it get it. It sees no arguments: the body has them. |
 /// | `stale_while_revalidate`, `soft_timeout` | Durations, as in `Policy`. The body then also runs while its caller has an answer already, so it may borrow nothing: see below. |
 /// | `refresh_ahead` | By itself, or with a number, as in `Policy`. The same holds for it. |

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::call::Call;
 use super::load::Presence;
 use super::returned::{Copied, Fallible, FallibleMaybe, Maybe, Payload, Shape, Shared, Stored};
-use crate::erased::{self, ValueType};
+use crate::erased::ValueType;
 use crate::{CachingService, Receipt};
 
 /// The cached value, for `find_user::get`.
@@ -74,7 +74,7 @@ macro_rules! presents_returned {
             }
             fn accept(given: <$shape as Shape>::Returned) -> Option<Arc<T>> {
                 let value = <$shape as Shape>::Presence::present(<$shape>::split(given).ok()?);
-                value.map(|value| erased::value(<$payload>::take_in(value)))
+                value.map(<$payload>::take_in)
             }
         })*
     };

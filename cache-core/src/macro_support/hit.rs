@@ -6,9 +6,9 @@ use super::call::Call;
 use super::key::KeyBuffer;
 use super::load::Presence;
 use super::returned::{Payload, Shape};
-use crate::service::{CachingService, with_current};
+use crate::service::{CachingService, Current, Inner};
 
-/// The answer, if the near tier of the current service has a value that is fresh by every policy. Otherwise the call goes
+/// The answer, if the near tier of the current service has one that is fresh by every policy. Otherwise the call goes
 /// its usual way, with the entry and its policies, which takes longer than such a hit.
 ///
 /// For functions whose own policies have no say in that.
@@ -17,7 +17,11 @@ where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    with_current(|service| service.settled::<P::Stored>(key.as_str())).map(handed_out::<S, P>)
+    // Each arm by itself: what is shared by both would have to find out again which it is.
+    match Current::find()? {
+        Current::Installed(service) => answer::<S, P>(service, key.as_str()),
+        Current::Scoped(service) => answer::<S, P>(&service, key.as_str()),
+    }
 }
 
 /// As [`hit`], of the service that `cache = expr` gives.
@@ -26,7 +30,7 @@ where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    service.inner().settled::<P::Stored>(key.as_str()).map(handed_out::<S, P>)
+    answer::<S, P>(service.inner(), key.as_str())
 }
 
 /// As [`hit`], for functions whose own policies have a say.
@@ -36,6 +40,14 @@ where
     P: Payload,
 {
     call.settled::<P::Stored>().map(handed_out::<S, P>)
+}
+
+fn answer<S, P>(service: &Inner, key: &str) -> Option<S::Returned>
+where
+    S: Shape<Payload = P::Value>,
+    P: Payload,
+{
+    service.settled::<P::Stored>(key).map(handed_out::<S, P>)
 }
 
 fn handed_out<S, P>(stored: Arc<P::Stored>) -> S::Returned

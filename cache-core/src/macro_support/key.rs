@@ -11,12 +11,11 @@ use super::plain::PlainKey;
 /// A key being written. Up to [`KeyBuffer::INLINE_BYTES`] bytes it lives on the stack.
 #[derive(Debug)]
 pub struct KeyBuffer {
-    /// All of the key, while `long` is empty.
+    /// All of the key, while `long` is empty; full from then on.
     short: ArrayString<{ Self::INLINE_BYTES }>,
     long: String,
     /// What is escaped in arguments beyond the reserved characters, because it separates two in this key's template.
     separators: &'static str,
-    arguments: usize,
 }
 
 impl KeyBuffer {
@@ -27,13 +26,13 @@ impl KeyBuffer {
     #[must_use]
     #[inline]
     pub const fn new(separators: &'static str) -> Self {
-        Self { short: ArrayString::new_const(), long: String::new(), separators, arguments: 0 }
+        Self { short: ArrayString::new_const(), long: String::new(), separators }
     }
 
     /// Appends a part of the template as it is.
     #[inline]
     pub fn literal(&mut self, text: &str) {
-        if !self.long.is_empty() || self.short.try_push_str(text).is_err() {
+        if self.short.try_push_str(text).is_err() {
             self.append_long(text);
         }
     }
@@ -43,6 +42,7 @@ impl KeyBuffer {
         if self.long.is_empty() {
             self.long = String::with_capacity(self.short.len() + text.len() + Self::INLINE_BYTES);
             self.long.push_str(&self.short);
+            while self.short.try_push('\0').is_ok() {}
         }
         self.long.push_str(text);
     }
@@ -78,14 +78,6 @@ impl KeyBuffer {
             }
         }
         self.literal("(");
-    }
-
-    /// Separates the arguments of a default key.
-    pub fn next_argument(&mut self) {
-        if self.arguments > 0 {
-            self.literal(":");
-        }
-        self.arguments += 1;
     }
 
     /// Appends the hash of what `write` writes, and nothing else of it: 32 hexadecimal digits.
@@ -135,9 +127,9 @@ impl KeyBuffer {
         }
     }
 
-    /// Appends a number of which only a sign may have to be escaped.
+    /// Appends the digits of a number, and its sign, which may have to be escaped.
     #[inline]
-    pub(super) fn number(&mut self, text: &str) {
+    pub(super) fn signed(&mut self, text: &str) {
         if self.separators.is_empty() || !text.starts_with('-') {
             self.literal(text);
         } else {
@@ -337,9 +329,8 @@ mod tests {
     fn a_default_key_reads_like_a_call() {
         let mut key = KeyBuffer::new("");
         key.function("shop::users::{{closure}}::find");
-        key.next_argument();
         key.argument(&7);
-        key.next_argument();
+        key.literal(":");
         key.argument("a:b");
         key.literal(")");
         assert_eq!(key.as_str(), "shop::users::%7B%7Bclosure%7D%7D::find(7:a%3Ab)");

@@ -98,7 +98,7 @@ where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    S::join(Ok(S::Presence::loaded(value.map(P::hand_out))))
+    S::join(Ok(S::Presence::loaded(value.map(|value| P::hand_out(erased::value(value))))))
 }
 
 /// What is left of an error that goes to those who wait for a load.

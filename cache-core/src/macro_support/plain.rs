@@ -30,17 +30,19 @@ impl<T: PlainKey + ?Sized> PlainKey for &T {
 }
 
 macro_rules! integers {
-    ($($type:ty)*) => {
+    ($write:ident: $($type:ty)*) => {
         $(impl PlainKey for $type {
             #[inline]
             fn write_plain(&self, key: &mut KeyBuffer) {
-                key.number(itoa::Buffer::new().format(*self));
+                key.$write(itoa::Buffer::new().format(*self));
             }
         })*
     };
 }
 
-integers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+// Digits are never escaped.
+integers! { literal: u8 u16 u32 u64 u128 usize }
+integers! { signed: i8 i16 i32 i64 i128 isize }
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::load::{Optional, Presence, Required};
 use crate::Cacheable;
-use crate::erased::{self, AnyValue};
 
 /// Stands for a type without a value of it.
 pub type Marker<T> = PhantomData<fn() -> T>;
@@ -230,40 +229,37 @@ pub trait Payload {
     /// What is stored.
     type Stored: Cacheable;
     /// For the cache.
-    fn take_in(value: Self::Value) -> AnyValue;
+    fn take_in(value: Self::Value) -> Arc<Self::Stored>;
     /// What will be stored, before it is taken in.
     fn stored(value: &Self::Value) -> &Self::Stored;
-    /// For a caller. The value is a `Stored`.
-    fn hand_out(stored: AnyValue) -> Self::Value;
+    /// For a caller.
+    fn hand_out(stored: Arc<Self::Stored>) -> Self::Value;
 }
 
 impl<T: Stored> Payload for Shared<T> {
     type Value = Arc<T>;
     type Stored = T;
-    fn take_in(value: Arc<T>) -> AnyValue {
+    fn take_in(value: Arc<T>) -> Arc<T> {
         value
     }
     fn stored(value: &Arc<T>) -> &T {
         value
     }
-    fn hand_out(stored: AnyValue) -> Arc<T> {
-        erased::value(stored)
+    fn hand_out(stored: Arc<T>) -> Arc<T> {
+        stored
     }
 }
 
 impl<T: Stored + HandedOut> Payload for Copied<T> {
     type Value = T;
     type Stored = T;
-    fn take_in(value: T) -> AnyValue {
+    fn take_in(value: T) -> Arc<T> {
         Arc::new(value)
     }
     fn stored(value: &T) -> &T {
         value
     }
-    fn hand_out(stored: AnyValue) -> T {
-        match stored.downcast_ref::<T>() {
-            Some(value) => value.clone(),
-            None => erased::other_type(),
-        }
+    fn hand_out(stored: Arc<T>) -> T {
+        T::clone(&stored)
     }
 }

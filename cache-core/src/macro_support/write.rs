@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::load::{Presence, Required};
 use super::returned::{Fallible, Payload, Plain, Returned, Shape, Stored};
-use crate::erased::ValueType;
+use crate::erased::{AnyValue, ValueType};
 use crate::{Backends, CachingService, EntryBuilder};
 
 /// Stores what a function returned, and returns it.
@@ -24,7 +24,7 @@ where
         return S::join(Ok(S::Presence::loaded(None)));
     };
     let stored = P::take_in(value);
-    entry.set_any(Arc::clone(&stored), ValueType::of::<P::Stored>()).await;
+    entry.set_any(Arc::clone(&stored) as AnyValue, ValueType::of::<P::Stored>()).await;
     S::join(Ok(S::Presence::of(P::hand_out(stored))))
 }
 

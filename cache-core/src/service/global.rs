@@ -52,15 +52,28 @@ impl<B: Backends> CachingService<B> {
     }
 }
 
-/// Runs `call` with the service that [`CachingService::global`] would give, if there is one by now, without a reference of
-/// its own to it: all threads share that count.
-pub(crate) fn with_current<R>(call: impl Fn(&Inner) -> Option<R>) -> Option<R> {
-    if HAS_SCOPES.load(Ordering::Relaxed)
-        && let Ok(found) = SCOPED.try_with(|inner| call(inner))
-    {
-        return found;
+/// The service that [`CachingService::global`] would give, if there is one by now.
+pub(crate) enum Current {
+    /// Not a reference of its own, whose count all threads share.
+    Installed(&'static Inner),
+    Scoped(Arc<Inner>),
+}
+
+impl Current {
+    #[inline]
+    pub(crate) fn find() -> Option<Self> {
+        if HAS_SCOPES.load(Ordering::Relaxed)
+            && let Some(inner) = scoped()
+        {
+            return Some(Self::Scoped(inner));
+        }
+        GLOBAL.get().map(|inner| Self::Installed(inner))
     }
-    call(GLOBAL.get()?)
+}
+
+#[cold]
+fn scoped() -> Option<Arc<Inner>> {
+    SCOPED.try_with(Arc::clone).ok()
 }
 
 /// Carries the scope of the caller over into a task.

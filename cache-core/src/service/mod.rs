@@ -63,7 +63,7 @@ pub use builder::CachingServiceBuilder;
 pub use entry_builder::EntryBuilder;
 pub(crate) use entry_builder::{AtOnce, Chosen};
 pub use environment::Backends;
-pub(crate) use global::with_current;
+pub(crate) use global::Current;
 pub use keyspace::{Keyspace, KeyspaceBuilder, KeyspaceKey, KeyspaceSource, LoadedBy, NoLoader};
 pub use loaded::{Answer, LoadContext};
 pub(crate) use loaded::{Answering, AnyLoaded, Load, Loaded, Loader, Loading};

@@ -1,6 +1,7 @@
 #[allow(clippy::all, unused_parens, unused_qualifications)]
 async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
-    let __key = find_user::__key::<T>(&id);
+    let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+    find_user::__key::<T>(&mut __key, &id);
     #[allow(unused_imports)]
     use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
     let __shape = (&&&::cache_aside::__private::Returned::<Option<Arc<User>>>::new())
@@ -38,12 +39,14 @@ enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     fn key<T: CacheKey>(id: &T) -> ::std::string::String {
-        let __key = find_user::__key::<T>(&id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key::<T>(&mut __key, &id);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
     async fn get<T: CacheKey>(id: &T) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let __key = find_user::__key::<T>(&id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key::<T>(&mut __key, &id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -66,7 +69,8 @@ impl find_user {
     }
     ///Stores a value in place of the cached one, on every node.
     async fn put<T: CacheKey>(id: &T, value: User) -> ::cache_aside::Receipt {
-        let __key = find_user::__key::<T>(&id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key::<T>(&mut __key, &id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -85,7 +89,8 @@ impl find_user {
     }
     ///Drops the cached value from every tier of every node.
     async fn invalidate<T: CacheKey>(id: &T) -> ::cache_aside::Receipt {
-        let __key = find_user::__key::<T>(&id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key::<T>(&mut __key, &id);
         ::cache_aside::__private::Call::new(
                 &::cache_aside::CachingService::global(),
                 __key,
@@ -97,7 +102,8 @@ impl find_user {
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     async fn refresh<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
         {
-            let __key = find_user::__key::<T>(&id);
+            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            find_user::__key::<T>(&mut __key, &id);
             ::cache_aside::__private::Call::new(
                     &::cache_aside::CachingService::global(),
                     __key,
@@ -115,17 +121,15 @@ impl find_user {
 }
 #[allow(clippy::all, unused_parens, unused_qualifications)]
 impl find_user {
-    fn __key<T: CacheKey>(id: &(&T)) -> ::cache_aside::__private::KeyBuffer {
+    #[inline]
+    fn __key<T: CacheKey>(__key: &mut ::cache_aside::__private::KeyBuffer, id: &(&T)) {
         #[allow(unused_imports)]
         use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         __key.function(::core::any::type_name::<Self>());
-        __key.next_argument();
         __key.text(::core::format_args!("{}", ::core::any::type_name:: < T > ()));
-        __key.next_argument();
+        __key.literal(":");
         __key.argument(id);
         __key.literal(")");
-        __key
     }
 }
 impl find_user {

@@ -1,17 +1,14 @@
 impl Users {
     async fn find(&self, id: u64) -> Result<User, DbError> {
-        let __key = {
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        {
             let id = &id;
+            let __key = &mut __key;
             #[allow(unused_imports)]
             use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
             __key.literal("user:");
-            {
-                let __key = &mut __key;
-                (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
-            }
-            __key
-        };
+            (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
+        }
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,

@@ -9,9 +9,9 @@ async fn save_user(user: &User) -> Result<(), DbError> {
                 #[allow(unused_imports)]
                 use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
                 let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-                __text.literal("user:");
                 {
                     let __text = &mut __text;
+                    __text.literal("user:");
                     (&&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
                 }
                 __text.into_string()
@@ -21,12 +21,12 @@ async fn save_user(user: &User) -> Result<(), DbError> {
             #[allow(unused_imports)]
             use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
             let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-            __text.literal("list:");
             {
                 let __text = &mut __text;
+                __text.literal("list:");
                 (&&&::cache_aside::__private::Placeholder(&user.org)).write(__text);
+                __text.literal(":*");
             }
-            __text.literal(":*");
             __text.into_string()
         }),
         tags: ::core::default::Default::default(),

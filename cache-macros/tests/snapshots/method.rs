@@ -4,7 +4,8 @@ impl Users {
         let __argument_0 = id;
         #[allow(unused_variables)]
         let Path(id) = &__argument_0;
-        let __key = Self::__find_key(&self, &__argument_0);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        Self::__find_key(&self, &mut __key, &__argument_0);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -40,7 +41,8 @@ impl Users {
     ///The key of [`Self::find()`]'s value for these arguments.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
     pub(crate) fn find_key(&self, id: Path<u64>) -> ::std::string::String {
-        let __key = Self::__find_key(&self, &id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        Self::__find_key(&self, &mut __key, &id);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
@@ -49,7 +51,8 @@ impl Users {
         &self,
         id: Path<u64>,
     ) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let __key = Self::__find_key(&self, &id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
         let __source = &(self.cache);
@@ -78,7 +81,8 @@ impl Users {
         id: Path<u64>,
         value: User,
     ) -> ::cache_aside::Receipt {
-        let __key = Self::__find_key(&self, &id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
         let __source = &(self.cache);
@@ -99,7 +103,8 @@ impl Users {
     ///Drops the cached value from every tier of every node.
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
     pub(crate) async fn find_invalidate(&self, id: Path<u64>) -> ::cache_aside::Receipt {
-        let __key = Self::__find_key(&self, &id);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
         let __source = &(self.cache);
@@ -112,7 +117,8 @@ impl Users {
     #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
     pub(crate) async fn find_refresh(&self, id: Path<u64>) -> User {
         {
-            let __key = Self::__find_key(&self, &id);
+            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            Self::__find_key(&self, &mut __key, &id);
             #[allow(unused_variables)]
             let Path(id) = &id;
             let __source = &(self.cache);
@@ -125,26 +131,20 @@ impl Users {
     }
     #[doc(hidden)]
     #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
+    #[inline]
     fn __find_key(
         &self,
+        __key: &mut ::cache_aside::__private::KeyBuffer,
         __argument_0: &(Path<u64>),
-    ) -> ::cache_aside::__private::KeyBuffer {
+    ) {
         #[allow(unused_imports)]
         use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         #[allow(unused_variables)]
         let Path(id) = __argument_0;
         __key.literal("user:");
-        {
-            let __key = &mut __key;
-            (&&&::cache_aside::__private::Placeholder(&self.tenant)).write(__key);
-        }
+        (&&&::cache_aside::__private::Placeholder(&self.tenant)).write(__key);
         __key.literal(":");
-        {
-            let __key = &mut __key;
-            (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
-        }
-        __key
+        (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
     }
     ///What [`Self::find()`] would be without a cache: runs its body, stores nothing.
     #[allow(dead_code)]

@@ -4,7 +4,8 @@ pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
     if id > 0 {} else {
         return find_user::find_user(id, org).await;
     }
-    let __key = find_user::__key(&id, &org);
+    let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+    find_user::__key(&mut __key, &id, &org);
     #[allow(unused_imports)]
     use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
     let __shape = (&&&::cache_aside::__private::Returned::<Result<User, DbError>>::new())
@@ -33,9 +34,9 @@ pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
                     #[allow(unused_imports)]
                     use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
                     let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-                    __text.literal("org:");
                     {
                         let __text = &mut __text;
+                        __text.literal("org:");
                         (&&&::cache_aside::__private::Placeholder(&org)).write(__text);
                     }
                     __text.into_string()
@@ -60,7 +61,8 @@ pub enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     pub fn key(id: u64, org: String) -> ::std::string::String {
-        let __key = find_user::__key(&id, &org);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key(&mut __key, &id, &org);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
@@ -68,7 +70,8 @@ impl find_user {
         id: u64,
         org: String,
     ) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let __key = find_user::__key(&id, &org);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key(&mut __key, &id, &org);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -94,7 +97,8 @@ impl find_user {
     }
     ///Stores a value in place of the cached one, on every node.
     pub async fn put(id: u64, org: String, value: User) -> ::cache_aside::Receipt {
-        let __key = find_user::__key(&id, &org);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key(&mut __key, &id, &org);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
             ProbeErrors as _, ProbePayload as _, ProbeShape as _,
@@ -122,9 +126,9 @@ impl find_user {
                             WriteDisplay as _, WritePlain as _,
                         };
                         let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-                        __text.literal("org:");
                         {
                             let __text = &mut __text;
+                            __text.literal("org:");
                             (&&&::cache_aside::__private::Placeholder(&org))
                                 .write(__text);
                         }
@@ -136,7 +140,8 @@ impl find_user {
     }
     ///Drops the cached value from every tier of every node.
     pub async fn invalidate(id: u64, org: String) -> ::cache_aside::Receipt {
-        let __key = find_user::__key(&id, &org);
+        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        find_user::__key(&mut __key, &id, &org);
         ::cache_aside::__private::Call::new(
                 &::cache_aside::CachingService::global(),
                 __key,
@@ -149,7 +154,8 @@ impl find_user {
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     pub async fn refresh(id: u64, org: String) -> Result<User, DbError> {
         {
-            let __key = find_user::__key(&id, &org);
+            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            find_user::__key(&mut __key, &id, &org);
             ::cache_aside::__private::Call::new(
                     &::cache_aside::CachingService::global(),
                     __key,
@@ -168,21 +174,18 @@ impl find_user {
 }
 #[allow(clippy::all, unused_parens, unused_qualifications)]
 impl find_user {
-    fn __key(id: &(u64), org: &(String)) -> ::cache_aside::__private::KeyBuffer {
+    #[inline]
+    fn __key(
+        __key: &mut ::cache_aside::__private::KeyBuffer,
+        id: &(u64),
+        org: &(String),
+    ) {
         #[allow(unused_imports)]
         use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         __key.literal("user:");
-        {
-            let __key = &mut __key;
-            (&&&::cache_aside::__private::Placeholder(&org)).write(__key);
-        }
+        (&&&::cache_aside::__private::Placeholder(&org)).write(__key);
         __key.literal(":");
-        {
-            let __key = &mut __key;
-            (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
-        }
-        __key
+        (&&&::cache_aside::__private::Placeholder(&id)).write(__key);
     }
     fn __boxed(
         id: u64,

@@ -6,9 +6,9 @@ async fn save_user(user: User) -> Result<User, DbError> {
             #[allow(unused_imports)]
             use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
             let mut __text = ::cache_aside::__private::KeyBuffer::new("");
-            __text.literal("user:");
             {
                 let __text = &mut __text;
+                __text.literal("user:");
                 (&&&::cache_aside::__private::Placeholder(&user.id)).write(__text);
             }
             __text.into_string()
