@@ -39,6 +39,14 @@ impl Call {
         settled
     }
 
+    /// Whether the near tier knows, freshly by every policy, that there is no value.
+    pub(super) fn settled_absence(&mut self) -> bool {
+        let entry = self.entry();
+        let absent = entry.settled_absence();
+        self.chosen = entry.into_chosen();
+        absent
+    }
+
     fn change(mut self, change: impl FnOnce(EntryBuilder<'_>) -> EntryBuilder<'_>) -> Self {
         self.chosen = change(self.entry()).into_chosen();
         self

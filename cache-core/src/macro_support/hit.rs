@@ -39,7 +39,10 @@ where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    call.settled::<P::Stored>().map(handed_out::<S, P>)
+    match call.settled::<P::Stored>() {
+        Some(stored) => Some(handed_out::<S, P>(stored)),
+        None => absence::<S>(|| call.settled_absence()),
+    }
 }
 
 fn answer<S, P>(service: &Inner, key: &str) -> Option<S::Returned>
@@ -47,7 +50,10 @@ where
     S: Shape<Payload = P::Value>,
     P: Payload,
 {
-    service.settled::<P::Stored>(key).map(handed_out::<S, P>)
+    match service.settled::<P::Stored>(key) {
+        Some(stored) => Some(handed_out::<S, P>(stored)),
+        None => absence::<S>(|| service.settled_absence(key)),
+    }
 }
 
 fn handed_out<S, P>(stored: Arc<P::Stored>) -> S::Returned
@@ -56,4 +62,9 @@ where
     P: Payload,
 {
     S::join(Ok(S::Presence::of(P::hand_out(stored))))
+}
+
+/// What a function returns for a value that is known not to be there, if it may be absent and `is_known` says that it is.
+fn absence<S: Shape>(is_known: impl FnOnce() -> bool) -> Option<S::Returned> {
+    (S::Presence::OPTIONAL && is_known()).then(|| S::join(Ok(S::Presence::loaded(None))))
 }

@@ -301,6 +301,12 @@ impl<'a> EntryBuilder<'a> {
         self.inner.settled_by(self.key, policy, self.access())
     }
 
+    /// Whether the near tier knows, freshly by every policy, that the source has no value: without allocating.
+    pub(crate) fn settled_absence(&self) -> bool {
+        let policy = self.chosen.policy.as_ref().unwrap_or(&self.inner.policy);
+        self.inner.settled_absence_by(self.key, policy, self.access())
+    }
+
     /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be
     /// loaded anew in the background, which then is that of [`EntryBuilder::answer_miss`].
     pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<AnyValue>, Option<AtOnce>> {
