@@ -12,6 +12,7 @@ use crate::service::{CachingService, Current, Inner};
 /// its usual way, with the entry and its policies, which takes longer than such a hit.
 ///
 /// For functions whose own policies have no say in that.
+#[inline]
 pub fn hit<S, P>(key: &KeyBuffer, _shape: S, _payload: &P) -> Option<S::Returned>
 where
     S: Shape<Payload = P::Value>,
@@ -25,6 +26,7 @@ where
 }
 
 /// As [`hit`], of the service that `cache = expr` gives.
+#[inline]
 pub fn hit_of<B, S, P>(service: &CachingService<B>, key: &KeyBuffer, _shape: S, _payload: &P) -> Option<S::Returned>
 where
     S: Shape<Payload = P::Value>,
@@ -45,6 +47,7 @@ where
     }
 }
 
+#[inline]
 fn answer<S, P>(service: &Inner, key: &str) -> Option<S::Returned>
 where
     S: Shape<Payload = P::Value>,
@@ -56,6 +59,7 @@ where
     }
 }
 
+#[inline]
 fn handed_out<S, P>(stored: Arc<P::Stored>) -> S::Returned
 where
     S: Shape<Payload = P::Value>,
