@@ -24,8 +24,10 @@ use std::error::Error;
 use std::pin::Pin;
 use std::process::ExitCode;
 
+use node::until;
 use options::Options;
 use table::{Cell, Table};
+use tokio::runtime::Handle;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -64,6 +66,9 @@ async fn run(options: Options) -> Result<ExitCode, Failure> {
         if options.includes(heading.0) {
             eprintln!("{} ...", heading.0);
             table.add(heading, scenario.await?);
+            // What is left of one would disturb the next, and dropping a service must leave nothing.
+            let tasks = Handle::current().metrics();
+            until("all that it started has ended", async || tasks.num_alive_tasks() == 0).await?;
         }
     }
     print!("{table}");
