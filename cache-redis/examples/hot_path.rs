@@ -1,4 +1,4 @@
-//! Reads of Redis against one shared connection of the client library, in one run, in turn.
+//! Reads of Redis against one shared connection of the client library, both with `TCP_NODELAY`, in one run, in turn.
 //!
 //! ```text
 //! cargo run --release -p cache-redis --example hot_path
@@ -16,6 +16,7 @@ use cache_core::clock::Timestamp;
 use cache_core::{CacheTier, Entry, Key, Value};
 use cache_redis::RedisTier;
 use cache_testing::RedisServer;
+use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
 
 const KEYS: usize = 10_000;
@@ -109,7 +110,10 @@ async fn subjects(server: &RedisServer) -> Subjects {
     let entry = Entry::new(value, Timestamp::from_millis(1), Timestamp::MAX);
     let entries = keys.iter().map(|key| (key.clone(), entry.clone(), Duration::from_secs(3_600)));
     tier.set_many(entries.collect()).await.unwrap();
-    let client = redis::Client::open(server.url()).unwrap();
+    // As the tier's own connection: without it, a command waits for the answer to the one before.
+    let server = server.url().into_connection_info().unwrap();
+    let tcp = server.tcp_settings().clone().set_nodelay(true);
+    let client = redis::Client::open(server.set_tcp_settings(tcp)).unwrap();
     let raw = client.get_multiplexed_async_connection().await.unwrap();
     Subjects { tier, raw, keys, names }
 }

@@ -11,6 +11,7 @@ use cache_aside::{CacheTier, CachingService, Key, Namespace, RedisTier};
 use cache_testing::RedisServer;
 use deadpool_redis::Runtime::Tokio1;
 use fred::interfaces::{ClientLike, KeysInterface};
+use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
 
 use super::{FRED, KEYS, NAMESPACE, POOL, RAW, SERVICE, TIER, VALUE_BYTES};
@@ -29,7 +30,8 @@ enum Kind {
     Service(CachingService),
     /// The tier by itself.
     Tier(RedisTier),
-    /// One connection that all tasks clone, as its documentation recommends.
+    /// One connection that all tasks clone, as its documentation recommends, with `TCP_NODELAY` like all others here: without it
+    /// a command waits for the answer to the one before.
     Raw(MultiplexedConnection),
     /// A pool as `Config::create_pool` makes it, from which each command takes a connection: the example of its README.
     Pool(deadpool_redis::Pool),
@@ -48,7 +50,7 @@ pub(super) async fn all(server: &RedisServer) -> anyhow::Result<Vec<(&'static st
     }
     let tier = RedisTier::new(&url)?;
     tier.bind(&Namespace::new(NAMESPACE)?)?;
-    let raw = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
+    let raw = without_delay(&url)?.get_multiplexed_async_connection().await?;
     let pool = deadpool_redis::Config::from_url(&url).create_pool(Some(Tokio1))?;
     let client = |kind| Client { kind, keys: Arc::clone(&keys), names: Arc::clone(&names) };
     let clients = vec![
@@ -62,6 +64,12 @@ pub(super) async fn all(server: &RedisServer) -> anyhow::Result<Vec<(&'static st
         client.clone().get(0).await.with_context(|| format!("{name} cannot read"))?;
     }
     Ok(clients)
+}
+
+fn without_delay(url: &str) -> redis::RedisResult<redis::Client> {
+    let server = url.into_connection_info()?;
+    let tcp = server.tcp_settings().clone().set_nodelay(true);
+    redis::Client::open(server.set_tcp_settings(tcp))
 }
 
 async fn fred(url: &str) -> anyhow::Result<fred::clients::Client> {
