@@ -167,6 +167,8 @@ pub struct History {
     pub healthy: Vec<Stretch>,
     /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.
     pub failovers: Vec<Moment>,
+    /// Until when a node had not reached the server since it was started, by node. Until then nobody can know of it.
+    pub unknown_until: HashMap<u32, Moment>,
 }
 
 impl History {
@@ -179,6 +181,23 @@ impl History {
     /// How many reads nodes made.
     pub fn reads(&self) -> u64 {
         self.seen.iter().filter(|(sight, _)| sight.place != Place::Redis).map(|(_, seen)| seen.reads).sum()
+    }
+
+    /// A node has been started.
+    pub fn started(&mut self, node: u32) {
+        self.unknown_until.insert(node, Moment::MAX);
+    }
+
+    /// A node has reached the server.
+    pub fn reached(&mut self, node: u32, at: Moment) {
+        if let Some(until) = self.unknown_until.get_mut(&node).filter(|until| **until == Moment::MAX) {
+            *until = at;
+        }
+    }
+
+    /// Whether the others could know of a node.
+    pub fn is_known(&self, node: u32, moment: Moment) -> bool {
+        self.unknown_until.get(&node).is_none_or(|until| *until <= moment)
     }
 
     /// How many failovers there were up to a moment.

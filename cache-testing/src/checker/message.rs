@@ -188,6 +188,8 @@ pub struct Stall {
 pub struct Health {
     /// The bus is healthy, Redis is up, and nothing is queued.
     pub well: bool,
+    /// It hears of invalidations.
+    pub hears: bool,
     /// Hits in the process.
     pub near_hits: u64,
     /// Hits in Redis.

@@ -13,7 +13,9 @@
 //! - **G1**: no read of Redis itself, past all nodes, after *r* saw a version below *w* (but for tags, which void a value and
 //!   leave its removal for later). At the end, when all is healed and D has passed, every node and a new one read every key,
 //!   and see nothing below the newest *w*.
-//! - **Strict**: after an `invalidate_strict`, no read on any node that started after *r* saw a version below *w*.
+//! - **Strict**: after an `invalidate_strict`, no read on any node that started after *r* saw a version below *w*. It binds no
+//!   process that has not reached Redis since it was started: nobody knows of it. What such a process loads itself it may serve
+//!   for its `isolated_ttl`, which is within D, as G2 asks of it too.
 //! - **G6**: what returned `Queued` holds on its own node from *r* on (it is G3 there), and everywhere from the moment at
 //!   which its node owed nothing any more; a node that lives comes to owe nothing.
 //!

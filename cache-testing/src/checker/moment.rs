@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Moment(u64);
 
 impl Moment {
+    /// Later than any moment that the clock tells.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// Now.
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::Monotonic);

@@ -180,7 +180,9 @@ fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
             }
             Place::Node(node) => {
                 found.extend(broken(told.get(&((), sight.key)), &|_| bound).map(Violation::StaleBeyondBound));
-                found.extend(broken(strict.get(&((), sight.key)), &at_once).map(Violation::StaleAfterStrict));
+                if history.is_known(node, seen.last_start) {
+                    found.extend(broken(strict.get(&((), sight.key)), &at_once).map(Violation::StaleAfterStrict));
+                }
                 found.extend(broken(own.get(&(node, sight.key)), &at_once).map(Violation::StaleOnOwnNode));
             }
         }

@@ -208,6 +208,20 @@ fn a_strict_invalidation_has_no_bound_on_any_node() {
 }
 
 #[test]
+fn a_strict_invalidation_binds_no_node_that_nobody_knows_of_yet() {
+    let strict = Write { kind: WriteKind::InvalidateStrict, ..write(2, 20) };
+    let started = |reached: Option<u64>, read: u64| {
+        let mut history = history(vec![strict.clone()], &[(B, 1, read)]);
+        history.started(2);
+        reached.into_iter().for_each(|reached| history.reached(2, at(reached)));
+        violations(&history)
+    };
+    assert_eq!((started(None, 119), started(Some(50), 49)), (vec![], vec![]));
+    assert!(matches!(started(None, 121)[..], [Violation::StaleBeyondBound(_)]));
+    assert_eq!(started(Some(50), 50), [Violation::StaleAfterStrict(evidence(B, 1, 50, 0, 20))]);
+}
+
+#[test]
 fn a_queued_strict_invalidation_has_the_bound_of_any_other() {
     let queued = Write { kind: WriteKind::InvalidateStrict, ..queued(2, 20, Some(50)) };
     assert_eq!(violations(&history(vec![queued.clone()], &[(B, 1, 150)])), []);

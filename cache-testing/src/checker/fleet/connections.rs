@@ -80,10 +80,13 @@ async fn write(mut queue: mpsc::Receiver<ToNode>, mut writer: OwnedWriteHalf) ->
 impl Shared {
     async fn hear(&self, node: u32, message: ToChecker, outgoing: &mpsc::Sender<ToNode>) {
         match message {
-            ToChecker::Hello { bound, .. } => self.change(node, |view| {
-                view.connected = true;
-                view.bound = Some(bound);
-            }),
+            ToChecker::Hello { bound, .. } => {
+                self.lock_ledger().history().started(node);
+                self.change(node, |view| {
+                    view.connected = true;
+                    view.bound = Some(bound);
+                });
+            }
             ToChecker::Load { request, key } => {
                 if let Some(version) = self.source.read(key) {
                     // A node that is gone needs no answer.
@@ -101,7 +104,13 @@ impl Shared {
                     view.stalls.extend(Some(stall).filter(|stall| stall.duration >= NOTED_STALL));
                 });
             }
-            ToChecker::Health(health) => self.change(node, |view| view.health = Some((Moment::now(), health))),
+            ToChecker::Health(health) => {
+                let now = Moment::now();
+                if health.hears {
+                    self.lock_ledger().history().reached(node, now);
+                }
+                self.change(node, |view| view.health = Some((now, health)));
+            }
             ToChecker::Audited(read) => {
                 let audits = read.into_iter().map(|(key, version)| Audit { node, key, version });
                 self.lock_ledger().history().audits.extend(audits);

@@ -152,8 +152,7 @@ async fn watch_health(node: Arc<Node>) {
         if owes_nothing(&status) {
             node.report_delivered(queued).await;
         }
-        let well = owes_nothing(&status) && status.bus == BusStatus::Healthy;
-        node.link.send(ToChecker::Health(health(well, &node.cache.stats()))).await;
+        node.link.send(ToChecker::Health(health(&status, &node.cache.stats()))).await;
         tokio::time::sleep(HEALTH_INTERVAL).await;
     }
 }
@@ -162,10 +161,12 @@ fn owes_nothing(status: &Status) -> bool {
     status.queued_invalidations == 0 && status.tiers.iter().all(|tier| tier.state == TierState::Up)
 }
 
-fn health(well: bool, stats: &Stats) -> Health {
+fn health(status: &Status, stats: &Stats) -> Health {
+    let hears = status.bus == BusStatus::Healthy;
     let hits = |tier: usize| stats.tiers.get(tier).map_or(0, |tier| tier.hits);
     Health {
-        well,
+        well: hears && owes_nothing(status),
+        hears,
         near_hits: hits(0),
         far_hits: hits(1),
         loads: stats.loads,
