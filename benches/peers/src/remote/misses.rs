@@ -153,7 +153,7 @@ async fn commands_of_a_miss(
         turn(subject, NEAR, fresh).await?;
         let statistics = server.cli(&["INFO", "commandstats"]);
         let mut commands: Vec<_> = statistics.lines().filter_map(counted).collect();
-        commands.sort_by(|one, other| other.1.cmp(&one.1));
+        commands.sort_by_key(|command| std::cmp::Reverse(command.1));
         let commands = commands.into_iter().filter(|(_, calls)| *calls >= NEAR / 2);
         let commands: Vec<_> =
             commands.map(|(command, calls)| format!("{command} {:.1}", calls as f64 / NEAR as f64)).collect();
