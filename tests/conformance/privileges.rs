@@ -20,6 +20,7 @@ fn added(purpose: &str) -> String {
 }
 
 /// Lets it use each of `servers`.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) fn admit(servers: &[RedisServer], rules: &str) {
     for server in servers {
         let command: Vec<&str> = ["ACL", "SETUSER", "cache-aside"].into_iter().chain(rules.split(' ')).collect();
