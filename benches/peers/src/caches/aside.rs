@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use cache_aside::{CachingService, LocalTier, cached};
+use cache_aside::{CachingService, LocalTier, Policy, cached};
 
-use super::{ASIDE, Cache, Call, Keys, Peer, Record, capacity, now};
+use super::{ASIDE, Cache, Call, Keys, Peer, Record, TTL, capacity, now};
 
 pub(super) const PEER: Peer =
     Peer { name: ASIDE, calls: &[Call::Get, Call::GetOrLoad], fill: |keys| Ok(Box::new(Aside::filled(keys)?)) };
@@ -30,7 +30,8 @@ struct Aside {
 impl Aside {
     fn filled(keys: Keys) -> anyhow::Result<Self> {
         let tier = LocalTier::new(capacity(&keys) as u64);
-        let service = now(CachingService::builder().local(tier).build())?;
+        let builder = CachingService::builder().local(tier).default_policy(Policy::new(TTL));
+        let service = now(builder.build())?;
         for (key, number) in keys.iter().zip(0..) {
             now(service.set::<Record>(key, number));
         }
