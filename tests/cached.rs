@@ -210,15 +210,17 @@ async fn policies_are_durations_expressions_or_a_whole_policy() {
 async fn allocations_of_a_hit<R: std::fmt::Debug + PartialEq>(find: impl AsyncFn() -> R) -> u64 {
     let loaded = Poll::Ready(find().await);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut least = u64::MAX;
+    let mut allocated = Vec::with_capacity(100);
     for _ in 0..100 {
         let mut hit = std::pin::pin!(find());
         let mut found = Poll::Pending;
         let allocations = allocation_counter::measure(|| found = hit.as_mut().poll(&mut context));
         assert_eq!(found, loaded);
-        least = least.min(allocations.count_total);
+        allocated.push(allocations.count_total);
     }
-    least
+    // At least 90 of the 100 allocate no more than this.
+    allocated.sort_unstable();
+    allocated[89]
 }
 
 #[tokio::test]

@@ -44,8 +44,8 @@ pub(crate) struct Pushes {
     lost: bool,
 }
 
-/// Both ends. The intake is cloned for each connection but one. Where foreign writes are tracked, the node is told first of all that everything may have been touched: what
-/// was, while there was no connection, nobody has heard.
+/// Both ends. The intake is cloned for each connection but one. Where foreign writes are tracked, the node is told first of all
+/// that everything may have been touched: what was, while there was no connection, nobody has heard.
 pub(crate) fn queue(counts: Arc<Counts>, tracking: bool) -> (Intake, Pushes) {
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
     let all_touched = Arc::new(AtomicBool::new(tracking));

@@ -59,7 +59,11 @@ impl<'a> EntryBuilder<'a> {
         if !self.access().reads(Tier::NEAR) {
             return Near::Miss;
         }
-        self.inner.look_near(self.key, self.chosen.policy.as_ref().unwrap_or(&self.inner.policy), behind)
+        self.inner.look_near(self.key, self.policy_in_use(), behind)
+    }
+
+    fn policy_in_use(&self) -> &Policy {
+        self.chosen.policy.as_ref().unwrap_or(&self.inner.policy)
     }
 
     fn access(&self) -> Access {
@@ -297,14 +301,12 @@ impl<'a> EntryBuilder<'a> {
 
     /// The near tier's value, if it is fresh by every policy: without allocating.
     pub(crate) fn settled<T: Cacheable>(&self) -> Option<Arc<T>> {
-        let policy = self.chosen.policy.as_ref().unwrap_or(&self.inner.policy);
-        self.inner.settled_by(self.key, policy, self.access())
+        self.inner.settled_by(self.key, self.policy_in_use(), self.access())
     }
 
     /// Whether the near tier knows, freshly by every policy, that the source has no value: without allocating.
     pub(crate) fn settled_absence(&self) -> bool {
-        let policy = self.chosen.policy.as_ref().unwrap_or(&self.inner.policy);
-        self.inner.settled_absence_by(self.key, policy, self.access())
+        self.inner.settled_absence_by(self.key, self.policy_in_use(), self.access())
     }
 
     /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be

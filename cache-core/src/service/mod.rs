@@ -3,7 +3,6 @@
 //! A read asks the near tier, then joins or starts the flight of its key; the flight asks the far tiers, takes the lease,
 //! loads, and fills. Each step is a file of this folder.
 
-mod absence;
 mod around;
 mod batch;
 mod builder;

@@ -66,16 +66,41 @@ impl Inner {
         }
         let mut found = None;
         self.coherence.inspect(key, &mut |entry| {
-            let now = self.clock.now_or_later();
-            if entry.schema == policy.schema_version()
-                && now < entry.settled_until
-                && self.coherence.is_trusted(entry, now)
+            if self.is_settled(entry, policy)
                 && let Value::Typed(value) = &entry.value
             {
                 found = Some(Arc::clone(value));
             }
         });
         found
+    }
+
+    /// Whether the near tier knows that the source has no value under `key`, freshly by every policy and of the service's own
+    /// schema. Only a hit is counted, as by [`Inner::settled`]; only functions that may return none ask.
+    pub(crate) fn settled_absence(&self, key: &str) -> bool {
+        self.settled_absence_by(key, &self.policy, self.access)
+    }
+
+    /// As [`Inner::settled_absence`], of the schema of `policy`, if `access` reads the near tier.
+    pub(super) fn settled_absence_by(&self, key: &str, policy: &Policy, access: Access) -> bool {
+        if !access.reads(Tier::NEAR) {
+            return false;
+        }
+        let mut absent = false;
+        self.coherence.inspect(key, &mut |entry| {
+            absent = matches!(entry.value, Value::Absent) && self.is_settled(entry, policy);
+        });
+        if absent {
+            self.near_counters.hits.increment();
+        }
+        absent
+    }
+
+    /// Whether an entry of the near tier is fresh by every policy, and of the schema of `policy`.
+    #[inline]
+    fn is_settled(&self, entry: &Entry, policy: &Policy) -> bool {
+        let now = self.clock.now_or_later();
+        entry.schema == policy.schema_version() && now < entry.settled_until && self.coherence.is_trusted(entry, now)
     }
 
     /// Looks `key` up and counts, if `plan` reads the near tier.
