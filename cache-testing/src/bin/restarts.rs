@@ -19,14 +19,14 @@ use cache_local::LocalTier;
 use cache_redis::RedisTier;
 use cache_testing::RedisServer;
 use clap::Parser;
+use tokio::time::MissedTickBehavior;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 const CALLERS: u64 = 8;
 const KEYS: u64 = 20_000;
-/// Calls that a caller makes before it rests: some 100,000 a second in all.
+/// Calls that a caller makes before it rests.
 const BURST: u64 = 100;
-const REST: Duration = Duration::from_millis(8);
 /// How long Redis is away each time.
 const AWAY: Duration = Duration::from_millis(500);
 /// Memory may be so much more than it was, for what is not the service's: the allocator's, and the runtime's.
@@ -46,6 +46,9 @@ struct Options {
     /// Milliseconds from one restart to the next.
     #[arg(long, default_value_t = 60_000)]
     every_ms: u64,
+    /// How many calls a second at most, of all callers together.
+    #[arg(long, default_value_t = 100_000)]
+    calls: u64,
     /// How many milliseconds the slowest call may take.
     #[arg(long, default_value_t = 2_000)]
     bound_ms: u64,
@@ -69,8 +72,9 @@ async fn main() -> Result<ExitCode, Failure> {
     let server = RedisServer::start();
     let nodes = [node(&server).await?, node(&server).await?];
     let seen = Arc::new(Seen::default());
+    let pace = Duration::from_secs(1).mul_f64((CALLERS * BURST) as f64 / options.calls.max(1) as f64);
     let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| tokio::spawn(call(nodes[caller as usize % 2].clone(), caller, Arc::clone(&seen))))
+        .map(|caller| tokio::spawn(call(nodes[caller as usize % 2].clone(), caller, pace, Arc::clone(&seen))))
         .collect();
 
     println!("| restarts | calls | failed | loads | slowest call | memory, KiB |\n|---|---|---|---|---|---|");
@@ -119,10 +123,13 @@ async fn until_well(node: &CachingService<()>) {
     }
 }
 
-/// Mostly loads, some reads, and now and then a write or an invalidation.
-async fn call(node: CachingService<()>, caller: u64, seen: Arc<Seen>) {
+/// Mostly loads, some reads, and now and then a write or an invalidation, in bursts that begin `pace` after one another.
+async fn call(node: CachingService<()>, caller: u64, pace: Duration, seen: Arc<Seen>) {
     let mut at = caller * 7_919;
+    let mut bursts = tokio::time::interval(pace);
+    bursts.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !seen.done.load(Ordering::Relaxed) {
+        bursts.tick().await;
         for _ in 0..BURST {
             at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Low keys are asked for more often than high ones.
@@ -155,7 +162,6 @@ async fn call(node: CachingService<()>, caller: u64, seen: Arc<Seen>) {
             seen.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
             seen.calls.fetch_add(1, Ordering::Relaxed);
         }
-        tokio::time::sleep(REST).await;
     }
 }
 
