@@ -10,6 +10,8 @@ mod events;
 #[cfg(feature = "metrics")]
 #[path = "nodes/metrics.rs"]
 mod metrics;
+#[path = "nodes/panics.rs"]
+mod panics;
 #[path = "nodes/plain.rs"]
 mod plain;
 #[path = "nodes/promotion.rs"]

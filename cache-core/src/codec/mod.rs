@@ -37,10 +37,12 @@ pub use msgpack::MessagePack;
 pub use postcard::Postcard;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Writes and reads values of any type that serde knows.
 ///
-/// The value passes through [`erased_serde`], so that a service holds one codec for all types.
+/// The value passes through [`erased_serde`], so that a service holds one codec for all types. A codec or a type that panics
+/// counts as one that fails.
 pub trait Codec: Send + Sync + 'static {
     /// The number that frames carry, so that bytes are only read by the codec that wrote them. Numbers below 128 are kept
     /// for codecs of this project. A codec that is to be compressed or encrypted needs one from 128 to 143, since these set
@@ -129,9 +131,11 @@ pub(crate) fn encode<T: serde::Serialize>(
     place: Place<'_>,
     value: &T,
 ) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::with_capacity(128);
-    codec.encode(place, value, &mut bytes)?;
-    Ok(bytes)
+    unwinding(|| {
+        let mut bytes = Vec::with_capacity(128);
+        codec.encode(place, value, &mut bytes)?;
+        Ok(bytes)
+    })
 }
 
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(
@@ -139,10 +143,18 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(
     place: Place<'_>,
     bytes: &[u8],
 ) -> Result<T, CodecError> {
-    let mut value = None;
-    codec.decode(place, bytes, &mut |deserializer| {
-        value = Some(erased_serde::deserialize(deserializer)?);
-        Ok(())
-    })?;
-    value.ok_or_else(|| CodecError::new("the codec did not read the value"))
+    unwinding(|| {
+        let mut value = None;
+        codec.decode(place, bytes, &mut |deserializer| {
+            value = Some(erased_serde::deserialize(deserializer)?);
+            Ok(())
+        })?;
+        value.ok_or_else(|| CodecError::new("the codec did not read the value"))
+    })
+}
+
+/// Runs `call`, and makes an error of its panic: a value that one version of a type cannot bear must not fail a call that the
+/// loader could answer. What the call makes is gone after a panic, so nobody can see it broken.
+fn unwinding<T>(call: impl FnOnce() -> Result<T, CodecError>) -> Result<T, CodecError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(CodecError::new("the codec panicked")))
 }
