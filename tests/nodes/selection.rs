@@ -1,6 +1,7 @@
 //! Which tiers a call reads and writes, and what is too large for them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use cache_aside::{Delivery, EntryBuilder, Policy};
 use cache_testing::RedisServer;
@@ -77,6 +78,22 @@ async fn a_load_that_does_not_read_the_tiers_replaces_what_they_hold() {
     assert_eq!(load(a.entry("k").skip_read("redis"), "not run").await, "old", "the near tier is read");
     assert_eq!(load(a.entry("k").skip_read("local"), "not run").await, "old", "the shared tier is read");
     assert_eq!(load(a.entry("k").skip_read("local").skip_read("redis"), "new").await, "new");
+    assert_eq!(near(&a, "k").await.as_deref(), Some("new"));
+    assert_eq!(load(b.entry("k"), "not run").await, "new");
+    assert_eq!(a.stats().fenced_fills, 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_read_the_tiers_replaces_what_they_hold() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    assert_eq!(load(a.entry("k"), "old").await, "old");
+    let unread = Policy::new(MINUTE).skip_read("local").skip_read("redis");
+    let load_new = |keys: Vec<String>| async move {
+        Ok::<_, Infallible>(keys.into_iter().map(|key| (key, "new".to_owned())).collect())
+    };
+    let loaded = a.batch().policy(unread).get_or_load(&["k"], load_new).await.unwrap();
+    assert_eq!(loaded, [Some(Arc::new("new".to_owned()))]);
     assert_eq!(near(&a, "k").await.as_deref(), Some("new"));
     assert_eq!(load(b.entry("k"), "not run").await, "new");
     assert_eq!(a.stats().fenced_fills, 0);

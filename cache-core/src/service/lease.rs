@@ -152,7 +152,7 @@ enum Step {
 impl Inner {
     /// Takes the right to fill a key if it is free, without waiting.
     pub(super) async fn try_permit(self: &Arc<Self>, wanted: Wanted<'_>, missing: &Missing) -> Permit {
-        let Some((_, far)) = self.shared_to_fill(wanted.plan).filter(|_| !missing.shared_failed) else {
+        let Some((tier, far)) = self.shared_to_fill(wanted.plan).filter(|_| !missing.shared_failed) else {
             return Permit::Store(Store::Unshared);
         };
         let stale = missing.at_hand.as_ref().filter(|at_hand| Some(at_hand.entry.token) == missing.over);
@@ -167,10 +167,20 @@ impl Inner {
         let mut reading = self.reading(wanted, &|_| false);
         let as_of = self.clock.now();
         let mut lease = Lease::new(self, far, wanted.key);
-        match lease.acquire(missing.over, self.lease_ttl).await {
+        let is_read = wanted.plan.access.reads(tier);
+        let mut acquired = lease.acquire(missing.over, self.lease_ttl).await;
+        if let Some(Acquire::Found(entry)) = &acquired
+            && !is_read
+        {
+            // The call does not read what is there, and replaces it.
+            acquired = lease.acquire(Some(entry.token), self.lease_ttl).await;
+        }
+        match acquired {
             None => Permit::Store(Store::Unshared),
             Some(Acquire::Acquired) => Permit::Store(Store::Fill(lease)),
             Some(Acquire::Held | Acquire::Fenced) => Permit::Store(Store::Nowhere),
+            // It was replaced meanwhile.
+            Some(Acquire::Found(_)) if !is_read => Permit::Store(Store::Nowhere),
             Some(Acquire::Found(entry)) => {
                 let usable = self.consult_journal(far).await;
                 let entry = usable.then_some(Entry { as_of, ..entry });
