@@ -27,6 +27,8 @@ use crate::{nearest, turns};
 pub struct LocalTier {
     cache: Cache<Key, Stored>,
     front: Arc<Front<Entry>>,
+    /// Whether nothing is kept. moka would drop what it is given without a word to the listener.
+    keeps_none: bool,
     /// Tells apart what threads hold of several tiers.
     id: u64,
     counts: Arc<Counts>,
@@ -86,16 +88,18 @@ impl LocalTier {
         });
         let cache = match (builder.max_entries, builder.max_bytes) {
             (entries, None) => cache.max_capacity(entries.unwrap_or(LocalTierBuilder::DEFAULT_MAX_ENTRIES)),
+            (Some(entries), Some(bytes)) if share_of(bytes, entries) > u32::MAX.into() => cache.max_capacity(entries),
             (entries, Some(bytes)) => {
                 // An entry that weighs at least its share of the bytes keeps the number of entries in bounds as well.
-                let share = entries.map_or(0, |entries| bytes.checked_div(entries).unwrap_or(u64::MAX));
+                let share = entries.map_or(0, |entries| share_of(bytes, entries));
                 cache.max_capacity(bytes).weigher(move |key: &Key, stored: &Stored| {
                     u32::try_from(bytes_of(key, &stored.entry).max(share)).unwrap_or(u32::MAX)
                 })
             }
         };
+        let keeps_none = builder.max_entries == Some(0) || builder.max_bytes == Some(0);
         static TIERS: AtomicU64 = AtomicU64::new(0);
-        Self { cache: cache.build(), front, id: TIERS.fetch_add(1, Ordering::Relaxed), counts }
+        Self { cache: cache.build(), front, keeps_none, id: TIERS.fetch_add(1, Ordering::Relaxed), counts }
     }
 
     /// Lets moka know that the front has answered for it. Where moka has nothing any more, the time of what the front has is
@@ -130,6 +134,12 @@ impl LocalTier {
     }
 }
 
+/// The least that each of so many entries must weigh. Above what moka takes for a weight (4 GiB) the entries alone are bounded:
+/// as many of the longest values that there are would not reach the bytes.
+const fn share_of(bytes: u64, entries: u64) -> u64 {
+    if entries == 0 { u64::MAX } else { bytes.div_ceil(entries) }
+}
+
 fn bytes_of(key: &Key, entry: &Entry) -> u64 {
     (key.as_str().len() as u64).saturating_add(entry.size)
 }
@@ -146,6 +156,9 @@ impl NearTier for LocalTier {
     }
 
     fn insert(&self, key: &Key, entry: Entry, ttl: Duration) {
+        if self.keeps_none {
+            return;
+        }
         // Before the insertion, so that a removal at the same time never takes off more than was added.
         self.counts.bytes.fetch_add(bytes_of(key, &entry), Ordering::Relaxed);
         self.cache.insert(key.clone(), Arc::new(Kept::new(key.clone(), entry, ttl)));
@@ -258,9 +271,25 @@ mod tests {
         let tier = LocalTier::builder().max_bytes(10_000).max_entries(10).build();
         fill(&tier, 1_000, 1);
         assert!(tier.usage().entries.is_some_and(|entries| (1..=10).contains(&entries)), "{:?}", tier.usage());
-        let tier = LocalTier::builder().max_bytes(10_000).max_entries(0).build();
-        fill(&tier, 10, 1);
-        assert_eq!(tier.usage().entries, Some(0));
+        // 2.5 bytes each, and 5 GiB each.
+        for bytes in [25, 50 << 30] {
+            let tier = LocalTier::builder().max_bytes(bytes).max_entries(10).build();
+            fill(&tier, 1_000, 0);
+            assert!(tier.usage().entries.is_some_and(|entries| (1..=10).contains(&entries)), "{:?}", tier.usage());
+        }
+    }
+
+    #[test]
+    fn what_may_keep_nothing_holds_nothing() {
+        let builder = LocalTier::builder;
+        for none in
+            [LocalTier::new(0), builder().max_bytes(0).build(), builder().max_bytes(10_000).max_entries(0).build()]
+        {
+            fill(&none, 10, 1);
+            let usage = none.usage();
+            assert_eq!((usage.entries, usage.bytes, usage.evictions), (Some(0), Some(0), Some(0)));
+            assert!(none.look_up("k1").is_none());
+        }
     }
 
     #[test]
