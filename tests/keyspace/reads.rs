@@ -9,7 +9,7 @@ use std::time::Duration;
 use cache_aside::{Keyspace, KeyspaceStats, LoadedBy, Policy, PreloadProgress};
 use cache_testing::RedisServer;
 
-use crate::support::{MINUTE, local_only, node};
+use crate::support::{MINUTE, default_node, hears_invalidations, local_only, node};
 
 #[tokio::test]
 async fn without_a_loader_it_only_reads() {
@@ -189,4 +189,16 @@ async fn a_node_that_starts_preloads_what_it_names() {
 
     there.invalidate_all().await;
     assert_eq!(there.preload_all().run().await.read, 0);
+}
+
+#[tokio::test]
+async fn a_preload_says_what_it_could_not_read() {
+    let redis = RedisServer::start();
+    let node = default_node(&redis.url()).await;
+    hears_invalidations(&node).await;
+    let keyspace = node.keyspace::<u64, u64>("square").build().unwrap();
+    redis.kill();
+    let progress = keyspace.preload(0..150).run().await;
+    let PreloadProgress { read, loaded, failed, complete, .. } = progress;
+    assert_eq!((read, loaded, failed, complete), (150, 0, 150, false));
 }

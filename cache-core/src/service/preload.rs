@@ -29,6 +29,8 @@ pub struct Preload<'a, T> {
     keys_per_second: u32,
     max_keys: u64,
     on_progress: Option<Report<'a>>,
+    /// Whether the shared tier was away for a batch.
+    unread: bool,
     value: PhantomData<fn() -> T>,
 }
 
@@ -49,18 +51,28 @@ type Report<'a> = Box<dyn FnMut(&PreloadProgress) + Send + 'a>;
 pub struct PreloadProgress {
     /// Keys that were found and read; one that the scan tells twice counts twice.
     pub read: u64,
-    /// Keys of which the near tier has a value now.
+    /// Keys of which a value was found in a tier, or loaded. The near tier has it now, if the policy writes that and it has room.
     pub loaded: u64,
-    /// Keys of batches that could not be loaded.
+    /// Keys of batches that could not be loaded, or that the shared tier was away for.
     pub failed: u64,
-    /// Whether everything was read that was to be.
+    /// Whether everything was read that was to be. It is not, where the shared tier was away for a batch.
     pub complete: bool,
 }
 
 impl<'a, T: Cacheable> Preload<'a, T> {
     const fn new(inner: &'a Arc<Inner>, keys: Keys, policy: Policy) -> Self {
         let (keys_per_second, max_keys) = (10_000, 100_000);
-        Self { inner, keys, policy, load: None, keys_per_second, max_keys, on_progress: None, value: PhantomData }
+        Self {
+            inner,
+            keys,
+            policy,
+            load: None,
+            keys_per_second,
+            max_keys,
+            on_progress: None,
+            unread: false,
+            value: PhantomData,
+        }
     }
 
     /// Preloads what matches.
@@ -103,14 +115,15 @@ impl<'a, T: Cacheable> Preload<'a, T> {
     /// Reads the keys and fills the near tier. What is preloaded is held to the same rules as any other read, and stays for
     /// as long as the policy of the service, or of the keyspace, says. Dropping the future ends it; what has been loaded stays.
     ///
-    /// It ends early, and says so, when the shared tier cannot be asked for the keys that it has. Without a shared tier there
-    /// is nothing to read.
+    /// It ends early, and says so, when the shared tier cannot be asked for the keys that it has. Where it is away for a batch of
+    /// keys, those are [`failed`](PreloadProgress::failed), and the next are tried. Without a shared tier there is nothing to read.
     pub async fn run(mut self) -> PreloadProgress {
         let mut progress = PreloadProgress::default();
         match std::mem::replace(&mut self.keys, Keys::Given(Vec::new())) {
             Keys::Matching(pattern) => self.run_matching(&pattern, &mut progress).await,
             Keys::Given(keys) => self.run_given(&keys, &mut progress).await,
         }
+        progress.complete &= !self.unread;
         self.report(&progress);
         let PreloadProgress { read, loaded, failed, complete } = progress;
         tracing::info!(target: "cache_aside", read, loaded, failed, complete, "preloaded");
@@ -161,8 +174,11 @@ impl<'a, T: Cacheable> Preload<'a, T> {
         let loaded = match &self.load {
             Some(load) => load(from, from + keys.len()).await,
             None => {
-                let values = self.inner.get_many::<T>(keys, &self.inner.plan_of(self.policy.clone())).await;
-                Ok(values.iter().flatten().count() as u64)
+                let plan = self.inner.plan_of(self.policy.clone());
+                let (values, answered) = self.inner.get_many_answered::<T>(keys, &plan).await;
+                self.unread |= !answered;
+                let away = || "the shared tier is away".to_owned();
+                answered.then(|| values.iter().flatten().count() as u64).ok_or_else(away)
             }
         };
         progress.read += keys.len() as u64;

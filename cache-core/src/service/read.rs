@@ -74,6 +74,15 @@ impl Inner {
     }
 
     pub(super) async fn get_many<T: Cacheable>(&self, keys: &[impl AsRef<str>], plan: &Plan) -> Vec<Option<Arc<T>>> {
+        self.get_many_answered(keys, plan).await.0
+    }
+
+    /// The values of `keys`, and whether the shared tier answered, if it was asked for any of them.
+    pub(super) async fn get_many_answered<T: Cacheable>(
+        &self,
+        keys: &[impl AsRef<str>],
+        plan: &Plan,
+    ) -> (Vec<Option<Arc<T>>>, bool) {
         let mut values: Vec<Option<Arc<T>>> = Vec::with_capacity(keys.len());
         let mut missing = Vec::new();
         for (index, key) in keys.iter().enumerate() {
@@ -91,12 +100,14 @@ impl Inner {
             }
         }
         let keys: Vec<Key> = missing.iter().map(|(_, key)| key.clone()).collect();
+        let mut answered = true;
         for ((index, _), read) in missing.iter().zip(self.read_far_many(&keys, plan, ValueType::of::<T>()).await) {
-            if let FarRead::Found(value) = read {
-                values[*index] = value.map(erased::value);
+            match read {
+                FarRead::Found(value) => values[*index] = value.map(erased::value),
+                FarRead::Missing(what) => answered &= !what.shared_failed,
             }
         }
-        values
+        (values, answered)
     }
 
     /// Asks the far tiers for `key`, nearest first, for a value that is fresh, and not to be replaced for another reason.
