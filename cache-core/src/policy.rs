@@ -119,7 +119,8 @@ impl Policy {
     }
 
     /// After a load that failed while there was a stale value, nobody on any node tries again before this has passed; callers
-    /// are served the stale value meanwhile. Default: 1 second, or `stale_if_error` where that is shorter.
+    /// are served the stale value meanwhile. Default: 1 second, or the longer of `stale_if_error` and `stale_while_revalidate`
+    /// where that is shorter.
     #[must_use]
     pub const fn error_throttle(mut self, throttle: Duration) -> Self {
         self.error_throttle = Some(throttle);
@@ -282,7 +283,7 @@ impl Policy {
     }
 
     fn contradiction(&self) -> Option<String> {
-        let Self { ttl, jitter, load_timeout, refresh_ahead: beta, stale_if_error, .. } = self;
+        let Self { ttl, jitter, load_timeout, refresh_ahead: beta, .. } = self;
         if ttl.is_zero() {
             return Some("ttl is 0 s, so nothing would be stored; give it at least 1 ms".to_owned());
         }
@@ -326,9 +327,11 @@ impl Policy {
         let window = self.stale_window();
         let throttle = self.error_throttle.filter(|throttle| *throttle > window && !(window.is_zero() && *beta > 0.0));
         throttle.map(|throttle| {
+            let longer = self.stale_while_revalidate > self.stale_if_error;
+            let name = if longer { "stale_while_revalidate" } else { "stale_if_error" };
             format!(
-                "error_throttle ({throttle:?}) is longer than stale_if_error ({stale_if_error:?}), so the value would be gone \
-                 before it is loaded again; lower error_throttle or raise stale_if_error"
+                "error_throttle ({throttle:?}) is longer than {name} ({window:?}), so the value would be gone before it is loaded \
+                 again; lower error_throttle or raise {name}"
             )
         })
     }
@@ -464,6 +467,11 @@ mod tests {
                 policy.clone().stale_if_error(MINUTE).error_throttle(MINUTE * 2),
                 "error_throttle (120s) is longer than stale_if_error (60s), so the value would be gone before it is loaded \
                  again; lower error_throttle or raise stale_if_error",
+            ),
+            (
+                policy.clone().stale_if_error(MINUTE).stale_while_revalidate(MINUTE * 2).error_throttle(MINUTE * 3),
+                "error_throttle (180s) is longer than stale_while_revalidate (120s), so the value would be gone before it is \
+                 loaded again; lower error_throttle or raise stale_while_revalidate",
             ),
             (
                 policy.clone().refresh_ahead(-1.0),
