@@ -378,6 +378,7 @@ async fn a_service_without_tiers_or_with_a_bad_setting_is_not_built() {
         (local().heartbeat_timeout(Duration::from_millis(1)), "heartbeat_timeout"),
         (local().breaker_threshold(0), "breaker_threshold"),
         (local().queue_capacity(0), "queue_capacity"),
+        (local().tier(LocalTier::new(1)), "two tiers are named \"local\""),
     ] {
         let error = builder.build().await.unwrap_err();
         assert!(error.is_configuration() && error.to_string().contains(setting), "{error}");

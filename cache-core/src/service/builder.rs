@@ -97,7 +97,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
         self.tier(tier)
     }
 
-    /// A further tier behind those given so far.
+    /// A further tier behind those given so far. Each needs a name of its own.
     pub fn tier(mut self, tier: impl CacheTier) -> Self {
         self.far.push(Arc::new(tier));
         self
@@ -363,7 +363,14 @@ impl<B: Backends> CachingServiceBuilder<B> {
             return Err(Error::configuration(format!("{count} far tiers: give the builder at most {most}")));
         }
         let near = self.near.iter().map(|near| near.name());
-        self.policy.selection().check_names(near.chain(self.far.iter().map(|far| far.name())))?;
+        let names: Vec<&str> = near.chain(self.far.iter().map(|far| far.name())).collect();
+        if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
+            return Err(Error::configuration(format!(
+                "two tiers are named \"{name}\", so neither metrics nor skip_read could tell them apart; leave one, or name one \
+                 otherwise"
+            )));
+        }
+        self.policy.selection().check_names(names.into_iter())?;
         self.policy.check()
     }
 }
