@@ -18,7 +18,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Claims the right to start the tasks that run for ever: `None` when they run already, or were ended for good.
     pub(crate) fn start(&self) -> Option<Running> {
-        if self.running.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire) {
+        if self.running.load(Ordering::Acquire) || self.is_closed() {
             return None;
         }
         (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(Arc::new(Flag(Arc::clone(&self.running)))))
@@ -44,6 +44,11 @@ impl Tasks {
             task.await;
             drop(running);
         });
+    }
+
+    /// Whether the tasks were ended for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Ends every task, and returns when all have ended. Those that run for ever are not started again.

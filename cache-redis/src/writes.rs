@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::coherence::{Position, Record};
+use cache_core::coherence::{Change, NodeId, Position, Record};
 use cache_core::{
     Backlog, DeadLetter, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, TierError, Token, WriteLog,
 };
@@ -91,19 +91,28 @@ impl WriteLog for RedisTier {
         Ok(Some(Taken::new(number, writes)))
     }
 
-    async fn settle(&self, partition: Partition<'_>, worker: Token, settle: Settle<'_>) -> Result<bool, TierError> {
+    async fn settle(
+        &self,
+        partition: Partition<'_>,
+        worker: Token,
+        settle: Settle<'_>,
+        node: NodeId,
+    ) -> Result<bool, TierError> {
         let (keep, rest, dead, writes) = match settle {
             Settle::Keep(lease) => (millis(lease), 0, 0, &[][..]),
             Settle::Applied(writes) => (0, 0, 0, writes),
             Settle::Dead(write) => (0, 0, 1, std::slice::from_ref(write)),
             Settle::Rest(pause) => (0, millis(pause), 0, &[][..]),
         };
+        let names = self.inner.names();
         let mut script = scripts::WRITE_SETTLE.key(self.worker_of(partition));
-        script.key(self.stream(partition)).key(self.dead_letters_of(partition.log));
+        script.key(self.stream(partition)).key(self.dead_letters_of(partition.log)).key(&names.journal);
         script.arg(&worker.as_bytes()[..]).arg(keep).arg(rest).arg(dead);
+        script.arg(&names.channel).arg(self.inner.journal_max_records);
         for write in writes {
-            script.key(self.inner.names().fences(&write.key)).key(self.pending(&write.key));
-            script.arg(write.id.to_string());
+            script.key(names.data(&write.key)).key(names.fences(&write.key)).key(self.pending(&write.key));
+            let void = Record::new(node, Change::Keys([write.key.clone()].into()));
+            script.arg(write.id.to_string()).arg(void.to_string());
         }
         self.inner.lane.invoke("settling writes", &script).await
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cache_aside::coherence::Position;
 use cache_aside::{
-    CachingService, Error, Keyspace, LoadedBy, PendingWrite, Policy, WriteBehind, WriteBehindBuilder, WriteBehindStats,
+    CachingService, Error, Keyspace, KeyspaceSource, LoadedBy, PendingWrite, Policy, WriteBehind, WriteBehindBuilder,
+    WriteBehindStats,
 };
 use cache_testing::RedisServer;
 
@@ -15,7 +16,7 @@ use crate::support::{Gate, MINUTE, default_node, eventually, heard, hears_invali
 
 /// A source that keeps the highest id of each key, as it should.
 #[derive(Clone, Default)]
-struct Source(Arc<Mutex<State>>);
+pub(super) struct Source(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -25,7 +26,7 @@ struct State {
 }
 
 impl Source {
-    fn apply(&self, writes: &[PendingWrite<u64, String>]) {
+    pub(super) fn apply(&self, writes: &[PendingWrite<u64, String>]) {
         let mut state = self.0.lock().unwrap();
         state.calls.push(writes.iter().map(|write| write.value.clone()).collect());
         for write in writes {
@@ -37,19 +38,24 @@ impl Source {
         }
     }
 
-    fn get(&self, key: u64) -> Option<String> {
+    /// What was there before anybody wrote behind.
+    pub(super) fn begin_with(&self, key: u64, value: &str) {
+        self.0.lock().unwrap().rows.insert(key, (Position::START, value.to_owned()));
+    }
+
+    pub(super) fn get(&self, key: u64) -> Option<String> {
         self.0.lock().unwrap().rows.get(&key).map(|(_, value)| value.clone())
     }
 
-    fn calls(&self) -> Vec<Vec<String>> {
+    pub(super) fn calls(&self) -> Vec<Vec<String>> {
         self.0.lock().unwrap().calls.clone()
     }
 }
 
-type Users = Keyspace<u64, String, LoadedBy<String>>;
+pub(super) type Users = Keyspace<u64, String, LoadedBy<String>>;
 
 /// A keyspace that reads from `source`.
-fn users(node: &CachingService, source: &Source) -> Users {
+pub(super) fn users(node: &CachingService, source: &Source) -> Users {
     let source = source.clone();
     let load = move |key: u64| {
         let found = source.get(key);
@@ -58,12 +64,14 @@ fn users(node: &CachingService, source: &Source) -> Users {
     node.keyspace("user").policy(Policy::new(MINUTE)).loader(load).build().unwrap()
 }
 
-fn behind(users: &Users) -> WriteBehindBuilder<u64, String> {
+pub(super) fn behind<S: KeyspaceSource<u64, String>>(
+    users: &Keyspace<u64, String, S>,
+) -> WriteBehindBuilder<u64, String> {
     let short = Duration::from_millis(20);
     users.write_behind().poll_interval(short).retry_delay(Duration::from_millis(1)).worker_lease(MINUTE)
 }
 
-fn apply_to(behind: &WriteBehind<u64, String>, source: &Source) {
+pub(super) fn apply_to(behind: &WriteBehind<u64, String>, source: &Source) {
     let source = source.clone();
     let writer = move |writes: Vec<PendingWrite<u64, String>>| {
         source.apply(&writes);
@@ -72,11 +80,11 @@ fn apply_to(behind: &WriteBehind<u64, String>, source: &Source) {
     behind.apply_with(writer).unwrap();
 }
 
-async fn drained(behind: &WriteBehind<u64, String>) {
+pub(super) async fn drained(behind: &WriteBehind<u64, String>) {
     eventually("every write has reached the source", || async { behind.backlog().await.unwrap().pending == 0 }).await;
 }
 
-async fn read(users: &Users, key: u64) -> Option<String> {
+pub(super) async fn read(users: &Users, key: u64) -> Option<String> {
     users.get(&key).await.unwrap().map(|value| String::clone(&value))
 }
 
@@ -114,7 +122,7 @@ async fn what_is_loaded_while_a_write_is_pending_is_stored_nowhere() {
     let redis = RedisServer::start();
     let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
     let source = Source::default();
-    source.0.lock().unwrap().rows.insert(7, (Position::START, "old".to_owned()));
+    source.begin_with(7, "old");
     let gate = Gate::default();
     let (gated, at_source) = (gate.clone(), source.clone());
     let load = move |key: u64| {
@@ -192,7 +200,7 @@ async fn a_value_that_will_not_reach_the_source_is_not_served_any_more() {
     let redis = RedisServer::start();
     let node = node(&redis.url()).await;
     let source = Source::default();
-    source.0.lock().unwrap().rows.insert(7, (Position::START, "old".to_owned()));
+    source.begin_with(7, "old");
     let users = users(&node, &source);
     let writes = behind(&users).max_attempts(1).build().unwrap();
     writes.put(&7, "bad".to_owned()).await.unwrap();
@@ -366,4 +374,9 @@ async fn settings_out_of_range_are_named() {
     assert_eq!(message(users.write_behind().partitions(0)), "write-behind: partitions is 0; set 1 to 256");
     assert_eq!(message(users.write_behind().batch(0)), "write-behind: batch is 0; set at least 1");
     assert!(message(users.write_behind().worker_lease(Duration::ZERO)).contains("worker_lease"));
+    let long = Duration::from_secs(86_401);
+    let builder = users.write_behind().apply_timeout(Duration::MAX);
+    assert_eq!(message(builder.poll_interval(long)), "write-behind: poll_interval is 86401s; set at most 86400s");
+    assert!(message(users.write_behind().retry_delay(Duration::MAX)).contains("retry_delay"));
+    assert!(message(users.write_behind().worker_lease(Duration::MAX)).contains("worker_lease"));
 }

@@ -101,7 +101,9 @@ impl Inner {
         let value: AnyValue = value;
         let mut entry = self.entry_of(plan, origin, Token::random(), Value::Typed(Arc::clone(&value)), life);
         if self.shared().is_some() {
-            let Some(held) = held else { return false };
+            // Not by a policy that stores nothing there: the lease goes with the value that takes its place.
+            let chosen = self.shared_to_fill(plan).is_some();
+            let Some(held) = held.filter(|_| chosen) else { return false };
             let Encoded::As(encoded) = self.encode(wanted, Some(&value)) else { return false };
             entry = self.entry_of(plan, origin, entry.token, encoded, life);
             let Some(concluded) = self.conclude(key, &held, around, entry).await else { return false };

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Appended, Put};
-use crate::coherence::{Position, Record};
+use crate::coherence::{NodeId, Position, Record};
 use crate::entry::Token;
 use crate::error::TierError;
 use crate::key::Key;
@@ -33,7 +33,8 @@ pub struct NewWrite {
     pub put: Option<Put>,
     /// The tier keeps the write within this time from now, or never.
     pub within: Duration,
-    /// For how long from the latest write on the key is closed to loads at the most.
+    /// For how long from the latest write on the key is closed to loads at the most. If that is over before the write is in the
+    /// source, the key is voided when it is.
     pub hold: Duration,
     /// How many writes the partition may hold, and how many dead letters the log.
     pub bound: u64,
@@ -137,7 +138,7 @@ pub enum Settle<'a> {
     Keep(Duration),
     /// These writes are in the source; the partition is free.
     Applied(&'a [KeptWrite]),
-    /// This write will not be tried again, and is put aside; the partition is free.
+    /// This write will not be tried again, and is put aside; the partition is free. What is under its key is void.
     Dead(&'a KeptWrite),
     /// Nothing was done; nobody takes the partition for so long.
     Rest(Duration),
@@ -193,9 +194,18 @@ pub trait WriteLog: Send + Sync {
     /// Takes note of what `worker` did. False when the partition is not its own any more: then nothing is done, and another
     /// worker carries out the same writes again. A key that has no more writes in the log is open to loads.
     ///
+    /// The same step voids a key, as an invalidation by `node` would: that of a write which is put aside, and one which was not
+    /// closed to loads all the time until its last write was there.
+    ///
     /// # Errors
     /// The tier could not say whether it did.
-    async fn settle(&self, partition: Partition<'_>, worker: Token, settle: Settle<'_>) -> Result<bool, TierError>;
+    async fn settle(
+        &self,
+        partition: Partition<'_>,
+        worker: Token,
+        settle: Settle<'_>,
+        node: NodeId,
+    ) -> Result<bool, TierError>;
 
     /// How many writes the log holds.
     ///

@@ -9,6 +9,8 @@ for i = 0, count - 1 do
   local stream, worker = KEYS[number * 2 + 1], KEYS[number * 2 + 2]
   if redis.call('EXISTS', worker) == 0 and redis.call('XLEN', stream) > 0 then
     if #redis.call('XINFO', 'GROUPS', stream) == 0 then
+      -- Of nothing: a server that is out of memory refuses the rest unless the script has written.
+      redis.call('UNLINK', worker)
       redis.call('XGROUP', 'CREATE', stream, 'writers', '0')
     end
     local pending = redis.call('XPENDING', stream, 'writers', '-', '+', 1)

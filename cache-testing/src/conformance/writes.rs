@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::coherence::{BusMessage, Position};
+use cache_core::coherence::{BusConnection, BusMessage, Change, NodeId, Position, Record};
 use cache_core::{
     Acquire, CacheTier, Claim, DeadLetter, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, WriteLog,
 };
@@ -18,6 +18,9 @@ use super::support::{
 
 const LOG: &str = "log";
 const PARTITIONS: u16 = 4;
+
+/// In whose name workers settle.
+const NODE: NodeId = NodeId::new(7);
 
 fn log(tier: &dyn CacheTier) -> &dyn WriteLog {
     shared(tier).write_log().expect("the tier is declared to keep writes, so write_log() gives its operations")
@@ -59,7 +62,7 @@ async fn take_for(tier: &dyn CacheTier, worker: u8, limit: usize, lease: Duratio
 }
 
 async fn settle(tier: &dyn CacheTier, number: u16, worker: u8, settle: Settle<'_>) -> bool {
-    log(tier).settle(partition(number), token(worker), settle).await.expect("settle")
+    log(tier).settle(partition(number), token(worker), settle, NODE).await.expect("settle")
 }
 
 async fn counts(tier: &dyn CacheTier) -> (u64, u64) {
@@ -171,6 +174,51 @@ pub async fn the_entry_of_a_pending_write_is_not_claimed(tier: Arc<dyn CacheTier
     let taken = take(&*tier, 1, 1).await.expect("there is work");
     assert!(settle(&*tier, 0, 1, Settle::Applied(&taken.writes)).await);
     assert_eq!(shared(&*tier).claim(&k, token(1), HOUR).await.expect("claim"), Claim::Claimed);
+}
+
+/// What was loaded meanwhile is older than the write.
+pub async fn a_key_that_was_open_before_its_write_was_settled_is_void(tier: Arc<dyn CacheTier>) {
+    let k = key("k");
+    let new = NewWrite::new(k.clone(), Bytes::from_static(b"one"), PATIENCE, SHORT, 1_000);
+    append_as(&*tier, 0, new).await;
+    eventually("it is open again", || is_open(&*tier, &k)).await;
+    set(&*tier, &k, "old").await;
+    let taken = take(&*tier, 1, 1).await.expect("there is work");
+    let mut connection = connect(&*tier).await;
+    assert!(settle(&*tier, 0, 1, Settle::Applied(&taken.writes)).await);
+    assert_absent(&*tier, &k).await;
+    assert_tells_of(&mut *connection, &k).await;
+}
+
+/// The source will not have its value.
+pub async fn the_key_of_a_write_that_is_put_aside_is_void(tier: Arc<dyn CacheTier>) {
+    let k = key("k");
+    let mut new = write(&k, "new");
+    new.put = Some(put(entry("new"), HOUR));
+    append_as(&*tier, 0, new).await;
+    let mut connection = connect(&*tier).await;
+    bury(&*tier).await;
+    assert_absent(&*tier, &k).await;
+    assert_tells_of(&mut *connection, &k).await;
+}
+
+/// A settled key is void on every node only where it has to be.
+pub async fn the_entry_of_a_write_is_kept_when_it_is_settled(tier: Arc<dyn CacheTier>) {
+    let k = key("k");
+    let mut new = write(&k, "new");
+    new.put = Some(put(entry("new"), HOUR));
+    append_as(&*tier, 0, new).await;
+    let before = connect(&*tier).await.last_position().await.expect("last_position");
+    let taken = take(&*tier, 1, 1).await.expect("there is work");
+    assert!(settle(&*tier, 0, 1, Settle::Applied(&taken.writes)).await);
+    assert_holds(&*tier, &k, "new").await;
+    assert_eq!(connect(&*tier).await.last_position().await.expect("last_position"), before);
+}
+
+/// The next message says that the key is void.
+async fn assert_tells_of(connection: &mut dyn BusConnection, key: &Key) {
+    let BusMessage::Appended { record, .. } = next(connection).await else { panic!("a record") };
+    assert_eq!(record, Record::new(NODE, Change::Keys([key.clone()].into())));
 }
 
 /// The log may be lost, or nobody work on it any more.

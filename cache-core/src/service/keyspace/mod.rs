@@ -226,7 +226,7 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
     /// answered by their loaders, and nothing that they load is stored. The value is stored only if nobody else can have
     /// changed the source meanwhile: if there was another write to the key by this call or by `write_around`, or it was
     /// invalidated, nobody knows which came last, and the key is left empty. So it is if the shared tier is away or is a Redis
-    /// Cluster. A write that fails stores nothing, and the fence is lifted.
+    /// Cluster, or if the policy of the keyspace does not write it. A write that fails stores nothing, and the fence is lifted.
     ///
     /// Three round trips to the shared tier, and one for each third of `lease_ttl` that the write takes. If the future is
     /// dropped, see there.

@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::service::Cacheable;
 use crate::service::keyspace::{KeyspaceKey, Space};
 
+/// No worker waits longer, nor is waited for.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) partitions: u16,
@@ -76,20 +79,22 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehindBuilder<K, V> {
         self
     }
 
-    /// A write that was carried out so often without success is put aside. Default: 10. The death of a worker counts.
+    /// A write that was carried out so often without success is put aside. Default: 10. The death of a worker counts. One that
+    /// failed together with others is tried alone at least once.
     pub const fn max_attempts(mut self, attempts: u64) -> Self {
         self.settings.max_attempts = attempts;
         self
     }
 
     /// How long a partition rests after a failure; twice as long after each further one of the same write, up to 64 times.
-    /// Default: 200 ms.
+    /// Default: 200 ms. At most a day.
     pub const fn retry_delay(mut self, delay: Duration) -> Self {
         self.settings.retry_delay = delay;
         self
     }
 
-    /// After so long without a sign of life a worker counts as dead, and another takes its partition over. Default: 5 s.
+    /// After so long without a sign of life a worker counts as dead, and another takes its partition over. Default: 5 s. At most
+    /// a day.
     pub const fn worker_lease(mut self, lease: Duration) -> Self {
         self.settings.worker_lease = lease;
         self
@@ -102,6 +107,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehindBuilder<K, V> {
     }
 
     /// How often a worker without work looks for writes of other nodes; those of its own node wake it. Default: 200 ms.
+    /// At most a day.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.poll_interval = interval;
         self
@@ -161,6 +167,9 @@ impl Settings {
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.as_millis() == 0) {
             return wrong(format!("{name} is less than 1 ms; set at least that"));
+        }
+        if let Some((name, time)) = times.iter().find(|(name, time)| *name != "apply_timeout" && *time > LONGEST) {
+            return wrong(format!("{name} is {time:?}; set at most {LONGEST:?}"));
         }
         if self.batch > 1_000 {
             return wrong(format!("batch is {}; set at most 1000, a longer one would hold the server up", self.batch));

@@ -12,6 +12,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -21,11 +22,11 @@ use super::read::Wanted;
 use super::store::Origin;
 use super::{Cacheable, Inner};
 use crate::codec::{self, Codec, CodecError, Place};
-use crate::coherence::{Change, Insertion, Position, Record};
+use crate::coherence::{Change, Coherence, Insertion, Position, Record};
 use crate::entry::{Token, Value};
 use crate::erased::ValueType;
 use crate::error::{Error, TierError};
-use crate::far::{Far, acknowledge_in};
+use crate::far::{Far, Manner, Owed, acknowledge_in};
 use crate::key::Key;
 use crate::macro_support::CacheKey;
 use crate::stats::Counter;
@@ -47,7 +48,8 @@ pub use worker::PendingWrite;
 /// the others, as after [`set`](super::CachingService::set). Until it has reached the source, nothing that is loaded is
 /// stored under the key, on any node, and no stale value is refreshed: what a load gives meanwhile is older. So reads see the
 /// value for as long as it is cached. If it is invalidated, evicted or expires before that, readers are given what the
-/// source has, uncached, until the write has reached it. While the shared tier is away, nodes that do not hold the value
+/// source has, uncached, until the write has reached it. So they are from the beginning where the policy of the keyspace does
+/// not write the shared tier. While the shared tier is away, nodes that do not hold the value
 /// load it from the source, and may keep what they get near for up to `isolated_ttl`.
 ///
 /// # When the shared tier is away
@@ -211,15 +213,23 @@ impl Log {
         let origin = Origin { ticket, birth: inner.coherence.known(), began: inner.clock.now() };
         let life = plan.policy.draw_life(Some(None), inner.max_ttl);
         let bytes = Bytes::copy_from_slice(value_of(&payload));
-        let cacheable = !life.is_none() && inner.admits(&name, &plan, bytes.len() as u64);
+        let chosen = inner.shared_to_fill(&plan).is_some();
+        let cacheable = chosen && !life.is_none() && inner.admits(&name, &plan, bytes.len() as u64);
         let encoded = Value::Encoded { bytes, codec: codec.id() };
         let mut entry = inner.entry_of(&plan, origin, Token::random(), encoded, life);
         let bound = self.settings.max_pending.div_ceil(u64::from(self.settings.partitions));
-        let mut write = NewWrite::new(name.clone(), payload, far.timeout(), inner.max_ttl, bound);
+        let mut write = NewWrite::new(name.clone(), payload, far.timeout(), HOLD, bound);
         write.put = cacheable.then(|| Put::new(entry.clone(), life.total(), far.timeout()));
         write.requeued = requeued;
         let record = Record::new(inner.coherence.node, change.clone());
+        let unshared: Vec<&Far> = inner.far.iter().map(|far| &**far).filter(|far| far.shared().is_none()).collect();
+        // Also where nobody hears what became of the write: it may be kept.
+        let owed: Vec<Owed<'_>> = unshared.iter().map(|far| Owed::new(far, &inner.coherence, &change)).collect();
         let kept = far.try_ask(log.append(self.partition(&name), write, &record)).await?;
+        if matches!(kept, Kept::Kept { .. }) {
+            void_in(&unshared, &change, &inner.coherence).await;
+        }
+        owed.into_iter().for_each(Owed::delivered);
         let (id, appended, stored) = match kept {
             Kept::Kept { id, appended, stored } => (id, appended, stored),
             Kept::Gone => return Ok(None),
@@ -246,6 +256,18 @@ impl Log {
         Ok(Some(id))
     }
 }
+
+/// Removes what tiers hold that the step of the log does not reach, deepest first.
+async fn void_in(unshared: &[&Far], change: &Change, coherence: &Coherence) {
+    for far in unshared.iter().rev() {
+        // What could not be removed is queued, and the tier is not read until it is.
+        let _ = far.invalidate(change, Manner::default(), coherence).await;
+    }
+}
+
+/// For how long a key is closed to loads while its writes wait: longer than a source is away. It bounds what is left behind
+/// where the log is lost.
+const HOLD: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Spreads keys over partitions by FNV-1a, the same way on every node and in every version.
 fn spread(key: &str) -> u64 {

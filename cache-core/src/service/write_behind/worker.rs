@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::builder::Settings;
-use super::{Counters, WriteBehind, decode_both, log_of};
+use super::{Counters, WriteBehind, decode_both, log_of, void_in};
 use crate::clock::Clock;
 use crate::codec::{Codec, Place};
 use crate::coherence::{Change, Coherence, Position};
 use crate::entry::Token;
 use crate::error::Error;
-use crate::far::{Far, Manner};
+use crate::far::Far;
 use crate::service::Cacheable;
 use crate::service::keyspace::KeyspaceKey;
 use crate::tier::{KeptWrite, Partition, Settle, Taken};
@@ -48,7 +48,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// writes go on. So does a write that cannot be decoded, at once.
     ///
     /// # Errors
-    /// There is no shared tier, or it keeps no writes.
+    /// The call is made outside of a Tokio runtime, or the service was shut down.
     pub fn apply_with<E, F, Fut>(&self, writer: F) -> Result<(), Error>
     where
         E: Send + 'static,
@@ -59,12 +59,20 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
         let far = self.log.far()?;
         log_of(far)?;
         let codec = inner.codec.clone().ok_or_else(|| Error::configuration("no codec"))?;
+        let refused = |reason: &str| Error::configuration(format!("write-behind of \"{}\": {reason}", self.log.name));
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(refused("workers are tasks; call apply_with within a Tokio runtime"));
+        }
+        if inner.tasks.is_closed() {
+            return Err(refused("the service was shut down, so no workers can be started; build another"));
+        }
         inner.start(None);
         let writer = Arc::new(writer);
         for number in 0..self.log.settings.workers {
             // Not the service itself: it ends its tasks when it is dropped.
             let worker = Worker {
                 far: Arc::clone(far),
+                unshared: inner.far.iter().filter(|far| far.shared().is_none()).map(Arc::clone).collect(),
                 coherence: Arc::clone(&inner.coherence),
                 clock: Arc::clone(&inner.clock),
                 codec: Arc::clone(&codec),
@@ -84,6 +92,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
 
 struct Worker {
     far: Arc<Far>,
+    unshared: Vec<Arc<Far>>,
     coherence: Arc<Coherence>,
     clock: Arc<dyn Clock>,
     codec: Arc<dyn Codec>,
@@ -149,6 +158,11 @@ impl Worker {
         if attempt > 1 {
             self.counters.repeated.increment();
         }
+        // Nobody said how it ended so often: it is what kills workers. One that was taken with others may not be, and is tried
+        // alone.
+        if let Some(first) = taken.writes.first().filter(|write| write.taken > self.settings.max_attempts.max(2)) {
+            return self.bury(partition, token, first).await;
+        }
         let mut writes = Vec::with_capacity(taken.writes.len());
         for (at, write) in taken.writes.iter().enumerate() {
             match self.decode(write) {
@@ -164,11 +178,13 @@ impl Worker {
                 self.counters.applied.add(carried.len() as u64);
                 self.settle(partition, token, Settle::Applied(carried)).await;
             }
-            Applied::No if attempt >= self.settings.max_attempts => self.bury(partition, token, &carried[0]).await,
-            Applied::No => {
-                let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
-                self.settle(partition, token, Settle::Rest(self.settings.retry_delay * (1 << doublings))).await;
-            }
+            Applied::No => match carried {
+                [write] if attempt >= self.settings.max_attempts => self.bury(partition, token, write).await,
+                _ => {
+                    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+                    self.settle(partition, token, Settle::Rest(self.settings.retry_delay * (1 << doublings))).await;
+                }
+            },
             Applied::Lost => {}
         }
     }
@@ -213,34 +229,42 @@ impl Worker {
         loop {
             self.clock.sleep(lease / 3).await;
             let Ok(log) = log_of(&self.far) else { continue };
-            if self.far.ask(log.settle(partition, token, Settle::Keep(lease))).await == Some(false) {
+            if self.far.ask(log.settle(partition, token, Settle::Keep(lease), self.coherence.node)).await == Some(false)
+            {
                 return Ok(());
             }
         }
     }
 
-    async fn settle(&self, partition: Partition<'_>, token: Token, settle: Settle<'_>) -> bool {
-        let Ok(log) = log_of(&self.far) else { return false };
-        // Without an answer the writes may be carried out again.
-        let settled = self.far.ask(log.settle(partition, token, settle)).await;
+    /// Tells the tier what became of the partition. False when another worker has it; `None` without an answer: then the writes
+    /// may be carried out again.
+    async fn settle(&self, partition: Partition<'_>, token: Token, settle: Settle<'_>) -> Option<bool> {
+        let log = log_of(&self.far).ok()?;
+        let settled = self.far.ask(log.settle(partition, token, settle, self.coherence.node)).await;
         if settled == Some(false) {
             self.lost(partition);
         }
-        settled == Some(true)
+        settled
     }
 
-    /// Puts a write aside. What is cached of it is not in the source, and never will be.
+    /// Puts a write aside. What is cached of it is not in the source, and never will be: the shared tier voids it in the same
+    /// step.
     async fn bury(&self, partition: Partition<'_>, token: Token, write: &KeptWrite) {
-        if !self.settle(partition, token, Settle::Dead(write)).await {
-            return;
-        }
-        self.counters.dead.increment();
         let KeptWrite { id, key, .. } = write;
-        tracing::error!(target: "cache_aside", log = self.name, %id, %key, "a write was put aside: it did not reach the source");
+        match self.settle(partition, token, Settle::Dead(write)).await {
+            Some(true) => {
+                self.counters.dead.increment();
+                tracing::error!(target: "cache_aside", log = self.name, %id, %key, "a write was put aside: it did not reach the source");
+            }
+            Some(false) => return,
+            None => {
+                tracing::warn!(target: "cache_aside", log = self.name, %id, %key, "a write may have been put aside: the tier did not say");
+            }
+        }
         let change = Change::Keys([key.clone()].into());
+        let unshared: Vec<&Far> = self.unshared.iter().map(|far| &**far).collect();
+        void_in(&unshared, &change, &self.coherence).await;
         self.coherence.void(&change);
-        // If the tier is away it waits in the queue.
-        let _ = self.far.invalidate(&change, Manner::default(), &self.coherence).await;
     }
 
     fn decode<K: KeyspaceKey + Cacheable, V: Cacheable>(&self, write: &KeptWrite) -> Option<PendingWrite<K, V>> {
