@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::coherence::Position;
 use crate::error::TierError;
 use crate::key::{InvalidKey, Key};
 use crate::stats::Counters;
@@ -96,6 +97,15 @@ pub enum Event {
     WriteUnfenced {
         /// How many keys.
         keys: usize,
+    },
+    /// `cache.write.dead`, error: a write behind was put aside, as a [dead letter](crate::WriteBehind::dead_letters). The source
+    /// may not have it, and its key is invalidated.
+    #[non_exhaustive]
+    WriteDead {
+        /// The key.
+        key: Key,
+        /// What its [`PendingWrite::id`](crate::PendingWrite::id) was.
+        write: Position,
     },
     /// `cache.lease.timed_out`, debug: a load is not stored because another node held the lease for longer than the load
     /// timeout.
@@ -218,6 +228,7 @@ traced! {
     WARN "cache.queue.overflowed" QueueOverflowed { tier: *tier } "queue of invalidations overflowed: it is one clear now";
     DEBUG "cache.fill.fenced" FillFenced { key: tracing::field::display(key) } "not stored: invalidated meanwhile";
     WARN "cache.write.unfenced" WriteUnfenced { keys: *keys } "writing around the cache without a fence: the shared tier is away";
+    ERROR "cache.write.dead" WriteDead { key: tracing::field::display(key), write: tracing::field::display(write) } "a write was put aside: it did not reach the source";
     DEBUG "cache.lease.timed_out" LeaseTimedOut { key: tracing::field::display(key) } "not stored: another node holds the lease";
     DEBUG "cache.load.failed" LoadFailed { key: key.as_ref().map(tracing::field::display), failure: failure.as_str() } "load failed";
     DEBUG "cache.stale.served" StaleServed { key: tracing::field::display(key), by: tracing::field::debug(by) } "served a stale value";

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use cache_aside::{CachingService, LocalTier, PendingWrite, Policy, RedisTier};
+use cache_aside::{CachingService, Event, LocalTier, PendingWrite, Policy, RedisTier};
 use cache_testing::{FaultProxy, RedisServer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::custom_tier::MapTier;
 use super::write_behind::{Source, apply_to, behind, drained, read, users};
-use crate::support::{Gate, MINUTE, default_node, eventually, heard, hears_invalidations, near, node};
+use crate::support::{
+    Gate, MINUTE, default_node, eventually, heard, hears_invalidations, near, node, node_builder, told, until,
+};
 
 /// Fails with what is `bad`, and carries out the rest.
 fn apply_what_is_good(source: &Source) -> impl Fn(Vec<PendingWrite<u64, String>>) -> Answer + Send + Sync + use<> {
@@ -39,15 +41,19 @@ impl<'de> Deserialize<'de> for Touchy {
 #[tokio::test]
 async fn a_write_whose_decoding_panics_is_put_aside_and_its_worker_goes_on() {
     let redis = RedisServer::start();
-    let node = node(&redis.url()).await;
+    let (builder, told) = told(node_builder(&redis.url()));
+    let mut events = told.subscribe();
+    let node = builder.build().await.unwrap();
     let touchy = node.keyspace::<u64, Touchy>("touchy").build().unwrap();
     let writes = touchy.write_behind().partitions(1).workers(1).build().unwrap();
-    writes.put(&7, Touchy("unreadable".to_owned())).await.unwrap();
+    let dead = writes.put(&7, Touchy("unreadable".to_owned())).await.unwrap();
     writes.put(&7, Touchy("fine".to_owned())).await.unwrap();
     writes.apply_with(|_| async { Ok::<_, String>(()) }).unwrap();
     eventually("both are settled", || async { writes.backlog().await.unwrap().pending == 0 }).await;
     assert_eq!((writes.stats().applied, writes.stats().dead), (1, 1));
     assert_eq!(writes.backlog().await.unwrap().dead, 1);
+    let is_told = |event: &Event| matches!(event, Event::WriteDead { key, write, .. } if key.as_str() == "touchy:7" && *write == dead);
+    until(&mut events, "it is told", is_told).await;
 }
 
 #[tokio::test]

@@ -303,6 +303,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             refreshing: Arc::new(Semaphore::new(MAX_REFRESHES)),
             invalid_key_trace: Throttle::default(),
             keyspaces: Default::default(),
+            write_behinds: Default::default(),
         }))
     }
 

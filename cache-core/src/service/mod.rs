@@ -121,6 +121,7 @@ pub(crate) struct Inner {
     refreshing: Arc<Semaphore>,
     invalid_key_trace: Throttle,
     keyspaces: keyspace::Registry,
+    write_behinds: write_behind::Registry,
 }
 
 /// How one call is to be made.

@@ -62,7 +62,7 @@ pub(in crate::service) struct Space {
     access: Access,
     look_ups: Arc<LookUps>,
     /// What `look_ups` go by.
-    counted_as: String,
+    pub(in crate::service) counted_as: String,
 }
 
 impl Space {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::{Label, SharedString, counter, gauge, histogram};
 
 use crate::event::LoadFailure;
-use crate::service::Inner;
+use crate::service::{Inner, WriteBehindStats};
 use crate::stats::{KeyspaceStats, KeyspaceTierStats, Stats, TierStats};
 use crate::status::BusStatus;
 
@@ -25,6 +25,12 @@ impl Inner {
             self.publish_tier(tier);
         }
         stats.keyspaces.iter().for_each(|keyspace| self.publish_keyspace(keyspace));
+        for (keyspace, stats) in self.write_behinds.snapshot() {
+            let labels = [self.namespace_label(), Label::new("keyspace", SharedString::from(keyspace))];
+            for (name, count) in write_totals(&stats) {
+                counter!(name, labels.iter()).absolute(count);
+            }
+        }
         let healthy = !matches!(self.coherence.trust.status(self.clock.now()), BusStatus::Isolated { .. });
         gauge!("cache_aside_bus_healthy", namespace.iter()).set(flag(healthy));
         for far in &self.far {
@@ -103,14 +109,20 @@ const fn flag(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
 }
 
+/// Takes each counter's name from its field, so that it cannot be another.
+macro_rules! named {
+    ($prefix:literal: $($field:ident)*) => {
+        vec![$((concat!($prefix, stringify!($field), "_total"), *$field)),*]
+    };
+}
+
 /// The counters of a service, by the names under which they are published.
 fn totals(stats: &Stats) -> Vec<(&'static str, u64)> {
-    /// Takes each counter's name from its field, so that it cannot be another.
     macro_rules! totals {
         ($($field:ident)*) => {{
             // Every field is named here: tiers and keyspaces are published on their own.
             let Stats { tiers: _, keyspaces: _, $($field),* } = stats;
-            vec![$((concat!("cache_aside_", stringify!($field), "_total"), *$field)),*]
+            named!("cache_aside_": $($field)*)
         }};
     }
     totals! {
@@ -119,4 +131,15 @@ fn totals(stats: &Stats) -> Vec<(&'static str, u64)> {
         queue_overflows replicas_received unfenced_writes replays resets invalid_keys undecodable unencodable too_large
         handler_panics
     }
+}
+
+/// The same of the writes of a keyspace.
+fn write_totals(stats: &WriteBehindStats) -> Vec<(&'static str, u64)> {
+    macro_rules! totals {
+        ($($field:ident)*) => {{
+            let WriteBehindStats { $($field),* } = stats;
+            named!("cache_aside_write_behind_": $($field)*)
+        }};
+    }
+    totals! { accepted refused applied failed repeated dead lost_leases }
 }

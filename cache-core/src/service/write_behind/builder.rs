@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Counters, Log, WriteBehind, log_of};
+use super::{Log, WriteBehind, log_of};
 use crate::error::Error;
 use crate::service::Cacheable;
 use crate::service::keyspace::{KeyspaceKey, Space};
@@ -122,7 +122,8 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehindBuilder<K, V> {
         settings.check()?;
         check_tier(&space)?;
         let name = space.prefix.trim_end_matches(':').to_owned();
-        let (counters, work) = (Arc::new(Counters::default()), Arc::new(Notify::new()));
+        let counters = space.inner.write_behinds.enter(&space.counted_as);
+        let work = Arc::new(Notify::new());
         Ok(WriteBehind { log: Arc::new(Log { space, name, settings, counters, work }), types: PhantomData })
     }
 }

@@ -5,6 +5,7 @@
 //! it could say so, has its writes carried out again under the same ids.
 
 mod builder;
+mod counters;
 mod dead;
 mod worker;
 
@@ -29,11 +30,13 @@ use crate::error::{Error, TierError};
 use crate::far::{Far, Manner, Owed, acknowledge_in};
 use crate::key::Key;
 use crate::macro_support::CacheKey;
-use crate::stats::Counter;
 use crate::tier::{Backlog, Kept, NewWrite, Partition, Put, SharedTier, WriteLog};
 
 use builder::Settings;
 pub use builder::WriteBehindBuilder;
+use counters::Counters;
+pub(super) use counters::Registry;
+pub use counters::WriteBehindStats;
 pub use dead::DeadWrite;
 pub use worker::PendingWrite;
 
@@ -80,37 +83,6 @@ pub(super) struct Log {
     work: Arc<Notify>,
 }
 
-#[derive(Default)]
-struct Counters {
-    accepted: Counter,
-    refused: Counter,
-    applied: Counter,
-    failed: Counter,
-    repeated: Counter,
-    dead: Counter,
-    lost_leases: Counter,
-}
-
-/// What a [`WriteBehind`] and its workers on this node have done since it was built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct WriteBehindStats {
-    /// Writes that the shared tier keeps.
-    pub accepted: u64,
-    /// Writes that were refused, or of which nobody could say whether they are kept.
-    pub refused: u64,
-    /// Writes that reached the source.
-    pub applied: u64,
-    /// Calls of the writer that failed, panicked or took too long.
-    pub failed: u64,
-    /// Writes that were carried out once more, because a call failed or a worker died.
-    pub repeated: u64,
-    /// Writes that were put aside.
-    pub dead: u64,
-    /// Times that a worker lost its partition to another, having stood still for longer than its lease.
-    pub lost_leases: u64,
-}
-
 impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// Keeps a write of `value` under `key`, and returns its id when the shared tier has it. The id grows with each write of
     /// the key. One round trip.
@@ -143,16 +115,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// What was done on this node. Asks nobody.
     #[must_use]
     pub fn stats(&self) -> WriteBehindStats {
-        let counters = &self.log.counters;
-        WriteBehindStats {
-            accepted: counters.accepted.get(),
-            refused: counters.refused.get(),
-            applied: counters.applied.get(),
-            failed: counters.failed.get(),
-            repeated: counters.repeated.get(),
-            dead: counters.dead.get(),
-            lost_leases: counters.lost_leases.get(),
-        }
+        self.log.counters.snapshot()
     }
 }
 

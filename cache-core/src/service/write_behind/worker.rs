@@ -15,6 +15,7 @@ use crate::codec::{Codec, Place};
 use crate::coherence::{Change, Coherence, Position};
 use crate::entry::Token;
 use crate::error::Error;
+use crate::event::Event;
 use crate::far::Far;
 use crate::service::Cacheable;
 use crate::service::keyspace::KeyspaceKey;
@@ -44,8 +45,9 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// order and may leave out those that a later one of the same key replaces. If it fails, panics or takes longer than
     /// [`apply_timeout`](super::WriteBehindBuilder::apply_timeout), each of them is tried again alone, with growing pauses,
     /// and later writes of the partition wait. After [`max_attempts`](super::WriteBehindBuilder::max_attempts) it is put
-    /// aside: it becomes a [dead letter](WriteBehind::dead_letters), is counted and traced, the key is invalidated, and later
-    /// writes go on. So does a write that cannot be decoded, at once.
+    /// aside: it becomes a [dead letter](WriteBehind::dead_letters), is counted and told of
+    /// ([`Event::WriteDead`](crate::Event::WriteDead)), the key is invalidated, and later writes go on. So does a write that
+    /// cannot be decoded, at once.
     ///
     /// # Errors
     /// The call is made outside of a Tokio runtime, or the service was shut down.
@@ -254,7 +256,7 @@ impl Worker {
         match self.settle(partition, token, Settle::Dead(write)).await {
             Some(true) => {
                 self.counters.dead.increment();
-                tracing::error!(target: "cache_aside", log = self.name, %id, %key, "a write was put aside: it did not reach the source");
+                self.coherence.events.emit(Event::WriteDead { key: key.clone(), write: *id });
             }
             Some(false) => return,
             None => {
