@@ -177,6 +177,29 @@ async fn when_the_caller_of_a_borrowing_load_goes_away_another_takes_over() {
 }
 
 #[tokio::test]
+async fn a_caller_that_is_not_polled_keeps_nobody_waiting() {
+    let clock = ManualClock::new();
+    let cache = timed(&clock, Policy::new(MINUTE)).await;
+    let gate = Gate::default();
+    let mut first = Box::pin(cache.entry("k").get_or_load_inline(|| async {
+        gate.pass().await;
+        Ok::<_, Infallible>("first".to_owned())
+    }));
+    assert!(futures_util::poll!(&mut first).is_pending(), "it stands at the gate");
+    // As in a `select!` one of whose branches asks for the same key.
+    let mut second =
+        Box::pin(cache.entry("k").get_or_load_inline(|| async { Ok::<_, Infallible>("second".to_owned()) }));
+    assert!(futures_util::poll!(&mut second).is_pending(), "it waits for the first");
+    clock.advance(Duration::from_millis(500));
+    gate.open();
+    clock.advance(Duration::from_millis(500));
+    assert!(futures_util::poll!(&mut second).is_pending(), "the first was woken a moment ago");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(*second.await.unwrap(), "second");
+    assert_eq!(*first.await.unwrap(), "first");
+}
+
+#[tokio::test]
 async fn a_loader_that_hangs_frees_its_key_after_the_load_timeout() {
     let clock = ManualClock::new();
     let cache = timed(&clock, Policy::new(MINUTE).load_timeout(Duration::from_secs(5))).await;
@@ -376,6 +399,8 @@ async fn a_service_without_tiers_or_with_a_bad_setting_is_not_built() {
         (local().default_policy(Policy::new(MINUTE).local_ttl(MINUTE * 2)), "local_ttl"),
         (local().lease_ttl(Duration::ZERO), "lease_ttl"),
         (local().heartbeat_timeout(Duration::from_millis(1)), "heartbeat_timeout"),
+        (local().heartbeat_timeout(Duration::MAX), "heartbeat_timeout"),
+        (local().tier_timeout(Duration::MAX), "tier_timeout"),
         (local().breaker_threshold(0), "breaker_threshold"),
         (local().queue_capacity(0), "queue_capacity"),
         (local().tier(LocalTier::new(1)), "two tiers are named \"local\""),

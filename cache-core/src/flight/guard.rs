@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::watched::watch;
 use super::{End, Flight, Flights};
+use crate::clock::Clock;
 use crate::coherence::AtHand;
 use crate::key::Key;
 
@@ -40,6 +42,11 @@ impl Leader {
             self.flight.end.send_replace(Some(end.clone()));
         }
         end
+    }
+
+    /// Runs the load in the caller's task: followers take over if it is not polled any more.
+    pub(crate) async fn watch<F: Future>(&self, clock: &Arc<dyn Clock>, load: F) -> F::Output {
+        watch(&self.flight, clock, load).await
     }
 
     fn leave(&self) {

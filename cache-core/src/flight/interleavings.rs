@@ -6,6 +6,7 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::*;
+use crate::clock::ManualClock;
 use crate::sync::explore;
 
 const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
@@ -54,7 +55,7 @@ impl Airport {
                     drop(leader.end(end_with(number)));
                     return number;
                 }
-                Role::Follows(follower) => match block_on(follower.wait()) {
+                Role::Follows(follower) => match block_on(follower.wait(&ManualClock::new())) {
                     Some(end) => return self::number(end),
                     None => assert_ne!(self.given_up.load(SeqCst), 0, "its flight had an outcome"),
                 },
@@ -152,7 +153,7 @@ fn a_caller_that_comes_after_a_detachment_is_not_given_an_earlier_load() {
                     return number(leader.end(end_with(source.load(SeqCst))));
                 }
                 Role::Follows(follower) => {
-                    if let Some(end) = block_on(follower.wait()) {
+                    if let Some(end) = block_on(follower.wait(&ManualClock::new())) {
                         return number(end);
                     }
                 }
@@ -187,7 +188,10 @@ fn a_leader_whose_followers_never_came_has_its_error_for_itself() {
             }
             Role::Follows(follower) => {
                 followed.fetch_add(1, SeqCst);
-                assert!(matches!(block_on(follower.wait()), Some(End::Failed(LoadError::Source(_)))));
+                assert!(matches!(
+                    block_on(follower.wait(&ManualClock::new())),
+                    Some(End::Failed(LoadError::Source(_)))
+                ));
             }
         };
         thread::scope(|scope| {

@@ -4,14 +4,15 @@
 //! get its result, and callers that arrive later start a new one.
 
 mod guard;
+mod watched;
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::coherence::{AtHand, Position};
 use crate::erased::{AnyError, AnyValue};
 use crate::error::LoadError;
@@ -21,6 +22,7 @@ use crate::striped::Striped;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use guard::Leader;
+use watched::{STALLED, Woken};
 
 /// How a flight ends.
 #[derive(Clone)]
@@ -72,6 +74,7 @@ struct Flight {
     /// What may be served meanwhile.
     at_hand: watch::Sender<Option<AtHand>>,
     end: watch::Sender<Option<End>>,
+    woken: Woken,
 }
 
 /// A caller's part in a flight.
@@ -83,6 +86,10 @@ pub(crate) enum Role {
 }
 
 pub(crate) struct Follower {
+    flights: Arc<Flights>,
+    key: Key,
+    /// Only its leader holds it, so that followers notice when that goes away.
+    flight: Weak<Flight>,
     at_hand: watch::Receiver<Option<AtHand>>,
     end: watch::Receiver<Option<End>>,
 }
@@ -93,11 +100,23 @@ impl Follower {
         self.at_hand.clone()
     }
 
-    /// The end; `None` when the leader went away without one, and the caller should try again. Dropping the future takes
-    /// nothing from the other followers.
-    pub(crate) async fn wait(mut self) -> Option<End> {
-        let end = self.end.wait_for(Option::is_some).await.ok()?;
-        end.clone()
+    /// The end; `None` when the leader went away without one, or is not polled any more, and the caller should try again.
+    /// Dropping the future takes nothing from the other followers.
+    pub(crate) async fn wait(mut self, clock: &dyn Clock) -> Option<End> {
+        loop {
+            tokio::select! {
+                biased;
+                end = self.end.wait_for(Option::is_some) => return end.ok()?.clone(),
+                () = clock.sleep(STALLED) => {
+                    let stalled = |flight: &Arc<Flight>| flight.woken.is_stalled(clock.now());
+                    if let Some(flight) = self.flight.upgrade().filter(stalled) {
+                        // What it loads after all goes to those who still wait for it.
+                        self.flights.remove(&self.key, &flight);
+                        return None;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -112,9 +131,16 @@ impl Flights {
         let slots = shard.entry(key.clone()).or_default();
         slots.retain(|slot| slot.kind != kind || slot.birth.at >= oldest);
         if let Some(Slot { flight, .. }) = slots.iter().find(|slot| slot.kind == kind) {
-            return Role::Follows(Follower { at_hand: flight.at_hand.subscribe(), end: flight.end.subscribe() });
+            return Role::Follows(Follower {
+                flights: Arc::clone(self),
+                key: key.clone(),
+                flight: Arc::downgrade(flight),
+                at_hand: flight.at_hand.subscribe(),
+                end: flight.end.subscribe(),
+            });
         }
-        let flight = Arc::new(Flight { at_hand: watch::Sender::new(None), end: watch::Sender::new(None) });
+        let (at_hand, end) = (watch::Sender::new(None), watch::Sender::new(None));
+        let flight = Arc::new(Flight { at_hand, end, woken: Woken::default() });
         slots.push(Slot { kind, birth, flight: Arc::clone(&flight) });
         drop(shard);
         Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))

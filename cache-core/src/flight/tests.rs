@@ -1,4 +1,9 @@
+use std::pin::pin;
+
+use futures_util::poll;
+
 use super::*;
+use crate::clock::ManualClock;
 
 const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
 
@@ -48,7 +53,7 @@ async fn all_followers_get_what_the_leader_loaded() {
     let followers = [follow(&flights, "k"), follow(&flights, "k")];
     assert_eq!(number(leader.end(end_with(7))), 7);
     for follower in followers {
-        assert_eq!(number(follower.wait().await.unwrap()), 7);
+        assert_eq!(number(follower.wait(&ManualClock::new()).await.unwrap()), 7);
     }
     assert!(is_empty(&flights));
 }
@@ -68,9 +73,57 @@ async fn a_leader_that_goes_away_frees_the_key() {
     let leader = lead(&flights, "k");
     let follower = follow(&flights, "k");
     drop(leader);
-    assert!(follower.wait().await.is_none());
+    assert!(follower.wait(&ManualClock::new()).await.is_none());
     drop(lead(&flights, "k"));
     assert!(is_empty(&flights));
+}
+
+#[tokio::test]
+async fn a_leader_that_is_woken_and_not_polled_is_taken_over_from() {
+    let (flights, manual) = (Arc::new(Flights::new()), ManualClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+    let leader = lead(&flights, "k");
+    let (wake, woken) = tokio::sync::oneshot::channel::<()>();
+    let mut load = Box::pin(leader.watch(&clock, woken));
+    assert!(poll!(&mut load).is_pending());
+    let mut waiting = pin!(follow(&flights, "k").wait(&manual));
+    for _ in 0..3 {
+        assert!(poll!(&mut waiting).is_pending(), "its source takes its time");
+        manual.advance(STALLED);
+    }
+    wake.send(()).unwrap();
+    assert!(poll!(&mut waiting).is_pending());
+    manual.advance(STALLED);
+    assert!(waiting.await.is_none());
+    let other = lead(&flights, "k");
+    assert!(load.await.is_ok(), "nothing is taken from it");
+    drop(leader);
+    follow(&flights, "k");
+    drop(other);
+    assert!(is_empty(&flights));
+}
+
+#[tokio::test]
+async fn a_leader_that_is_polled_after_it_was_woken_keeps_its_followers() {
+    let (flights, manual) = (Arc::new(Flights::new()), ManualClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+    let leader = lead(&flights, "k");
+    let (wake, mut woken) = tokio::sync::mpsc::channel::<()>(1);
+    let mut load = Box::pin(leader.watch(&clock, async {
+        woken.recv().await;
+        woken.recv().await
+    }));
+    let mut waiting = pin!(follow(&flights, "k").wait(&manual));
+    assert!(poll!(&mut load).is_pending());
+    wake.try_send(()).unwrap();
+    manual.advance(STALLED / 2);
+    assert!(poll!(&mut load).is_pending() && poll!(&mut waiting).is_pending());
+    manual.advance(STALLED);
+    assert!(poll!(&mut waiting).is_pending());
+    wake.try_send(()).unwrap();
+    assert!(load.await.is_some());
+    leader.end(end_with(7));
+    assert_eq!(number(waiting.await.unwrap()), 7);
 }
 
 #[tokio::test]
@@ -81,10 +134,10 @@ async fn a_late_caller_does_not_join_a_detached_flight() {
     flights.detach("k", None);
     let new = lead(&flights, "k");
     drop(old.end(end_with(1)));
-    assert_eq!(number(waiting.wait().await.unwrap()), 1);
+    assert_eq!(number(waiting.wait(&ManualClock::new()).await.unwrap()), 1);
     let late = follow(&flights, "k");
     drop(new.end(end_with(2)));
-    assert_eq!(number(late.wait().await.unwrap()), 2);
+    assert_eq!(number(late.wait(&ManualClock::new()).await.unwrap()), 2);
 }
 
 #[test]
@@ -118,8 +171,8 @@ async fn a_flight_that_is_too_old_is_not_joined_and_still_ends() {
         panic!("it joined the old one")
     };
     drop(old.end(end_with(1)));
-    assert_eq!(number(waiting.wait().await.unwrap()), 1);
+    assert_eq!(number(waiting.wait(&ManualClock::new()).await.unwrap()), 1);
     let late = follow(&flights, "k");
     drop(new.end(end_with(2)));
-    assert_eq!(number(late.wait().await.unwrap()), 2);
+    assert_eq!(number(late.wait(&ManualClock::new()).await.unwrap()), 2);
 }

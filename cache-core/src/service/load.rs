@@ -53,8 +53,10 @@ impl Inner {
                 Role::Follows(follower) => {
                     let offers = follower.offers();
                     let ended = async {
-                        let end =
-                            follower.wait().await.filter(|end| plan.optional || !matches!(end, End::Value(None)))?;
+                        let end = follower
+                            .wait(&*self.clock)
+                            .await
+                            .filter(|end| plan.optional || !matches!(end, End::Value(None)))?;
                         self.counters.coalesced.increment();
                         Some(end)
                     };
@@ -118,7 +120,7 @@ impl Inner {
         leader: Leader,
         load: &mut Option<Load<'_>>,
     ) -> Option<AnyOutcome> {
-        let end = self.errand(wanted, &leader, None, false).run(load).await;
+        let end = leader.watch(&self.clock, self.errand(wanted, &leader, None, false).run(load)).await;
         let at_hand = leader.offers().borrow().clone();
         self.settle(wanted, at_hand.as_ref(), leader.end(end))
     }

@@ -118,7 +118,7 @@ impl Node {
         loop {
             match self.coherence.join(&key(), TypeId::of::<u64>(), Access::ALL) {
                 Role::Follows(follower) => {
-                    if let Some(End::Value(Some(version))) = block_on(follower.wait()) {
+                    if let Some(End::Value(Some(version))) = block_on(follower.wait(&ManualClock::new())) {
                         return *version.downcast().unwrap();
                     }
                 }

@@ -103,7 +103,7 @@ impl Inner {
             for (key, follower) in followed {
                 let (wanted, offers) = (Wanted { key: &key, plan, of: types.value }, follower.offers());
                 let ended = async {
-                    let end = follower.wait().await?;
+                    let end = follower.wait(&*self.clock).await?;
                     self.counters.coalesced.increment();
                     Some(end)
                 };
