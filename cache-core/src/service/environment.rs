@@ -42,7 +42,8 @@ impl<B: Backends> CachingService<B> {
     /// - `CACHE_DEFAULT_TTL_SECONDS`: default 300.
     /// - `CACHE_NAMESPACE`: default `cache`.
     ///
-    /// An empty variable counts as not set.
+    /// An empty variable counts as not set, and so does a `REDIS_PORT` that begins with `tcp://`: Kubernetes sets that in every
+    /// container beside a service named `redis`.
     ///
     /// # Errors
     /// A variable is bad; the error names it. That Redis is away is no error.
@@ -92,6 +93,8 @@ impl<B: Backends> CachingService<B> {
 
 /// The URL, and the variable to blame should it be bad.
 fn redis_url(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<(&'static str, String)>, Error> {
+    let is_meant = |name: &str, value: &String| name != "REDIS_PORT" || !value.starts_with("tcp://");
+    let variable = |name: &str| variable(name).filter(|value| is_meant(name, value));
     if let Some(url) = variable("CACHE_REDIS_URL") {
         return Ok(Some(("CACHE_REDIS_URL", url)));
     }
@@ -106,8 +109,8 @@ fn redis_url(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<(&'stat
             None => Ok(None),
         };
     };
-    let port: u16 = match variable("REDIS_PORT") {
-        Some(port) => parse("REDIS_PORT", &port, "a port between 1 and 65535")?,
+    let port = match variable("REDIS_PORT") {
+        Some(port) => parse::<std::num::NonZeroU16>("REDIS_PORT", &port, "a port between 1 and 65535")?.get(),
         None => 6379,
     };
     let database: u32 = match variable("REDIS_DB") {
@@ -123,7 +126,7 @@ fn redis_url(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<(&'stat
             return Err(Error::configuration("REDIS_USERNAME is set, but REDIS_PASSWORD is not; set both, or neither"));
         }
     };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     Ok(Some(("REDIS_HOST", format!("redis://{credentials}{host}:{port}/{database}"))))
 }
 
@@ -172,7 +175,12 @@ mod tests {
             ("REDIS_PASSWORD", "p@/"),
         ];
         assert_eq!(url(&all), Ok(Some("redis://u%3A:p%40%2F@b:1/2".into())));
-        assert_eq!(url(&[("REDIS_HOST", "::1")]), Ok(Some("redis://[::1]:6379/0".into())));
+        for host in ["::1", "[::1]"] {
+            assert_eq!(url(&[("REDIS_HOST", host)]), Ok(Some("redis://[::1]:6379/0".into())));
+        }
+        let linked = ("REDIS_PORT", "tcp://10.0.0.7:6379");
+        assert_eq!(url(&[linked]), Ok(None), "Kubernetes has set it, and nobody means this cache");
+        assert_eq!(url(&[("REDIS_HOST", "b"), linked]), Ok(Some("redis://b:6379/0".into())));
     }
 
     #[test]
@@ -182,6 +190,7 @@ mod tests {
             error(&[("REDIS_HOST", "b"), ("REDIS_PORT", "x")]),
             "REDIS_PORT is \"x\"; expected a port between 1 and 65535"
         );
+        assert!(error(&[("REDIS_HOST", "b"), ("REDIS_PORT", "0")]).starts_with("REDIS_PORT is \"0\""));
         assert!(error(&[("REDIS_PORT", "1")]).starts_with("REDIS_PORT is set, but neither REDIS_HOST nor"));
         assert!(error(&[("REDIS_HOST", "b"), ("REDIS_USERNAME", "u")]).starts_with("REDIS_USERNAME is set"));
     }
