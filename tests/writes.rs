@@ -14,7 +14,7 @@ use cache_aside::clock::ManualClock;
 use cache_aside::{CachingService, Delivery, LocalTier};
 use cache_testing::{FaultProxy, RedisServer};
 use futures_util::FutureExt;
-use support::{Gate, eventually, hears_invalidations, local_only, node, node_builder};
+use support::{Gate, eventually, heard, hears_invalidations, local_only, node, node_builder};
 
 /// The truth, as a database would hold it.
 #[derive(Clone, Default)]
@@ -140,6 +140,21 @@ async fn a_write_around_that_is_dropped_invalidates_in_the_background() {
     eventually("b has heard of it", || async { b.stats().invalidations_received >= 2 }).await;
     assert_eq!(a.status().await.queued_invalidations, 0);
     assert_eq!(redis.cli(&["EXISTS", "{cache:k}!fences"]), "1", "the fence stays until it lapses");
+}
+
+#[tokio::test]
+async fn a_set_is_stored_as_soon_as_the_write_of_another_node_has_ended() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    a.write_around(&["k"], || async { Ok::<_, Infallible>(()) }).await.unwrap();
+    heard(&a, &[&b]).await;
+    assert!(b.set("k", 1_u32).await.stored);
+    assert!(b.entry("k").local_only().get::<u32>().await.is_some(), "also near");
+    // Where nobody can say so, it counts until it would have lapsed.
+    a.write_around(&["k"], || async { Ok::<_, Infallible>(()) }).await.unwrap();
+    heard(&a, &[&b]).await;
+    redis.kill();
+    assert!(!b.set("k", 2_u32).await.stored);
 }
 
 #[tokio::test]

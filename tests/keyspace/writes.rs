@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use cache_aside::clock::ManualClock;
 use cache_aside::{CachingService, Keyspace, LoadedBy, Policy};
 use cache_testing::RedisServer;
 
-use crate::support::{Gate, MINUTE, heard, local_only, near, node};
+use crate::support::{Gate, MINUTE, eventually, heard, hears_invalidations, local_only, near, node, node_builder};
 
 type Users = Keyspace<u64, String, LoadedBy<String>>;
 
@@ -129,4 +130,60 @@ async fn without_a_shared_tier_it_is_kept_near() {
     assert_eq!(users.get_cached(&7).await.unwrap().as_str(), "new");
     users.write_around(&7, || async { Ok::<_, String>(()) }).await.unwrap();
     assert_eq!(users.get_cached(&7).await, None);
+}
+
+#[tokio::test]
+async fn of_writes_that_overlap_none_is_kept_near() {
+    for first_ends_first in [true, false] {
+        let node = local_only().await;
+        let users = users(&node);
+        let (first_gate, first) = begin(&users, "first").await;
+        let (second_gate, second) = begin(&users, "second").await;
+        let mut both = [(first_gate, first), (second_gate, second)];
+        if !first_ends_first {
+            both.reverse();
+        }
+        for (gate, write) in both {
+            gate.open();
+            write.await.unwrap().unwrap();
+            assert_eq!(users.get_cached(&7).await, None, "nobody knows which the source has");
+        }
+        users.write_through(&7, "new".to_owned(), written).await.unwrap();
+        assert_eq!(users.get_cached(&7).await.unwrap().as_str(), "new");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_may_not_lie_in_the_shared_tier_is_left_to_be_loaded() {
+    let redis = RedisServer::start();
+    let node = node(&redis.url()).await;
+    let load = |_: u64| async { Ok::<_, String>("source".to_owned()) };
+    let policy = Policy::new(MINUTE).skip_write("redis");
+    let users: Users = node.keyspace("user").policy(policy).loader(load).build().unwrap();
+    users.write_through(&7, "new".to_owned(), written).await.unwrap();
+    assert_eq!(redis.cli(&["EXISTS", "cache:user:7", "{cache:user:7}!fences"]).trim(), "0");
+    assert_eq!(users.get_cached(&7).await, None);
+}
+
+#[tokio::test]
+async fn a_long_write_is_stored_as_a_short_one_is() {
+    let redis = RedisServer::start();
+    let clock = ManualClock::new();
+    let node = node_builder(&redis.url()).clock(clock.clone()).fence_ttl(MINUTE).build().await.unwrap();
+    hears_invalidations(&node).await;
+    let users = users(&node);
+    let (gate, write) = begin(&users, "new").await;
+    for _ in 0..3 {
+        assert_eq!(redis.cli(&["PEXPIRE", "{cache:user:7}!fences", "50000"]), "1");
+        let renewed = || async { redis.cli(&["PTTL", "{cache:user:7}!fences"]).parse::<i64>().unwrap() > 50_000 };
+        eventually("it is renewed", || async {
+            clock.advance(MINUTE / 3);
+            renewed().await
+        })
+        .await;
+    }
+    gate.open();
+    write.await.unwrap().unwrap();
+    assert_eq!(redis.cli(&["EXISTS", "cache:user:7"]), "1");
+    assert_eq!(users.get_cached(&7).await.unwrap().as_str(), "new");
 }

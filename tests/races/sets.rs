@@ -1,6 +1,6 @@
 //! Two sets of one key whose acknowledgements come in another order than Redis ran them in.
 
-use cache_aside::{CachingService, Receipt};
+use cache_aside::{CachingService, Delivery, Receipt};
 use tokio::task::JoinHandle;
 
 use crate::gated::Point;
@@ -75,4 +75,27 @@ async fn of_the_sets_of_two_nodes_the_one_that_redis_runs_last_stays() {
     delayed.await.unwrap();
     crate::support::heard(&setting.a, &[&setting.b]).await;
     assert_all_read(&setting, "delayed").await;
+}
+
+#[tokio::test]
+async fn a_set_that_keeps_nothing_near_lets_no_reader_keep_the_old_value() {
+    for (point, too_large) in [(Point::PutSent, false), (Point::InvalidateSent, true)] {
+        let setting = Setting::new().await;
+        set(&setting.b, "old").await.unwrap();
+        setting.a_has_heard().await;
+        let sent = setting.gates.close(point);
+        let node = setting.a.clone();
+        let set = tokio::spawn(async move {
+            let entry = node.entry("k");
+            let entry = if too_large { entry.max_value_bytes(1) } else { entry.remote_only() };
+            entry.set("new".to_owned()).await
+        });
+        sent.reached().await;
+        assert_eq!(*setting.a.get::<String>("k").await.unwrap(), "old");
+        assert_eq!(near(&setting.a, "k").await.as_deref(), Some("old"), "it is not set yet");
+        setting.redis.kill();
+        sent.open();
+        assert_eq!(set.await.unwrap().delivery, Delivery::Queued);
+        assert_eq!(near(&setting.a, "k").await, None, "{point:?}");
+    }
 }

@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::coherence::Position;
 use crate::coherence::rules::RuleMark;
 use crate::entry::Entry;
+use crate::key::Key;
 use crate::striped::Striped;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,8 +29,8 @@ pub(crate) struct Epochs {
 struct Stripe {
     epoch: u64,
     voided_before: Position,
-    /// Writes of the source that are under way in this node.
-    writes: u32,
+    /// The keys of writes of the source that are under way in this node, each as often as there are writes.
+    writes: Vec<Key>,
     /// Until when a write of the source may be under way elsewhere, or in a caller that has gone away.
     fenced_until: Timestamp,
 }
@@ -41,6 +42,8 @@ pub(crate) struct Ticket {
     epoch: u64,
     /// What was void already when the reader began cannot be what it brings back.
     voided_before: Position,
+    /// A write of the source to this key is under way in this node.
+    pub(crate) writing: bool,
     /// The source may be changing: what is loaded now may be stored only under a lease.
     pub(crate) fenced: bool,
     pub(crate) rules: RuleMark,
@@ -72,7 +75,7 @@ impl Epochs {
     /// Notes the epoch of `key`: to be called before the value is read anywhere.
     pub(crate) fn note(&self, key: &str, rules: RuleMark, now: Timestamp) -> Ticket {
         let index = self.stripes.index_of(key);
-        self.lock(index).ticket(index, rules, now)
+        self.lock(index).ticket(index, key, rules, now)
     }
 
     /// Whether a value born at `birth` and read with `ticket` is still good.
@@ -111,7 +114,7 @@ impl Epochs {
         let index = self.stripes.index_of(key);
         let mut stripe = self.lock(index);
         stripe.epoch += 1;
-        (stripe.ticket(index, rules, now), remove())
+        (stripe.ticket(index, key, rules, now), remove())
     }
 
     /// Runs `insert` if a value born at `birth`, which was sent by another node, is younger than all that voids it, and no
@@ -130,14 +133,21 @@ impl Epochs {
     }
 
     /// A write of the source to `key` begins in this node.
-    pub(crate) fn begin_write(&self, key: &str) {
-        self.lock(self.stripes.index_of(key)).writes += 1;
+    pub(crate) fn begin_write(&self, key: &Key) {
+        self.lock(self.stripes.index_of(key.as_str())).writes.push(key.clone());
+    }
+
+    /// How many writes of the source to `key` are under way in this node.
+    pub(crate) fn writes(&self, key: &str) -> usize {
+        self.lock(self.stripes.index_of(key)).writes_of(key)
     }
 
     /// A write that began in this node has ended. It may still take effect before `until`.
-    pub(crate) fn end_write(&self, key: &str, until: Timestamp) {
-        let mut stripe = self.lock(self.stripes.index_of(key));
-        stripe.writes = stripe.writes.saturating_sub(1);
+    pub(crate) fn end_write(&self, key: &Key, until: Timestamp) {
+        let mut stripe = self.lock(self.stripes.index_of(key.as_str()));
+        if let Some(at) = stripe.writes.iter().position(|written| written == key) {
+            stripe.writes.swap_remove(at);
+        }
         stripe.fenced_until = stripe.fenced_until.max(until);
     }
 
@@ -187,13 +197,18 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
 }
 
 impl Stripe {
-    const fn ticket(&self, index: usize, rules: RuleMark, now: Timestamp) -> Ticket {
-        let fenced = self.writes > 0 || now.as_millis() < self.fenced_until.as_millis();
+    fn writes_of(&self, key: &str) -> usize {
+        self.writes.iter().filter(|written| written.as_str() == key).count()
+    }
+
+    fn ticket(&self, index: usize, key: &str, rules: RuleMark, now: Timestamp) -> Ticket {
+        let writing = self.writes_of(key) > 0;
         Ticket {
             stripe: index,
             epoch: self.epoch,
             voided_before: self.voided_before,
-            fenced,
+            writing,
+            fenced: writing || now < self.fenced_until,
             rules,
             applied: Position::START,
         }
@@ -277,12 +292,13 @@ mod tests {
     fn what_is_read_while_the_source_may_change_is_marked() {
         let epochs = Epochs::new();
         let fenced = |now| epochs.note("k", RULES, now).fenced;
+        let key = Key::new("k").unwrap();
         assert!(!fenced(NOW));
-        epochs.begin_write("k");
-        epochs.begin_write("k");
-        epochs.end_write("k", Timestamp::ZERO);
+        epochs.begin_write(&key);
+        epochs.begin_write(&key);
+        epochs.end_write(&key, Timestamp::ZERO);
         assert!(fenced(NOW), "another write is under way");
-        epochs.end_write("k", NOW);
+        epochs.end_write(&key, NOW);
         assert!(!fenced(NOW));
         epochs.fence("k", Timestamp::from_millis(101));
         epochs.fence("k", NOW);

@@ -45,7 +45,7 @@ impl Inner {
 
 impl Around {
     pub(super) async fn begin(inner: &Arc<Inner>, keys: Arc<[Key]>) -> Self {
-        keys.iter().for_each(|key| inner.coherence.epochs.begin_write(key.as_str()));
+        keys.iter().for_each(|key| inner.coherence.epochs.begin_write(key));
         let around = Self { inner: Arc::clone(inner), keys, token: Token::random(), ended: false };
         let change = around.change();
         inner.coherence.void(&change);
@@ -100,7 +100,7 @@ impl Drop for Around {
         let inner = &self.inner;
         // The source may carry out later what was sent to it.
         let until = if self.ended { Timestamp::ZERO } else { inner.clock.now() + inner.fence_ttl };
-        self.keys.iter().for_each(|key| inner.coherence.epochs.end_write(key.as_str(), until));
+        self.keys.iter().for_each(|key| inner.coherence.epochs.end_write(key, until));
         if !self.ended {
             let change = self.change();
             inner.far.iter().for_each(|far| far.enqueue(&change, &inner.coherence));

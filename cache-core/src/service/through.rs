@@ -101,20 +101,22 @@ impl Inner {
         let value: AnyValue = value;
         let mut entry = self.entry_of(plan, origin, Token::random(), Value::Typed(Arc::clone(&value)), life);
         if self.shared().is_some() {
-            // Not by a policy that stores nothing there: the lease goes with the value that takes its place.
-            let chosen = self.shared_to_fill(plan).is_some();
-            let Some(held) = held.filter(|_| chosen) else { return false };
+            // What may not lie in the shared tier is left to be loaded, since only there it shows whether another has written.
+            let Some(held) = held.filter(|_| self.shared_to_fill(plan).is_some()) else { return false };
             let Encoded::As(encoded) = self.encode(wanted, Some(&value)) else { return false };
             entry = self.entry_of(plan, origin, entry.token, encoded, life);
             let Some(concluded) = self.conclude(key, &held, around, entry).await else { return false };
             entry = concluded;
-        } else if plan.policy.is_bounded() && matches!(self.encode(wanted, Some(&value)), Encoded::TooLarge) {
+        } else if self.coherence.epochs.writes(key.as_str()) > 1
+            || plan.policy.is_bounded() && matches!(self.encode(wanted, Some(&value)), Encoded::TooLarge)
+        {
             return false;
         }
         self.coherence.flights.detach(key.as_str(), None);
         let near_ttl = plan.near_ttl(life.total());
-        self.insert_near(wanted, &entry, Some(value), origin.ticket, near_ttl, Insertion::Set);
-        true
+        let inserted = self.insert_near(wanted, &entry, Some(value), origin.ticket, near_ttl, Insertion::Set);
+        // The shared tier has compared it with the writes of others. Without one, only the near tier shows that there were any.
+        inserted || self.shared().is_some()
     }
 
     /// Replaces lease and fence by the entry. Gives the entry as it was stored; `None` when it was not.

@@ -79,7 +79,8 @@ impl Inner {
     /// Tells the far tiers: how many entries are gone there, whether one could not be told, and where the record stands.
     async fn carry(&self, change: &Change, manner: Manner) -> (u64, bool, Option<Position>) {
         let (mut removed, mut queued, mut position) = (0, false, None);
-        for far in self.far.iter().rev() {
+        let mut owed = self.owed(change);
+        while let Some((far, owed)) = owed.pop() {
             match far.invalidate(change, manner, &self.coherence).await {
                 Ok(carried) => {
                     removed = removed.max(carried.removed);
@@ -87,17 +88,24 @@ impl Inner {
                 }
                 Err(_) => queued = true,
             }
+            // It has queued what it could not be told.
+            owed.delivered();
         }
         (removed, queued, position)
     }
 
+    /// The far tiers, nearest first, each with what it is owed, also by a caller that goes away while another is told.
+    fn owed<'a>(&'a self, change: &'a Change) -> Vec<(&'a Far, Owed<'a>)> {
+        self.far.iter().map(|far| (&**far, Owed::new(far, &self.coherence, change))).collect()
+    }
+
     /// Frees what was void in the near tier, and tells how many entries there were.
     async fn free(&self, sweep: &Sweep) -> u64 {
-        // Without far tiers no task does so beside.
-        if self.far.is_empty() {
-            self.coherence.sweep();
-        } else {
+        if tokio::runtime::Handle::try_current().is_ok() {
             self.coherence.sweep_beside().await;
+        } else {
+            // Without far tiers the service runs without a runtime as well.
+            self.coherence.sweep();
         }
         sweep.removed()
     }
@@ -128,7 +136,8 @@ impl Inner {
         let near_value = Value::Typed(Arc::clone(&value));
         let mut entry = self.entry_of(plan, origin, Token::random(), near_value, life);
 
-        let (mut queued, mut refused) = (false, ticket.fenced);
+        // Of fences that others have put up the shared tier knows best: here they count until they would have lapsed.
+        let (mut queued, mut refused, mut fenced) = (false, ticket.writing, ticket.fenced);
         let into_far = !plan.local_only && !self.far.is_empty();
         if !life.is_none() && (into_far || plan.policy.is_bounded()) {
             match self.encode(wanted, Some(&value)) {
@@ -138,21 +147,29 @@ impl Inner {
             }
         }
         if !plan.local_only {
-            for (depth, far) in self.far.iter().enumerate().rev() {
-                let kept = plan.access.writes(Tier::far_at(depth)).then_some(&entry);
-                match self.set_far(far, &key, kept, &change, plan).await {
-                    Written::Stored(position) => entry.birth = entry.birth.max(position),
+            let mut tiers = self.owed(&change);
+            while let Some((far, owed)) = tiers.pop() {
+                let depth = tiers.len();
+                let keeps = plan.access.writes(Tier::far_at(depth));
+                match self.set_far(far, &key, keeps.then_some(&entry), &change, plan).await {
+                    Written::Stored(position) => {
+                        entry.birth = entry.birth.max(position);
+                        fenced &= far.shared().is_none() || !keeps;
+                    }
                     Written::Refused => refused = true,
                     Written::Queued => queued = true,
                 }
+                owed.delivered();
             }
         }
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
         let near_ttl = plan.near_ttl(life.total());
-        let stored = !refused && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
-        if !stored && !refused {
-            // Another write of this key was under way: nobody here knows which of the two came last.
+        let stored =
+            !refused && !fenced && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
+        if !stored || near_ttl.is_zero() {
+            // A reader may have put back what a tier still held, or another write of this key was under way: nobody here knows
+            // which of the two came last.
             self.coherence.void(&change);
         }
         let delivery = if plan.local_only { Delivery::Local } else { self.delivery(queued) };

@@ -67,12 +67,19 @@ pub(crate) async fn fence(
         script.arg(&token.as_bytes()[..]).arg(millis(hold));
         cluster.invoke::<Value>(slot_of(fences.as_bytes()), &script).await
     });
-    // A fence stands before what it fences is removed, so nothing is stored in between.
-    for raised in join_all(raised).await {
-        raised.map_err(|failure| failure.into_tier_error("fencing"))?;
+    // A fence stands before what it fences is removed, so nothing is stored in between. What is under one that stood already
+    // came under it, such as the lease of a write.
+    let mut fenced = Vec::new();
+    for (key, raised) in keys.iter().zip(join_all(raised).await) {
+        if raised.map_err(|failure| failure.into_tier_error("fencing"))? == Value::Int(1) {
+            fenced.push(key.clone());
+        }
     }
-    let removed = remove(inner, cluster, keys).await?;
-    append(inner, cluster, record, removed).await
+    let removed = remove(inner, cluster, &fenced).await?;
+    let mut removed = fenced.iter().zip(removed).peekable();
+    let removed =
+        keys.iter().map(|key| removed.next_if(|(fenced, _)| *fenced == key).is_some_and(|(_, removed)| removed));
+    append(inner, cluster, record, removed.collect()).await
 }
 
 pub(crate) async fn put(
