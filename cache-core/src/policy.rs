@@ -264,7 +264,9 @@ impl Policy {
             None => (self.negative_ttl.unwrap_or_default(), Duration::ZERO),
         };
         let jitter = if self.jitter.is_finite() { self.jitter.clamp(0.0, 0.999) } else { 0.0 };
-        let fresh = ttl.min(most).mul_f64(1.0 + jitter * fastrand::f64().mul_add(2.0, -1.0)).min(most);
+        let drawn = ttl.min(most).as_secs_f64() * (1.0 + jitter * fastrand::f64().mul_add(2.0, -1.0));
+        // What is too long for a duration is longer than `most`.
+        let fresh = Duration::try_from_secs_f64(drawn).unwrap_or(most).min(most);
         Life { fresh, stale: if fresh.is_zero() { fresh } else { stale.min(most - fresh) } }
     }
 
@@ -403,6 +405,16 @@ mod tests {
         assert!(drawn.iter().all(|ttl| (MINUTE / 2..=MINUTE * 3 / 2).contains(ttl)));
         assert!(drawn.iter().any(|ttl| *ttl < MINUTE) && drawn.iter().any(|ttl| *ttl > MINUTE));
         assert_eq!(policy.jitter(0.0).draw_life(Some(None), Duration::MAX).fresh, MINUTE);
+    }
+
+    #[test]
+    fn what_lives_for_ever_can_be_drawn() {
+        for jitter in [0.0, 0.1, 0.999] {
+            let policy = Policy::new(Duration::MAX).jitter(jitter).stale_if_error(Duration::MAX);
+            for life in (0..100).map(|_| policy.draw_life(Some(None), Duration::MAX)) {
+                assert!(life.fresh >= Duration::MAX / 2_000 && life.total() <= Duration::MAX, "{life:?}");
+            }
+        }
     }
 
     #[test]

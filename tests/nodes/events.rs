@@ -47,6 +47,22 @@ async fn node_heard(redis: &RedisServer) -> (CachingService, Heard) {
 }
 
 #[tokio::test]
+async fn a_tier_that_is_down_at_the_start_is_told_of() {
+    let redis = RedisServer::start();
+    redis.kill();
+    let (sender, receiver) = unbounded_channel();
+    let handler = move |event: &Event| drop(sender.send(event.clone()));
+    let builder = CachingService::builder().local(LocalTier::new(100)).remote(RedisTier::new(redis.url()).unwrap());
+    let _cache = builder.on_event(handler).build().await.unwrap();
+    let mut heard = Heard(receiver);
+    let Event::TierDown { tier, error, .. } = heard.next("cache.tier.down").await else { unreachable!() };
+    assert!(tier == "redis" && error.is_outage(), "{error}");
+    redis.restart();
+    heard.next("cache.tier.up").await;
+    assert!(!heard.so_far().contains(&"cache.tier.down"));
+}
+
+#[tokio::test]
 async fn an_outage_is_told_from_its_first_failure_to_the_last_delivery() {
     let redis = RedisServer::start();
     let (cache, mut heard) = node_heard(&redis).await;

@@ -211,3 +211,32 @@ async fn an_entry_that_is_copied_into_a_tier_in_between_ends_with_the_one_that_i
         setting.check(&between, &what).await;
     }
 }
+
+/// And it hears of what other nodes change, before it is read again.
+#[tokio::test]
+async fn a_tier_in_between_keeps_nothing_that_another_node_has_changed() {
+    let redis = RedisServer::start();
+    let (writer, between) = (node_builder(&redis.url()).build().await.unwrap(), Shown::default());
+    let builder = CachingService::builder().tier(between.clone()).remote(RedisTier::new(redis.url()).unwrap());
+    let node = builder.build().await.unwrap();
+    hears_invalidations(&writer).await;
+    hears_invalidations(&node).await;
+    let read = async || node.get::<String>("k:1").await.map(|value| String::clone(&value));
+    for change in 0..5 {
+        writer.entry("k:1").tags(["t"]).set("old".to_owned()).await;
+        eventually("it is copied", || async {
+            read().await.is_some_and(|value| value == "old") && between.0.look_up("k:1").is_some()
+        })
+        .await;
+        let heard = node.stats().invalidations_received;
+        match change {
+            0 => drop(writer.invalidate("k:1").await),
+            1 => drop(writer.invalidate_pattern("k:*").await.unwrap()),
+            2 => drop(writer.invalidate_tags(["t"]).await),
+            3 => drop(writer.clear().await),
+            _ => drop(writer.set("k:1", "new".to_owned()).await),
+        }
+        eventually("it has heard of it", || async { node.stats().invalidations_received > heard }).await;
+        assert_eq!(read().await.as_deref(), (change == 4).then_some("new"), "{change}");
+    }
+}

@@ -31,6 +31,9 @@ pub(crate) trait Debts: Send + Sync {
     /// Has `change` delivered before this node reads the tier again.
     fn owe(&self, change: &Change, coherence: &Coherence);
 
+    /// As [`Debts::owe`], of a change that another node has made and this one is applying: that is in the order of things.
+    fn pass_on(&self, change: &Change, coherence: &Coherence);
+
     /// Whether a change of this node is on its way to the tier, or waits.
     fn any(&self) -> bool;
 }
@@ -69,7 +72,7 @@ impl Listener {
         self.bounded(connection.begin(known)).await?;
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
-            None => self.begin(&mut *connection, last).await?,
+            None => drop(self.begin(&mut *connection, last).await?),
             // Also where it ends as it did: another may stand in its place.
             Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
         }
@@ -200,9 +203,10 @@ impl Listener {
     async fn reset(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
         let known = self.coherence.known();
         self.bounded(connection.begin(known)).await?;
-        let lost = self.lost(connection).await?;
+        self.coherence.recent.look_through();
+        let mut lost = self.lost(connection).await?;
         let last = self.bounded(connection.last_position()).await?;
-        self.begin(connection, last).await?;
+        lost.extend(self.begin(connection, last).await?);
         self.coherence.counters.resets.increment();
         self.coherence.events.emit(Event::BusReset { redelivered: lost.len() });
         // After the beginning, so that what they void here is not forgotten.
@@ -230,15 +234,15 @@ impl Listener {
         }
     }
 
-    /// Takes up the journal at `last`. The rules are read after it, so none of those that hold there is missing.
-    async fn begin(&self, connection: &mut dyn BusConnection, last: Position) -> Result<(), TierError> {
+    /// Takes up the journal at `last`, and gives what is to be carried again. The rules are read after it, so none of those
+    /// that hold there is missing.
+    async fn begin(&self, connection: &mut dyn BusConnection, last: Position) -> Result<Vec<Change>, TierError> {
         let mut rules = self.bounded(connection.rules()).await?;
         let outlived = rules.take_outlived(last, self.coherence.rules.lifetime());
-        self.coherence.begin(last, rules);
         if !outlived.is_empty() {
             self.bounded(connection.forget(&outlived)).await?;
         }
-        Ok(())
+        Ok(self.coherence.begin(last, rules))
     }
 
     async fn bounded<R>(&self, call: impl Future<Output = Result<R, TierError>>) -> Result<R, TierError> {

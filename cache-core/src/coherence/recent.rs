@@ -22,6 +22,14 @@ struct Records {
     from: Position,
     records: BTreeMap<Position, Change>,
     weight: usize,
+    /// What has come since the journal began to be looked through for what it lacks, while that is so.
+    since: Option<Since>,
+}
+
+#[derive(Default)]
+struct Since {
+    changes: Vec<Change>,
+    weight: usize,
 }
 
 impl Recent {
@@ -33,6 +41,9 @@ impl Recent {
             return;
         }
         records.records.insert(position, remembered(change));
+        if let Some(since) = &mut records.since {
+            since.add(change);
+        }
         records.weight += weight(change);
         while records.weight > WEIGHT
             && let Some((oldest, change)) = records.records.pop_first()
@@ -92,14 +103,32 @@ impl Recent {
         self.lock().records.values().filter(|change| **change != Change::Begin).cloned().collect()
     }
 
-    /// Forgets everything: the journal is taken up at `last`.
-    pub(crate) fn restart(&self, last: Position) {
-        *self.lock() = Records { from: last, ..Records::default() };
+    /// The journal is about to be looked through for what it lacks.
+    pub(crate) fn look_through(&self) {
+        self.lock().since = Some(Since::default());
+    }
+
+    /// Forgets everything: the journal is taken up at `last`. Gives what has come since it was looked through, which may have
+    /// gone to another.
+    pub(crate) fn restart(&self, last: Position) -> Vec<Change> {
+        let forgotten = std::mem::replace(&mut *self.lock(), Records { from: last, ..Records::default() });
+        forgotten.since.map_or_else(Vec::new, |since| since.changes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
         // A panic under the lock leaves records that are each whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Since {
+    fn add(&mut self, change: &Change) {
+        self.weight += weight(change);
+        if self.weight <= WEIGHT {
+            self.changes.push(remembered(change));
+        } else {
+            self.changes = vec![Change::Clear];
+        }
     }
 }
 
@@ -204,10 +233,23 @@ mod tests {
         assert_eq!(recent.from(), at(1));
         assert_eq!(missing(&recent, 0, &[]), [Change::Clear]);
         assert_eq!(missing(&recent, 0, &[(1, "k")]).len(), WEIGHT);
-        recent.restart(at(20_000));
+        assert_eq!(recent.restart(at(20_000)), []);
         recent.add(at(15_000), &keys("of the journal before"));
         assert!(missing(&recent, 0, &[(20_000, "k")]).is_empty());
         assert_eq!(missing(&recent, 0, &[(19_999, "k")]), [Change::Clear]);
         assert!(missing(&recent, 20_001, &[(20_001, "k")]).is_empty(), "trimmed, or begun anew");
+    }
+
+    #[test]
+    fn what_comes_while_the_journal_is_looked_through_is_not_forgotten() {
+        let recent = four();
+        recent.look_through();
+        recent.add(at(5), &keys("k5"));
+        assert_eq!(recent.restart(at(4)), [keys("k5")]);
+        recent.add(at(6), &keys("k6"));
+        assert_eq!(recent.restart(at(6)), [], "nobody was looking");
+        recent.look_through();
+        (7..=7 + WEIGHT as u64).for_each(|n| recent.add(at(n), &keys("k")));
+        assert_eq!(recent.restart(at(6)), [Change::Clear]);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::coherence::epochs::Epochs;
+use crate::coherence::listener::Debts;
 use crate::coherence::recent::Recent;
 use crate::coherence::rules::Rules;
 use crate::coherence::sweeps::{Older, Sweep, Sweeps};
@@ -28,6 +30,8 @@ pub(crate) struct Coherence {
     pub(super) sweeps: Sweeps,
     pub(crate) waiters: Waiters,
     pub(super) near: Option<Arc<dyn NearTier>>,
+    /// The tiers between the near and the shared one, which hear of changes from nobody else.
+    between: Vec<Arc<dyn Debts>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: Arc<Events>,
@@ -76,6 +80,7 @@ impl Coherence {
             sweeps: Sweeps::new(),
             waiters: Waiters::new(),
             near,
+            between: Vec::new(),
             trust: Trust::new(timings, has_bus, clock.now()),
             clock,
             counters,
@@ -90,6 +95,10 @@ impl Coherence {
 
     pub(crate) fn with_events(self, events: Arc<Events>) -> Self {
         Self { events, ..self }
+    }
+
+    pub(crate) fn with_between(self, between: Vec<Arc<dyn Debts>>) -> Self {
+        Self { between, ..self }
     }
 
     /// The latest journal position that this node knows of: the birth of a value whose load begins now.
@@ -149,7 +158,8 @@ impl Coherence {
         let Timings { isolated_ttl, .. } = *self.trust.timings();
         let trusted = self.trust.timings().staleness_bound();
         // A hundredth more than this node counts itself, for clocks that do not run at the same speed.
-        let (trusted, alone) = (trusted + trusted / 100, isolated_ttl + isolated_ttl / 100);
+        let counted = |time: Duration| time.saturating_add(time / 100);
+        let (trusted, alone) = (counted(trusted), counted(isolated_ttl));
         Beat { node: self.node, applied: self.applied().unwrap_or(Position::START), trusted, alone }
     }
 
@@ -275,6 +285,8 @@ impl Coherence {
                 }
                 if record.node != self.node {
                     self.counters.invalidations_received.increment();
+                    // First, so that nobody reads the old value there who comes after the near tier was voided.
+                    self.tell_between(&record.change);
                 }
                 match &record.change {
                     // This node knows of its own writes, and when they end.
@@ -285,10 +297,19 @@ impl Coherence {
                 }
             }
             // What it said is unknown, so it may have voided anything.
-            None => self.void_before(&Change::Clear, position),
+            None => {
+                self.tell_between(&Change::Clear);
+                self.void_before(&Change::Clear, position);
+            }
         }
         let mut journal = self.lock();
         journal.applied = journal.applied.max(Some(position));
+    }
+
+    /// Has the tiers between the near and the shared one hear of a change that another node has made. They are not read until
+    /// they have.
+    fn tell_between(&self, change: &Change) {
+        self.between.iter().for_each(|tier| tier.pass_on(change, self));
     }
 
     /// Applies a page of the journal that was asked for from `from` on, the last record that was applied, itself included.
@@ -312,13 +333,19 @@ impl Coherence {
     }
 
     /// Takes up the journal at `last`, with the rules that hold there. What this node holds was stored without hearing of
-    /// every invalidation, so it is void.
-    pub(crate) fn begin(&self, last: Position, rules: RuleSet) {
+    /// every invalidation, so it is void. Gives the changes that have come since the journal was looked through: whoever
+    /// acknowledged them may not have been the one whose journal this is, and the rules may be older.
+    #[must_use = "these changes are to be carried again"]
+    pub(crate) fn begin(&self, last: Position, rules: RuleSet) -> Vec<Change> {
         let mut journal = self.lock();
-        let renewed = if journal.applied.is_some() { last } else { Position::START };
+        let goes_on = journal.applied.is_some();
+        let renewed = if goes_on { last } else { Position::START };
         *journal = JournalState { applied: Some(last), known: last, renewed };
         drop(journal);
-        self.recent.restart(last);
+        if goes_on {
+            self.tell_between(&Change::Clear);
+        }
+        let since = self.recent.restart(last);
         self.lost.store(false, Ordering::Release);
         self.rules.restart(rules);
         self.epochs.restart();
@@ -326,6 +353,7 @@ impl Coherence {
             self.sweeps.restart(self.rules.advance());
         }
         self.flights.detach_matching(|_| true, None);
+        since
     }
 
     /// Everything up to `at` has been heard, and the bus is well.
@@ -365,8 +393,6 @@ impl Coherence {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::ManualClock;
     use crate::entry::Entry;
@@ -392,9 +418,17 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_need_not_hear_of_anything_says_so() {
+        let timings = Timings { isolated_ttl: Duration::MAX, heartbeat_timeout: Duration::MAX, ..Timings::TEST };
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let coherence = Coherence::new(None, clock, Arc::default(), timings, true);
+        assert_eq!((coherence.beat().trusted, coherence.beat().alone), (Duration::MAX, Duration::MAX));
+    }
+
+    #[test]
     fn a_flight_is_detached_by_an_earlier_record_than_the_latest_known() {
         let coherence = coherence(&ManualClock::new());
-        coherence.begin(Position::new(5, 0), RuleSet::default());
+        drop(coherence.begin(Position::new(5, 0), RuleSet::default()));
         // Another invalidation of this node has been acknowledged at 7, while that of the key, at 6, has not yet.
         coherence.learn(Position::new(7, 0));
         let key = Key::new("k").unwrap();
@@ -406,7 +440,7 @@ mod tests {
     #[test]
     fn what_was_read_before_a_scan_ended_is_not_used_after_its_rule_is_forgotten() {
         let coherence = coherence(&ManualClock::new());
-        coherence.begin(Position::new(1, 0), RuleSet::default());
+        drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
         let pattern = crate::pattern::Pattern::new("k*").unwrap();
         let old = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
         let old = Entry { birth: Position::new(1, 0), ..old };
@@ -438,7 +472,7 @@ mod tests {
     #[test]
     fn what_does_not_say_when_it_was_made_is_not_read_while_a_scan_may_come_to_it() {
         let coherence = coherence(&ManualClock::new());
-        coherence.begin(Position::new(1, 0), RuleSet { cleared: Position::new(1, 0), ..RuleSet::default() });
+        drop(coherence.begin(Position::new(1, 0), RuleSet { cleared: Position::new(1, 0), ..RuleSet::default() }));
         let undated = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
         let undated = Entry { birth: Position::UNKNOWN, ..undated };
         let early = coherence.note("k");

@@ -35,7 +35,7 @@ impl Timings {
     /// The longest time for which a node serves a value after its invalidation: from the moment at which it was last sure,
     /// either the next answer comes within a heartbeat, or the value is too old.
     pub(crate) fn staleness_bound(&self) -> Duration {
-        (self.heartbeat_interval + self.heartbeat_timeout).max(self.isolated_ttl)
+        self.heartbeat_interval.saturating_add(self.heartbeat_timeout).max(self.isolated_ttl)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Far {
     queue: Mutex<Queue>,
     /// Whether `queue` holds anything: read on every call.
     backlog: AtomicBool,
+    /// Whether any of it was told of as waiting.
+    announced: AtomicBool,
     /// Changes on their way to the tier.
     under_way: AtomicUsize,
     work: Notify,
@@ -84,6 +86,7 @@ impl Far {
             breaker: Breaker::new(limits.breaker_threshold),
             queue: Mutex::new(Queue::new(limits.queue_capacity)),
             backlog: AtomicBool::new(false),
+            announced: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             work: Notify::new(),
             hold_until: Mutex::new(None),
@@ -226,18 +229,25 @@ impl Far {
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
     pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
+        let queued = self.queue(change, coherence);
+        self.announced.store(true, Ordering::Release);
+        self.update_state();
+        self.events.emit(Event::InvalidationQueued { tier: self.tier.name(), queued });
+        self.work.notify_one();
+    }
+
+    /// Tells how many wait.
+    fn queue(&self, change: &Change, coherence: &Coherence) -> usize {
         let mut queue = self.lock_queue();
         let overflowed = queue.push(change);
-        let (tier, queued) = (self.tier.name(), queue.len());
+        let queued = queue.len();
         self.backlog.store(true, Ordering::Release);
         drop(queue);
-        self.update_state();
         if overflowed {
             coherence.counters.queue_overflows.increment();
-            self.events.emit(Event::QueueOverflowed { tier });
+            self.events.emit(Event::QueueOverflowed { tier: self.tier.name() });
         }
-        self.events.emit(Event::InvalidationQueued { tier, queued });
-        self.work.notify_one();
+        queued
     }
 
     /// Delivers nothing owed until a write that was given up now cannot run any more: a write carries its own bound, which
@@ -308,9 +318,11 @@ impl Far {
 
     /// Pings the tier for the first time: one that does not answer is down at once.
     pub(crate) async fn greet(&self) {
-        if self.attempt(self.tier.ping()).await.is_err() {
+        if let Err(error) = self.attempt(self.tier.ping()).await {
             while !self.breaker.is_open() {
-                self.breaker.failed();
+                if self.breaker.failed() {
+                    self.events.emit(Event::TierDown { tier: self.tier.name(), error: error.clone() });
+                }
             }
             self.update_state();
             self.work.notify_one();
@@ -380,6 +392,11 @@ impl Debts for Far {
     fn owe(&self, change: &Change, coherence: &Coherence) {
         coherence.void(change);
         self.enqueue(change, coherence);
+    }
+
+    fn pass_on(&self, change: &Change, coherence: &Coherence) {
+        self.queue(change, coherence);
+        self.work.notify_one();
     }
 
     fn any(&self) -> bool {

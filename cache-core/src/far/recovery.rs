@@ -56,7 +56,7 @@ impl Far {
                 tokio::time::sleep(WAITS.0).await;
             }
         };
-        if tokio::time::timeout(self.timeout * 3, attempts).await.is_err() {
+        if tokio::time::timeout(self.timeout.saturating_mul(3), attempts).await.is_err() {
             let (tier, queued) = (self.tier.name(), self.queued());
             self.events.emit(Event::InvalidationsLost { tier, queued });
         }
@@ -64,14 +64,12 @@ impl Far {
 
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
         self.held_off().await;
-        let mut delivered = false;
         while let Some(change) = self.take_queued() {
             let owed = Owed::new(self, coherence, &change);
             self.carry(&change, Manner::default(), coherence).await?;
             owed.delivered();
-            delivered = true;
         }
-        if delivered {
+        if self.announced.swap(false, Ordering::AcqRel) {
             self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::refresh::{MAX_REFRESHES, Throttles};
 use super::{Backends, CachingService, Inner};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
-use crate::coherence::{Coherence, REPLICA_MAX_BYTES, Timings};
+use crate::coherence::{Coherence, Debts, REPLICA_MAX_BYTES, Timings};
 use crate::error::Error;
 use crate::event::{Event, Events, Handler};
 use crate::far::{Far, FarLimits};
@@ -45,6 +45,9 @@ pub struct CachingServiceBuilder<B = ()> {
 
 /// No load takes longer, whatever its policy says.
 pub(super) const LONGEST_LOAD: Duration = Duration::from_secs(24 * 3_600);
+
+/// No interval of the protocol is longer, and no bound on a call.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 impl<B: Backends> CachingServiceBuilder<B> {
     const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -274,9 +277,12 @@ impl<B: Backends> CachingServiceBuilder<B> {
         let near_name = self.near.as_ref().map(|near| near.name());
         let access = self.policy.selection().access(near_name, far.iter().map(|far| far.tier.name()));
         let has_bus = far.iter().any(|far| far.shared().is_some());
+        let between = far.iter().filter(|far| has_bus && far.shared().is_none());
+        let between = between.map(|far| Arc::clone(far) as Arc<dyn Debts>).collect();
         let coherence =
             Coherence::new(self.near.clone(), Arc::clone(&self.clock), Arc::clone(&counters), self.timings, has_bus)
-                .with_events(Arc::clone(&events));
+                .with_events(Arc::clone(&events))
+                .with_between(between);
         CachingService::from_inner(Arc::new_cyclic(|_this| Inner {
             namespace,
             near: self.near,
@@ -338,6 +344,14 @@ impl<B: Backends> CachingServiceBuilder<B> {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {
             return Err(Error::configuration(format!("{name} is less than 1 ms; give it at least that")));
+        }
+        let longest = LONGEST_INTERVAL;
+        if let Some((name, duration)) =
+            positive.iter().find(|(name, duration)| *name != "max_ttl" && *duration > longest)
+        {
+            return Err(Error::configuration(format!(
+                "{name} is {duration:?}; give it at most {longest:?}, which is a year"
+            )));
         }
         let (interval, timeout) = (self.timings.heartbeat_interval, self.timings.heartbeat_timeout);
         if timeout < interval {

@@ -225,7 +225,7 @@ fn nothing_from_before_a_new_journal_is_served_after_it_began() {
             scope.spawn(|| {
                 // An invalidation that this node never heard of.
                 let version = node.write();
-                node.coherence.begin(Position::START, RuleSet::default());
+                drop(node.coherence.begin(Position::START, RuleSet::default()));
                 node.returned(version);
             });
         });

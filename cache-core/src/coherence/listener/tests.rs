@@ -17,6 +17,8 @@ struct Script {
     pages: VecDeque<JournalPage>,
     begun: Vec<Position>,
     beats: Vec<Beat>,
+    /// What happens in this node while it is told the rules.
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
 }
 
 #[async_trait]
@@ -40,6 +42,9 @@ impl BusConnection for Script {
     }
 
     async fn rules(&mut self) -> Result<RuleSet, TierError> {
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile();
+        }
         Ok(RuleSet::default())
     }
 
@@ -76,6 +81,10 @@ impl Debts for Owed {
         self.0.lock().unwrap().push(change.clone());
     }
 
+    fn pass_on(&self, change: &Change, coherence: &Coherence) {
+        self.owe(change, coherence);
+    }
+
     fn any(&self) -> bool {
         false
     }
@@ -86,7 +95,7 @@ fn listener() -> Listener {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
     let counters = Arc::new(Counters::default());
     let coherence = Coherence::new(None, clock, counters, Timings::TEST, true);
-    coherence.begin(at(5), RuleSet::default());
+    assert_eq!(coherence.begin(at(5), RuleSet::default()), []);
     Listener { coherence: Arc::new(coherence), debts: Arc::new(Owed::default()) }
 }
 
@@ -148,6 +157,23 @@ async fn records_that_the_journal_has_lost_are_delivered_again() {
     listener.compare(&mut connection).await.unwrap();
     assert_eq!((listener.coherence.applied(), resets(&listener)), (Some(at(9)), 1));
     assert_eq!(owed(&debts), [record().change]);
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_while_the_journal_is_taken_up_anew_is_delivered_again() {
+    let (listener, debts) = ahead();
+    // It may have gone to the server whose end the journal is not.
+    let coherence = Arc::clone(&listener.coherence);
+    let own = Appended { previous: at(7), position: at(8), removed: Vec::new() };
+    let acknowledged = move || assert!(coherence.acknowledged(&other().change, &own));
+    let mut connection = Script {
+        last: [at(3), at(6)].into(),
+        pages: [JournalPage::default()].into(),
+        meanwhile: Some(Box::new(acknowledged)),
+        ..Script::default()
+    };
+    listener.compare(&mut connection).await.unwrap();
+    assert_eq!((resets(&listener), owed(&debts)), (1, vec![other().change]));
 }
 
 #[tokio::test]
