@@ -180,7 +180,7 @@ impl Far {
     }
 
     fn update_state(&self) {
-        let state = match (self.breaker.is_open(), self.breaker.is_strained(), self.backlog.load(Ordering::Acquire)) {
+        let state = match (self.breaker.is_open(), self.breaker.is_strained(), self.announced.load(Ordering::Acquire)) {
             (true, ..) => TierState::Down,
             (false, false, false) => TierState::Up,
             _ => TierState::Degraded,
@@ -229,19 +229,19 @@ impl Far {
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
     pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
-        let queued = self.queue(change, coherence);
-        self.announced.store(true, Ordering::Release);
+        let queued = self.queue(change, coherence, true);
         self.update_state();
         self.events.emit(Event::InvalidationQueued { tier: self.tier.name(), queued });
         self.work.notify_one();
     }
 
     /// Tells how many wait.
-    fn queue(&self, change: &Change, coherence: &Coherence) -> usize {
+    fn queue(&self, change: &Change, coherence: &Coherence, announced: bool) -> usize {
         let mut queue = self.lock_queue();
         let overflowed = queue.push(change);
         let queued = queue.len();
         self.backlog.store(true, Ordering::Release);
+        self.announced.fetch_or(announced, Ordering::AcqRel);
         drop(queue);
         if overflowed {
             coherence.counters.queue_overflows.increment();
@@ -395,7 +395,7 @@ impl Debts for Far {
     }
 
     fn pass_on(&self, change: &Change, coherence: &Coherence) {
-        self.queue(change, coherence);
+        self.queue(change, coherence, false);
         self.work.notify_one();
     }
 

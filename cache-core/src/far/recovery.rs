@@ -69,9 +69,6 @@ impl Far {
             self.carry(&change, Manner::default(), coherence).await?;
             owed.delivered();
         }
-        if self.announced.swap(false, Ordering::AcqRel) {
-            self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
-        }
         Ok(())
     }
 
@@ -80,6 +77,11 @@ impl Far {
         let change = queue.take();
         if change.is_none() {
             self.backlog.store(false, Ordering::Release);
+            let announced = self.announced.swap(false, Ordering::AcqRel);
+            drop(queue);
+            if announced {
+                self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
+            }
         }
         change
     }
