@@ -211,7 +211,7 @@ impl Log {
         inner.coherence.flights.detach(name.as_str(), None);
         let near_ttl = plan.near_ttl(life.total());
         let wanted = Wanted { key: &name, plan: &plan, of: ValueType::of::<V>() };
-        let storable = stored && !ticket.fenced;
+        let storable = stored && !ticket.writing;
         if !storable || !inner.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set) {
             inner.coherence.void(&change);
         }
