@@ -38,11 +38,15 @@ fn samples() -> impl Strategy<Value = Sample> {
     // Repeated, so that some are worth compressing.
     let name = (".{0,20}", 0_usize..200).prop_map(|(part, times)| part.repeat(times));
     let map = prop::collection::btree_map(".{0,8}", any::<(bool, char)>(), 0..4);
-    (any::<(u64, i64, i32)>(), name, any::<Option<String>>(), any::<Vec<u8>>(), shape, map).prop_map(
+    let ratio = {
+        use prop::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+        POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO
+    };
+    ((any::<u64>(), any::<i64>(), ratio), name, any::<Option<String>>(), any::<Vec<u8>>(), shape, map).prop_map(
         |((id, signed, ratio), name, note, bytes, shape, map)| Sample {
             id,
             signed,
-            ratio: f64::from(ratio),
+            ratio,
             name,
             note,
             bytes,
@@ -152,6 +156,17 @@ fn json_is_plain_text_and_nothing_else_is_json() {
     assert_eq!(bytes, br#"{"a":1.5,"b":null}"#);
     for bad in ["", "{", "1 2", "\"text\""] {
         assert!(decode::<u32>(&Json, HERE, bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn json_has_no_infinity_and_no_nan() {
+    for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let bytes = encode(&Json, HERE, &Some(odd)).unwrap();
+        assert_eq!(bytes, b"null");
+        assert_eq!(decode::<Option<f64>>(&Json, HERE, &bytes).unwrap(), None);
+        assert!(decode::<f64>(&Json, HERE, &bytes).is_err());
     }
 }
 
