@@ -4,6 +4,7 @@ use cache_core::Error;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
 const SCHEMES: [&str; 7] = ["redis", "rediss", "unix", "redis+unix", "valkey", "valkeys", "valkey+unix"];
+const NOT_SHOWN: &str = "not shown, it may hold a password";
 const FIX: &str = "write redis://[user:password@]host[:port][/database], with special characters in user and password \
                    percent-encoded, or unix:///path/to/socket[?db=0]";
 
@@ -25,14 +26,23 @@ impl ServerUrl {
             }
             Some(scheme) if SCHEMES.contains(&scheme) => {}
             // Whatever stands there may be a password.
-            _ => return Err(invalid("not shown, it may hold a password", &format!("its scheme is unknown; {FIX}"))),
+            _ => return Err(invalid(NOT_SHOWN, &format!("its scheme is unknown; {FIX}"))),
         }
         let Some(parsed) = redis::parse_redis_url(text) else {
-            return Err(invalid("not shown, it may hold a password", &format!("it cannot be parsed; {FIX}")));
+            return Err(invalid(NOT_SHOWN, &format!("it cannot be parsed; {FIX}")));
         };
+        let is_socket = parsed.scheme().contains("unix");
+        let behind_host = [Some(parsed.path()), parsed.query(), parsed.fragment()];
+        if !is_socket && behind_host.into_iter().flatten().any(|part| part.contains('@')) {
+            let reason = "there is an `@` behind the host, so a `/`, `?` or `#` of the password seems to have ended it";
+            return Err(invalid(NOT_SHOWN, &format!("{reason}; {FIX}")));
+        }
         let host = parsed.host_str().unwrap_or_default();
         let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let shown = format!("{}://{host}{port}{}", parsed.scheme(), parsed.path());
+        // What is not the number of a database may be a part of a password as well.
+        let is_shown = is_socket || parsed.path().trim_start_matches('/').bytes().all(|byte| byte.is_ascii_digit());
+        let path = if is_shown { parsed.path() } else { "" };
+        let shown = format!("{}://{host}{port}{path}", parsed.scheme());
         let connection = parsed.into_connection_info().map_err(|error| {
             invalid(&shown, &format!("{}; {FIX}", error.to_string().trim_end_matches(" - InvalidClientConfig")))
         })?;
@@ -86,12 +96,17 @@ mod tests {
             "redis://user:secret@host:99999",
             "redis://user:secret@host?protocol=9",
             "redis://user:%ff%fesecret@host",
+            "redis://app:/Kx9secret@host:6379/0",
+            "redis://app:42/Kx9secret@host",
+            "redis://app:42?Kx9secret@host",
+            "redis://app:42#Kx9secret@host",
+            "redis://app:/Kx9secret",
         ] {
             let error = error(bad);
             assert!(error.contains("write redis://"), "{error}");
-            assert!(!error.contains("secret"), "{error}");
+            assert!(!error.contains("secret") && !error.contains("42"), "{error}");
         }
-        assert!(error("redis://host/one").contains("redis://host/one"));
+        assert!(error("redis://host:6379/one").contains("(redis://host:6379)"));
         assert!(error("redis://host/one").contains("Invalid database number;"));
     }
 
