@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{Key, KeyScan, Pattern, TierError};
-use deadpool_redis::Connection;
 use redis::Cmd;
 use redis::aio::ConnectionLike;
 
@@ -55,7 +54,8 @@ impl Pace {
 /// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
 /// what counts.
 ///
-/// What one step finds is removed with the next step, in one round trip. In between the server turns to its other clients.
+/// What one step finds is removed with the next step, in one round trip. In between the server turns to its other clients. All of
+/// it is one connection: to a server that was replaced in between a cursor means nothing, and keys would be passed over.
 pub(crate) async fn remove_matching(
     connection: &mut (impl ConnectionLike + Send),
     pattern: &str,
@@ -120,12 +120,13 @@ fn scan(pattern: &str, cursor: u64, batch: usize) -> Cmd {
     command
 }
 
-/// The keys that match, over a connection of its own to one server after the other.
+/// The keys that match, on one server after the other. Whoever asks for them takes time between two steps, so a connection is
+/// held for one step only. Where a server is replaced in between, keys may be missing.
 pub(crate) struct DataScan {
-    /// Those whose turn is yet to come.
+    /// The present server last, before those whose turn is yet to come.
     lanes: Vec<Arc<Lane>>,
-    /// Where the scan is on the present server; `None` between two of them.
-    at: Option<(Connection, u64)>,
+    /// Where the scan is on the present server.
+    cursor: u64,
     inner: Arc<Inner>,
     pattern: String,
 }
@@ -133,22 +134,20 @@ pub(crate) struct DataScan {
 impl DataScan {
     pub(crate) fn new(lanes: Vec<Arc<Lane>>, inner: Arc<Inner>, pattern: &Pattern) -> Self {
         let pattern = inner.names().data_matching(pattern);
-        Self { lanes, at: None, inner, pattern }
+        Self { lanes, cursor: 0, inner, pattern }
     }
 }
 
 #[async_trait]
 impl KeyScan for DataScan {
     async fn next(&mut self) -> Result<Option<Vec<Key>>, TierError> {
-        let (mut connection, cursor) = match self.at.take() {
-            Some(at) => at,
-            None => match self.lanes.pop() {
-                Some(lane) => (lane.check_out().await?, 0),
-                None => return Ok(None),
-            },
-        };
-        let (next, names) = step(&mut connection, &self.pattern, cursor, self.inner.scan_batch).await?;
-        self.at = Some((connection, next)).filter(|_| next != 0);
+        let Some(lane) = self.lanes.last() else { return Ok(None) };
+        let mut connection = lane.check_out().await?;
+        let (next, names) = step(&mut connection, &self.pattern, self.cursor, self.inner.scan_batch).await?;
+        self.cursor = next;
+        if next == 0 {
+            self.lanes.pop();
+        }
         Ok(Some(names.iter().filter_map(|name| self.inner.names().key_of(name)).collect()))
     }
 }

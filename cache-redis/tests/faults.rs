@@ -102,6 +102,28 @@ async fn a_hung_server_costs_three_timeouts_and_a_resumed_one_is_found() {
 }
 
 #[tokio::test]
+async fn a_scan_holds_no_connection_between_its_steps() {
+    let server = RedisServer::start();
+    let patience = Duration::from_secs(10);
+    let builder = RedisTier::builder(server.url()).connect_timeout(patience).response_timeout(patience);
+    let tier = builder.pool_size(1).scan_batch(1).build().unwrap();
+    for number in 0..20 {
+        tier.set(&key(&format!("k{number}")), entry("v"), TTL).await.unwrap();
+    }
+    let mut scan = tier.shared().unwrap().scan(&Pattern::all()).await.unwrap();
+    let mut found = scan.next().await.unwrap().unwrap();
+    tier.invalidate_pattern(&Pattern::new("other*").unwrap()).await.unwrap();
+    server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    eventually(async || tier.ping().await.ok()).await;
+    while let Some(keys) = scan.next().await.unwrap() {
+        found.extend(keys);
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 20);
+}
+
+#[tokio::test]
 async fn one_slow_answer_does_not_cost_the_connection() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
