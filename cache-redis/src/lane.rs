@@ -2,6 +2,9 @@
 //!
 //! A task, the keeper, makes the connection and replaces it when it breaks. Callers wait for it only until the first
 //! attempt to connect has ended; from then on they either get a connection at once or an error at once.
+//!
+//! A connection that nobody has closed and nobody answers on is known by commands that time out. A caller that is less patient
+//! than the connection gives its command up before that, so the keeper then asks on its own behalf.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,9 +14,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use cache_core::TierError;
 use deadpool_redis::Connection;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -33,16 +36,27 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times()
     .with_jitter();
 
+/// The time between two questions of the keeper whether the connection is still good. Callers that always give up early, as those
+/// that race two tiers do, should not cost a PING each.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A connection that held for so long was no fluke, so the next attempt after it comes at once.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Lane {
-    place: Arc<Place>,
+    shared: Arc<Shared>,
     connect_timeout: Duration,
-    counts: Arc<Counts>,
-    state: Arc<watch::Sender<State>>,
     /// At most one task; it ends with the lane.
     keeper: Mutex<JoinSet<()>>,
+}
+
+/// What the lane and its keeper have in common.
+struct Shared {
+    place: Place,
+    counts: Arc<Counts>,
+    state: watch::Sender<State>,
+    /// A command was given up before it was answered.
+    given_up: Notify,
 }
 
 enum State {
@@ -65,34 +79,34 @@ struct Connected {
 
 impl Lane {
     pub(crate) fn new(place: Place, connect_timeout: Duration, counts: Arc<Counts>) -> Self {
-        let state = Arc::new(watch::Sender::new(State::Idle));
-        Self { place: Arc::new(place), connect_timeout, counts, state, keeper: Mutex::new(JoinSet::new()) }
+        let shared = Shared { place, counts, state: watch::Sender::new(State::Idle), given_up: Notify::new() };
+        Self { shared: Arc::new(shared), connect_timeout, keeper: Mutex::new(JoinSet::new()) }
     }
 
     /// Where it leads to.
     pub(crate) fn place(&self) -> &Place {
-        &self.place
+        &self.shared.place
     }
 
     /// Sends one command. `action` names it in errors.
     pub(crate) async fn query<T: FromRedisValue>(&self, action: &str, command: &Cmd) -> Result<T, TierError> {
         let mut used = self.connected().await?;
-        let result = command.query_async(&mut used.connection).await;
-        self.judge(&used, action, result)
+        let result = self.answer(command.query_async(&mut used.connection)).await;
+        self.shared.judge(&used, action, result)
     }
 
     /// Sends several commands at once.
     pub(crate) async fn query_all<T: FromRedisValue>(&self, action: &str, batch: &Pipeline) -> Result<T, TierError> {
         let mut used = self.connected().await?;
-        let result = batch.query_async(&mut used.connection).await;
-        self.judge(&used, action, result)
+        let result = self.answer(batch.query_async(&mut used.connection)).await;
+        self.shared.judge(&used, action, result)
     }
 
     /// Runs a script; the server is sent its text when it does not know it yet.
     pub(crate) async fn invoke<T: FromRedisValue>(&self, action: &str, script: &Call) -> Result<T, TierError> {
         let mut used = self.connected().await?;
-        let result = script.invoke_async(&mut used.connection).await;
-        self.judge(&used, action, result)
+        let result = self.answer(script.invoke_async(&mut used.connection)).await;
+        self.shared.judge(&used, action, result)
     }
 
     /// Makes a request whose failure the caller has to tell apart. The outer error says that there is no connection.
@@ -102,44 +116,95 @@ impl Lane {
         request: impl AsyncFnOnce(&mut SharedConnection) -> RedisResult<T>,
     ) -> Result<RedisResult<T>, TierError> {
         let mut used = self.connected().await?;
-        let result = request(&mut used.connection).await;
+        let result = self.answer(request(&mut used.connection)).await;
         if let Err(error) = &result {
-            self.note(&used, error, || tier_error("a command", error));
+            self.shared.note(&used, error, || tier_error("a command", error));
         } else {
             used.answered();
         }
         Ok(result)
     }
 
+    /// Whether there is a connection, and the last command on it was answered.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn answers(&self) -> bool {
+        let state = self.shared.state.borrow();
+        matches!(&*state, State::Connected(connected) if connected.timeouts.load(Ordering::Relaxed) == 0)
+    }
+
     /// Takes a connection for exclusive use, unless it is known that there is none to be had.
     pub(crate) async fn check_out(&self) -> Result<Connection, TierError> {
         self.connected().await?;
-        self.place.check_out().await
+        self.shared.place.check_out().await
     }
 
     /// Ends the keeper and lets go of the connection.
     pub(crate) fn close(&self) {
         let mut keeper = self.keeper();
-        self.state.send_replace(State::Closed);
+        self.shared.state.send_replace(State::Closed);
         keeper.abort_all();
-        self.place.close();
+        self.shared.place.close();
+    }
+
+    /// Waits for an answer. When it is dropped before there is one, the keeper hears of it.
+    async fn answer<T>(&self, answer: impl Future<Output = T>) -> T {
+        let mut waiting = Waiting(Some(&self.shared.given_up));
+        let answer = answer.await;
+        waiting.0 = None;
+        answer
     }
 
     async fn connected(&self) -> Result<Connected, TierError> {
-        if let Some(known) = self.known() {
+        if let Some(known) = self.shared.known() {
             return known;
         }
-        let mut changes = self.state.subscribe();
+        let mut changes = self.shared.state.subscribe();
         self.start_keeper()?;
         let settled = changes.wait_for(|state| !matches!(state, State::Idle | State::Connecting));
         let limit = self.connect_timeout;
         // Only the outcome of the wait matters here: what it came to is read below.
         let _ = tokio::time::timeout(limit, settled).await;
-        self.known().unwrap_or_else(|| {
-            Err(TierError::timed_out(format!("connecting to {} took more than {limit:?}", self.place.shown())))
+        self.shared.known().unwrap_or_else(|| {
+            Err(TierError::timed_out(format!("connecting to {} took more than {limit:?}", self.shared.place.shown())))
         })
     }
 
+    fn start_keeper(&self) -> Result<(), TierError> {
+        let runtime = Handle::try_current()
+            .map_err(|_| TierError::unavailable("no Tokio runtime; call from within a Tokio runtime"))?;
+        // Held until the task is stored, so that closing cannot miss it.
+        let mut keeper = self.keeper();
+        let was_idle = self.shared.state.send_if_modified(|state| {
+            let idle = matches!(state, State::Idle);
+            if idle {
+                *state = State::Connecting;
+            }
+            idle
+        });
+        if was_idle {
+            *keeper = JoinSet::new();
+            keeper.spawn_on(Keeper(Arc::clone(&self.shared)).run(), &runtime);
+        }
+        Ok(())
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that waits for an answer.
+struct Waiting<'a>(Option<&'a Notify>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(given_up) = self.0 {
+            given_up.notify_one();
+        }
+    }
+}
+
+impl Shared {
     /// The connection or why there is none; `None` before the first attempt to connect has ended.
     fn known(&self) -> Option<Result<Connected, TierError>> {
         match &*self.state.borrow() {
@@ -151,34 +216,6 @@ impl Lane {
             State::Closed => Some(Err(TierError::unavailable("the tier is closed"))),
             State::Idle | State::Connecting => None,
         }
-    }
-
-    fn start_keeper(&self) -> Result<(), TierError> {
-        let runtime = Handle::try_current()
-            .map_err(|_| TierError::unavailable("no Tokio runtime; call from within a Tokio runtime"))?;
-        // Held until the task is stored, so that closing cannot miss it.
-        let mut keeper = self.keeper();
-        let was_idle = self.state.send_if_modified(|state| {
-            let idle = matches!(state, State::Idle);
-            if idle {
-                *state = State::Connecting;
-            }
-            idle
-        });
-        if was_idle {
-            let task = Keeper {
-                place: Arc::clone(&self.place),
-                counts: Arc::clone(&self.counts),
-                state: Arc::clone(&self.state),
-            };
-            *keeper = JoinSet::new();
-            keeper.spawn_on(task.run(), &runtime);
-        }
-        Ok(())
-    }
-
-    fn keeper(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns from the outcome of a command whether its connection is still good.
@@ -219,7 +256,7 @@ impl Lane {
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("server", &self.place.shown()).finish_non_exhaustive()
+        f.debug_struct("Lane").field("server", &self.shared.place.shown()).finish_non_exhaustive()
     }
 }
 
@@ -238,23 +275,22 @@ impl Connected {
 }
 
 /// The task that makes the connection and replaces it.
-struct Keeper {
-    place: Arc<Place>,
-    counts: Arc<Counts>,
-    state: Arc<watch::Sender<State>>,
-}
+struct Keeper(Arc<Shared>);
 
 impl Keeper {
     async fn run(self) {
-        let mut changes = self.state.subscribe();
+        let mut changes = self.0.state.subscribe();
         let mut delays = BACKOFF.build();
         loop {
-            match self.place.open_shared().await {
+            match self.0.place.open_shared().await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    self.connected(connection);
-                    // An error is impossible while this task holds a sender.
-                    let _ = changes.wait_for(|state| !matches!(state, State::Connected(_))).await;
+                    let connected = self.connected(connection);
+                    tokio::select! {
+                        // An error is impossible while this task holds a sender.
+                        _ = changes.wait_for(|state| !matches!(state, State::Connected(_))) => {}
+                        () = self.watch(connected) => {}
+                    }
                     if since.elapsed() >= STABLE_AFTER {
                         delays = BACKOFF.build();
                         continue;
@@ -266,14 +302,34 @@ impl Keeper {
         }
     }
 
-    fn connected(&self, connection: SharedConnection) {
-        self.counts.connected();
-        tracing::debug!(target: "cache_aside", server = self.place.shown(), "connected to redis");
-        self.enter(State::Connected(Connected { connection, timeouts: Arc::default() }));
+    fn connected(&self, connection: SharedConnection) -> Connected {
+        self.0.counts.connected();
+        tracing::debug!(target: "cache_aside", server = self.0.place.shown(), "connected to redis");
+        let connected = Connected { connection, timeouts: Arc::default() };
+        self.enter(State::Connected(connected.clone()));
+        connected
+    }
+
+    /// Asks whether the connection is still good whenever a command was given up, until it is not.
+    async fn watch(&self, mut connected: Connected) {
+        let ping = redis::cmd("PING");
+        loop {
+            self.0.given_up.notified().await;
+            loop {
+                let answer: RedisResult<Value> = ping.query_async(&mut connected.connection).await;
+                // One that was not in time is not enough, and nobody else may ask.
+                let again = answer.as_ref().is_err_and(RedisError::is_timeout);
+                let _ = self.0.judge(&connected, "PING", answer);
+                if !again {
+                    break;
+                }
+            }
+            tokio::time::sleep(ASK_INTERVAL).await;
+        }
     }
 
     fn enter(&self, next: State) {
-        self.state.send_if_modified(|state| {
+        self.0.state.send_if_modified(|state| {
             let open = !matches!(state, State::Closed);
             if open {
                 *state = next;

@@ -102,6 +102,20 @@ async fn a_hung_server_costs_three_timeouts_and_a_resumed_one_is_found() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_is_replaced_though_every_caller_gives_up_early() {
+    let (hung, well) = (RedisServer::start(), RedisServer::start());
+    let proxy = FaultProxy::start(hung.address());
+    let tier = RedisTier::new(hung.url_at(proxy.port())).unwrap();
+    tier.ping().await.unwrap();
+    hung.stop();
+    // Where new connections lead to.
+    proxy.lead_to(well.address());
+    let impatient = async || tokio::time::timeout(Duration::from_millis(100), tier.ping()).await.ok()?.ok();
+    eventually(impatient).await;
+    assert_eq!(tier.counters().connections, 2);
+}
+
+#[tokio::test]
 async fn a_scan_holds_no_connection_between_its_steps() {
     let server = RedisServer::start();
     let patience = Duration::from_secs(10);

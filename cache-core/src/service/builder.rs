@@ -167,6 +167,10 @@ impl<B: Backends> CachingServiceBuilder<B> {
     }
 
     /// The bound on one call to a far tier, over the tier's own. Default: 1 s.
+    ///
+    /// Where it is shorter than the tier's own (`response_timeout` of the Redis tier, 500 ms), calls are given up before the tier
+    /// finds them late. They count as outages here all the same; the tier itself then asks whether its connection is still good,
+    /// and replaces one that is silent for three times its own bound.
     pub const fn tier_timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = timeout;
         self
