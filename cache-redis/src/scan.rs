@@ -51,6 +51,15 @@ impl Pace {
     }
 }
 
+/// What a scan for a pattern came to.
+pub(crate) struct Swept {
+    /// How many keys were removed.
+    pub(crate) removed: u64,
+    /// Whether it met every key. Not so where keys moved meanwhile from one server to another.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "on one server it always does"))]
+    pub(crate) met_all: bool,
+}
+
 /// Removes every key that matches and tells how many there were. SCAN may report a key twice, so the replies of UNLINK are
 /// what counts.
 ///

@@ -218,16 +218,17 @@ impl SharedTier for RedisTier {
         journal::page(self.inner.lane.query_all("reading the journal", &query).await?)
     }
 
-    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError> {
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError> {
         #[cfg(feature = "cluster")]
         if self.inner.lane.cluster().is_some_and(|cluster| cluster.take_unmet(pattern)) {
-            return Ok(());
+            return Ok(false);
         }
         let names = self.inner.names();
         let mut script = scripts::SWEPT.key(&names.rules);
         script.arg(rules::pattern_field(pattern)).arg(position.to_string());
         script.arg(&names.channel).arg(message::swept(pattern, position));
-        self.inner.lane.invoke("forgetting a rule", &script).await
+        // Where the rule was not there any more, a later one has taken its place.
+        self.inner.lane.invoke::<Value>("forgetting a rule", &script).await.map(|_| true)
     }
 
     async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError> {

@@ -15,7 +15,7 @@ use crate::counters::{Counters, Counts};
 use crate::lanes::Lanes;
 use crate::names::Names;
 use crate::plain;
-use crate::scan;
+use crate::scan::{self, Swept};
 use crate::server_clock::ServerClock;
 
 /// The longest command, in keys: a longer one would hold the server up for more than a millisecond.
@@ -208,15 +208,17 @@ impl CacheTier for RedisTier {
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        let (names, batch) = (self.inner.names().data_matching(pattern), self.inner.scan_batch);
-        match &self.inner.lane {
-            Lanes::One(gets) => {
-                let mut connection = gets.lane().check_out().await?;
-                scan::remove_matching(&mut connection, &names, batch, &self.inner.counts).await
-            }
-            #[cfg(feature = "cluster")]
-            Lanes::Cluster(cluster) => cluster.remove_matching(pattern, &names, batch).await,
+        let swept = self.inner.remove_matching(pattern).await?;
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = self.inner.lane.cluster().filter(|_| !swept.met_all) {
+            cluster.note_unmet(pattern);
         }
+        Ok(swept.removed)
+    }
+
+    async fn clear(&self) -> Result<u64, TierError> {
+        // The rule of a clear stays in any case, so nobody asks what was not met.
+        self.inner.remove_matching(&Pattern::all()).await.map(|swept| swept.removed)
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {
@@ -258,6 +260,19 @@ impl CacheTier for RedisTier {
 }
 
 impl Inner {
+    async fn remove_matching(&self, pattern: &Pattern) -> Result<Swept, TierError> {
+        let (names, batch) = (self.names().data_matching(pattern), self.scan_batch);
+        match &self.lane {
+            Lanes::One(gets) => {
+                let mut connection = gets.lane().check_out().await?;
+                let removed = scan::remove_matching(&mut connection, &names, batch, &self.counts).await?;
+                Ok(Swept { removed, met_all: true })
+            }
+            #[cfg(feature = "cluster")]
+            Lanes::Cluster(cluster) => cluster.remove_matching(&names, batch).await,
+        }
+    }
+
     /// For how many milliseconds an entry is stored that is to be there for `ttl`: a plain one ends when it is stale, since nothing
     /// would say so.
     pub(crate) fn lifetime(&self, entry: &Entry, ttl: Duration) -> u64 {

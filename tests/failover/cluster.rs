@@ -111,6 +111,44 @@ async fn a_dead_server_costs_only_the_keys_that_it_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_rule_of_a_pattern_stays_on_every_node_while_keys_move() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let key = key_away_from_the_journal(&cluster);
+    let name = format!("cache:{key}");
+    let primary = &cluster.primaries()[cluster.primary_of(&name)];
+    let slot = cluster.slot_of("{moving}");
+    let from = cluster.primary_of("{moving}");
+    let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
+    let journal = &cluster.primaries()[cluster.primary_of("{cache}!journal")];
+    let rules = || journal.cli(&["HKEYS", "{cache}!rules"]);
+    a.set(&key, 1_u32).await;
+    let Reply::Bytes(old) = primary.command(&["GET", &name]).unwrap() else { panic!("the value") };
+    let stop_moving = || {
+        for server in [from, to] {
+            server.cli(&["CLUSTER", "SETSLOT", &slot.to_string(), "STABLE"]);
+        }
+    };
+
+    cluster.begin_move(slot, from, to);
+    assert_eq!(a.invalidate_pattern("key*").await.unwrap().delivery, Delivery::Done);
+    // As if the scan had passed it over.
+    primary.command(&[b"SET".as_slice(), name.as_bytes(), &old]).unwrap();
+    assert_eq!(a.get::<u32>(&key).await, None, "the node that made it knows the rule");
+    eventually("so does every other", || async { b.get::<u32>(&key).await.is_none() }).await;
+    assert!(rules().contains("pkey*"));
+    stop_moving();
+    a.invalidate_pattern("key*").await.unwrap();
+    assert!(!rules().contains("pkey*"), "everything was met");
+
+    cluster.begin_move(slot, from, to);
+    a.clear().await;
+    stop_moving();
+    a.invalidate_pattern("*").await.unwrap();
+    assert_eq!(rules(), "cleared", "what a clear has passed over is void by the rule of the clear");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_replica_has_not_removed_yet_is_removed_again_when_it_takes_over() {
     let cluster = RedisCluster::with_replicas(1);
     let (a, b) = (node(&cluster).await, node(&cluster).await);

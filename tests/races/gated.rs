@@ -186,7 +186,7 @@ impl SharedTier for GatedTier {
         self.commands.read_after(after, limit).await
     }
 
-    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError> {
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError> {
         self.commands.swept(pattern, position).await
     }
 

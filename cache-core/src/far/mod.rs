@@ -298,8 +298,9 @@ impl Far {
         acknowledge_in(coherence, change, &appended)?;
         let position = appended.position;
         carried = Carried { removed: self.sweep(change).await?, position: Some(position) };
-        if let Change::Pattern(pattern) = change {
-            self.attempt(shared.swept(pattern, position)).await?;
+        if let Change::Pattern(pattern) = change
+            && self.attempt(shared.swept(pattern, position)).await?
+        {
             coherence.rules.swept(position, pattern);
         }
         Ok(carried)

@@ -206,12 +206,13 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not answer.
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
 
-    /// Forgets the rule of a pattern whose record stands at `position`, unless it was given again since: everything that it
-    /// covers has been removed. It is announced on the bus.
+    /// To be called after [`CacheTier::invalidate_pattern`](super::CacheTier::invalidate_pattern). Forgets the rule of a pattern whose record stands at `position`,
+    /// unless it was given again since: everything that it covers has been removed. It is announced on the bus. False where the
+    /// tier knows that the removal may have passed something over: then nothing is forgotten, and no node may forget the rule.
     ///
     /// # Errors
     /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
-    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<(), TierError>;
+    async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError>;
 
     /// In what time every node that is registered by [`BusConnection::beat`](crate::coherence::BusConnection::beat) either has
     /// applied the record at `position`, or may not serve any more what is older. Zero when that is so already.

@@ -241,6 +241,12 @@ impl Cluster {
             match Direction::of(&error, &address) {
                 Some(_) if attempt >= ATTEMPTS => return Err(Failure::Answer(error)),
                 Some(Direction::Moved(to)) => {
+    /// Takes note that the last scan for `pattern` may not have met everything.
+    pub(crate) fn note_unmet(&self, pattern: &Pattern) {
+        tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
+        self.lock_unmet().insert(pattern.clone());
+    }
+
                     self.inner.outdated.notify_one();
                     (address, asking) = (to, false);
                 }

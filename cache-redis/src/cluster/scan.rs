@@ -2,29 +2,25 @@
 
 use std::sync::Arc;
 
-use cache_core::{Pattern, TierError};
+use cache_core::TierError;
 use futures_util::future::join_all;
 use redis::Value;
 
 use super::Cluster;
 use crate::lane::Lane;
-use crate::scan::{self, Pace};
+use crate::scan::{self, Pace, Swept};
 use crate::slot::slot_of;
 
 impl Cluster {
-    /// Removes every key whose name matches, on all primaries at once, and tells how many there were. `pattern` is noted
-    /// where some may not have been met, since keys moved while they were scanned for.
-    pub(crate) async fn remove_matching(&self, pattern: &Pattern, names: &str, batch: usize) -> Result<u64, TierError> {
+    /// Removes every key whose name matches, on all primaries at once.
+    pub(crate) async fn remove_matching(&self, names: &str, batch: usize) -> Result<Swept, TierError> {
         let (lanes, before) = self.primaries_now().await?;
         let still = self.is_still().await?;
         let sweeps = join_all(lanes.iter().map(|lane| self.sweep(lane, names, batch))).await;
         let removed = sweeps.into_iter().sum::<Result<u64, TierError>>()?;
         let (_, after) = self.primaries_now().await?;
-        if !(still && before == after && self.is_still().await?) {
-            tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
-            self.lock_unmet().insert(pattern.clone());
-        }
-        Ok(removed)
+        let met_all = still && before == after && self.is_still().await?;
+        Ok(Swept { removed, met_all })
     }
 
     /// The lane of each primary.
