@@ -8,7 +8,7 @@ use cache_aside::{CachingService, Delivery, LocalTier, Policy, RedisTier};
 use cache_testing::RedisCluster;
 use cache_testing::resp::Reply;
 
-use crate::support::{MINUTE, eventually, hears_invalidations};
+use crate::support::{MINUTE, eventually, heard, hears_invalidations};
 
 async fn node(cluster: &RedisCluster) -> CachingService {
     let patience = Duration::from_secs(5);
@@ -146,6 +146,37 @@ async fn the_rule_of_a_pattern_stays_on_every_node_while_keys_move() {
     stop_moving();
     a.invalidate_pattern("*").await.unwrap();
     assert_eq!(rules(), "cleared", "what a clear has passed over is void by the rule of the clear");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_overtaken_while_it_is_set_is_kept_nowhere() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let journal = &cluster.primaries()[cluster.primary_of("{cache}!journal")];
+    let key = key_away_from_the_journal(&cluster);
+    let name = format!("cache:{key}");
+    let primary = &cluster.primaries()[cluster.primary_of(&name)];
+    for replicate in [false, true] {
+        a.entry(&key).version(2).set(2_u32).await;
+        let Reply::Bytes(newer) = primary.command(&["GET", &name]).unwrap() else { panic!("the value") };
+        a.invalidate(&key).await;
+        journal.stop();
+        let (setter, its_key) = (a.clone(), key.clone());
+        let set = tokio::spawn(async move {
+            let entry = setter.entry(&its_key).version(1);
+            if replicate { entry.replicate().set(1_u32).await } else { entry.set(1_u32).await }
+        });
+        let lease = Reply::Bytes(b"\xca\xc3\x02L".to_vec());
+        let is_held = || async { primary.command(&["GETRANGE", &name, "0", "3"]).unwrap() == lease };
+        eventually("the older version is about to be recorded", is_held).await;
+        // As another node does whose record came before.
+        primary.command(&[b"SET".as_slice(), name.as_bytes(), &newer]).unwrap();
+        journal.resume();
+        assert_eq!(set.await.unwrap().delivery, Delivery::Done);
+        assert_eq!(a.get::<u32>(&key).await.as_deref(), Some(&2), "replicated: {replicate}");
+        heard(&a, &[&b]).await;
+        assert_eq!(b.get::<u32>(&key).await.as_deref(), Some(&2), "replicated: {replicate}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ impl Put {
 pub enum PutOutcome {
     /// The entry is stored, born at the record's position.
     Stored(Appended),
-    /// The key is fenced: the record is appended, and nothing is stored.
+    /// The key is fenced, or something newer took it before the entry was stored: the record is appended, and nothing is stored.
     Fenced(Appended),
     /// An entry of a newer version is there: nothing was done.
     Superseded,

@@ -6,7 +6,8 @@
 //!
 //! A value that is set needs both: it is born at its record, and the old one must be gone before that. So a lease takes the
 //! old one's place, then comes the record, then the value over that very lease. Whatever removes the lease in between, an
-//! invalidation say, comes after the record and voids the value, which is then not stored.
+//! invalidation or a newer version, voids the value, which is then not stored, nor kept near; one that was sent to near tiers with
+//! its record is voided there by another record.
 
 use std::time::Duration;
 
@@ -96,14 +97,15 @@ pub(crate) async fn put(
     let mut lease = frame::encode_lease(token).to_vec();
     lease[FLAG_AT] = SETS;
     let mut hold = scripts::HOLD.key(&data);
-    hold.arg(&lease).arg(millis(inner.response_timeout * 3)).arg(&version[..]);
+    hold.arg(&lease).arg(millis(inner.response_timeout.saturating_mul(3))).arg(&version[..]);
     let outcome = with_fences(inner, cluster, key, token, hold).await?;
     if outcome == Held::Superseded {
         return Ok(PutOutcome::Superseded);
     }
-    let appended = match put.replicate {
-        Some(ttl) if outcome == Held::Free => append_with_value(inner, cluster, &put, ttl, record).await?,
-        _ => append(inner, cluster, record, Vec::new()).await?,
+    let replicate = put.replicate.filter(|_| outcome == Held::Free);
+    let appended = match replicate {
+        Some(ttl) => append_with_value(inner, cluster, &put, ttl, record).await?,
+        None => append(inner, cluster, record, Vec::new()).await?,
     };
     if outcome == Held::Fenced {
         return Ok(PutOutcome::Fenced(appended));
@@ -113,9 +115,15 @@ pub(crate) async fn put(
     let mut fill = scripts::FILL.key(&data);
     fill.arg(&held(token)[..]).arg(&inner.encode(&entry)?[..]).arg(millis(put.ttl));
     fill.arg(&inner.names().channel).arg(message::lease_ended(key));
-    // Where the lease is gone, something newer has taken it.
-    cluster.invoke::<bool>(slot, &fill).await.map_err(|failure| failure.into_tier_error("storing"))?;
-    Ok(PutOutcome::Stored(appended))
+    if cluster.invoke(slot, &fill).await.map_err(|failure| failure.into_tier_error("storing"))? {
+        return Ok(PutOutcome::Stored(appended));
+    }
+    // Something newer has taken the lease: a newer version perhaps, of which the record may come before this one.
+    Ok(PutOutcome::Fenced(match replicate {
+        // Nodes that took the value from the bus hear that it is void.
+        Some(_) => append(inner, cluster, record, Vec::new()).await?,
+        None => appended,
+    }))
 }
 
 /// Acquires a lease: the answer of the script.
