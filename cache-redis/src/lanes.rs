@@ -7,7 +7,7 @@ use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 
 #[cfg(feature = "cluster")]
-use crate::cluster::{Cluster, slot_of_command};
+use crate::cluster::{Cluster, Failure, slot_of_command};
 use crate::gets::Gets;
 use crate::lane::Lane;
 use crate::scripts::Call;
@@ -77,7 +77,7 @@ impl Lanes {
         }
     }
 
-    /// What is under each name, in order.
+    /// What is under each name, in order. In a cluster nothing is under the names of a server that fails, while another answers.
     pub(crate) async fn values(&self, names: &[String]) -> Result<Vec<Value>, TierError> {
         match self {
             Self::One(gets) => {
@@ -93,7 +93,8 @@ impl Lanes {
                     (slot_of(name.as_bytes()), command)
                 };
                 let commands: Vec<_> = names.iter().map(get).collect();
-                cluster.scatter(&commands).await.map_err(|failure| failure.into_tier_error("GET"))
+                let answers = cluster.scatter(&commands).await.map_err(|failure| failure.into_tier_error("GET"))?;
+                values_or_failure(answers).map_err(|failure| failure.into_tier_error("GET"))
             }
         }
     }
@@ -112,12 +113,12 @@ impl Lanes {
             Self::Cluster(cluster) => {
                 let commands: Vec<_> =
                     commands.into_iter().map(|command| (slot_of_command(&command), command)).collect();
-                cluster.scatter(&commands).await.map(drop).map_err(|failure| failure.into_tier_error("SET"))
+                cluster.scatter_all(&commands).await.map(drop).map_err(|failure| failure.into_tier_error("SET"))
             }
         }
     }
 
-    /// Answers when every server that has keys does.
+    /// Answers when the server does, or one of a cluster that has keys.
     pub(crate) async fn ping(&self) -> Result<(), TierError> {
         match self {
             Self::One(gets) => gets.lane().query("PING", &redis::cmd("PING")).await,
@@ -173,6 +174,15 @@ impl Lanes {
             Self::Cluster(cluster) => Some(cluster),
         }
     }
+}
+
+/// The answers, where a failed one costs no other: an error only where there are no others.
+#[cfg(feature = "cluster")]
+fn values_or_failure(answers: Vec<Result<Value, Failure>>) -> Result<Vec<Value>, Failure> {
+    if answers.iter().any(Result::is_ok) {
+        return Ok(answers.into_iter().map(|answer| answer.unwrap_or(Value::Nil)).collect());
+    }
+    answers.into_iter().collect()
 }
 
 #[cfg(feature = "cluster")]

@@ -77,12 +77,14 @@ enum State {
 }
 
 /// Why there is no answer, or what it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// No server could be asked.
     Away(TierError),
     /// The server, or the connection to it, failed.
     Answer(RedisError),
+    /// As one of the others, while another server answers: the tier is not away, though some of its keys are.
+    Partial(Box<Self>),
 }
 
 impl Failure {
@@ -90,6 +92,19 @@ impl Failure {
         match self {
             Self::Away(error) => error,
             Self::Answer(error) => tier_error(action, &error),
+            Self::Partial(failure) => TierError::refused(failure.into_tier_error(action).to_string()),
+        }
+    }
+
+    /// Whether one server fails for itself. What one says of the cluster, or of a slot that is moving, it says for others too.
+    fn is_of_one_server(&self) -> bool {
+        match self {
+            Self::Away(error) => error.is_outage(),
+            Self::Answer(error) => {
+                let kind = error.kind();
+                tier_error("", error).is_outage() && !is_divided(error) && kind != ServerErrorKind::ClusterDown.into()
+            }
+            Self::Partial(_) => false,
         }
     }
 
@@ -129,7 +144,11 @@ impl Cluster {
         let sending = self.follow(slot, commands);
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
             self.inner.outdated.notify_one();
-            Err(Failure::Away(TierError::timed_out(format!("no answer of the cluster within {limit:?}"))))
+            let failure = Failure::Away(TierError::timed_out(format!("no answer of the cluster within {limit:?}")));
+            match self.inner.known().and_then(Result::ok).as_deref().map(|map| map.owner(slot)) {
+                Some(Ok(owner)) => Err(self.weigh(owner, failure)),
+                _ => Err(failure),
+            }
         })
     }
 
@@ -143,19 +162,24 @@ impl Cluster {
     }
 
     /// Sends each command to the server that has its slot: one batch to each server. The answers are in the order of the
-    /// commands.
-    pub(crate) async fn scatter(&self, commands: &[(u16, Cmd)]) -> Result<Vec<Value>, Failure> {
+    /// commands; a server that fails costs those of its own keys.
+    pub(crate) async fn scatter(&self, commands: &[(u16, Cmd)]) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let map = self.map().await.map_err(Failure::Away)?;
         let mut shards: HashMap<&Address, Vec<usize>> = HashMap::new();
         for (index, (slot, _)) in commands.iter().enumerate() {
             shards.entry(map.owner(*slot).map_err(Failure::Away)?).or_default().push(index);
         }
         let batches = shards.into_iter().map(|(address, indices)| self.batch(address, indices, commands));
-        let mut values = vec![Value::Nil; commands.len()];
-        for answers in join_all(batches).await {
-            answers?.into_iter().for_each(|(index, value)| values[index] = value);
+        let mut answers: Vec<_> = commands.iter().map(|_| Ok(Value::Nil)).collect();
+        for (index, answer) in join_all(batches).await.into_iter().flatten() {
+            answers[index] = answer;
         }
-        Ok(values)
+        Ok(answers)
+    }
+
+    /// As [`Cluster::scatter`], where each command has to be answered.
+    pub(crate) async fn scatter_all(&self, commands: &[(u16, Cmd)]) -> Result<Vec<Value>, Failure> {
+        self.scatter(commands).await?.into_iter().collect()
     }
 
     /// The batch of one server. What the server has no more is sent on by itself.
@@ -164,22 +188,28 @@ impl Cluster {
         address: &Address,
         indices: Vec<usize>,
         commands: &[(u16, Cmd)],
-    ) -> Result<Vec<(usize, Value)>, Failure> {
+    ) -> Vec<(usize, Result<Value, Failure>)> {
         let batch: Vec<&Cmd> = indices.iter().map(|index| &commands[*index].1).collect();
-        let lane = self.inner.lane(address).map_err(Failure::Answer)?;
-        let asked = lane.request(async |connection| exchange(connection, &batch, false).await).await;
-        let answers = self.judge(asked)?;
+        let asked = match self.inner.lane(address) {
+            Ok(lane) => lane.request(async |connection| exchange(connection, &batch, false).await).await,
+            Err(error) => Ok(Err(error)),
+        };
+        let answers = match self.judge(address, asked) {
+            Ok(answers) => answers,
+            Err(failure) => return indices.into_iter().map(|index| (index, Err(failure.clone()))).collect(),
+        };
         let settled = indices.into_iter().zip(answers).map(async |(index, answer)| {
             let (slot, command) = &commands[index];
-            match answer.extract_error() {
-                Err(error) if Direction::of(&error, address).is_some() => Ok((index, self.send(*slot, command).await?)),
-                answer => answer.map(|value| (index, value)).map_err(Failure::Answer),
-            }
+            let answer = match answer.extract_error() {
+                Err(error) if Direction::of(&error, address).is_some() => self.send(*slot, command).await,
+                answer => answer.map_err(|error| self.weigh(address, Failure::Answer(error))),
+            };
+            (index, answer)
         });
-        join_all(settled).await.into_iter().collect()
+        join_all(settled).await
     }
 
-    /// Answers when every primary does.
+    /// Answers when a primary does, once each has answered or failed: each server fails by itself.
     pub(crate) async fn ping(&self) -> Result<(), TierError> {
         let map = self.map().await?;
         let ping = redis::cmd("PING");
@@ -187,7 +217,11 @@ impl Cluster {
             let lane = self.inner.lane(address).map_err(|error| tier_error("connecting", &error))?;
             lane.query::<Value>("PING", &ping).await.inspect_err(|_| self.inner.outdated.notify_one())
         });
-        join_all(pings).await.into_iter().try_for_each(|answer| answer.map(drop))
+        let answers = join_all(pings).await;
+        if answers.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        answers.into_iter().next().unwrap_or_else(|| Err(TierError::unavailable("the cluster has no slots"))).map(drop)
     }
 
     /// The lane of the server that has `slot`, by a map that is drawn now.
@@ -205,6 +239,12 @@ impl Cluster {
         let map = self.inner.draw().await?;
         let lanes = map.primaries().map(|address| self.inner.lane(address)).collect::<RedisResult<_>>();
         Ok((lanes.map_err(|error| tier_error("connecting", &error))?, map))
+    }
+
+    /// Takes note that the last scan for `pattern` may not have met everything.
+    pub(crate) fn note_unmet(&self, pattern: &Pattern) {
+        tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
+        self.lock_unmet().insert(pattern.clone());
     }
 
     /// Whether the last scan for `pattern` may not have met everything: then its rule has to stay. It is asked once after
@@ -235,18 +275,12 @@ impl Cluster {
         loop {
             let lane = self.inner.lane(&address).map_err(Failure::Answer)?;
             let asked = lane.request(async |connection| exchange(connection, &commands, asking).await).await;
-            let values = self.judge(asked)?;
+            let values = self.judge(&address, asked)?;
             let refused = values.iter().find(|value| matches!(value, Value::ServerError(_)));
             let Some(error) = refused.and_then(|value| value.clone().extract_error().err()) else { return Ok(values) };
             match Direction::of(&error, &address) {
                 Some(_) if attempt >= ATTEMPTS => return Err(Failure::Answer(error)),
                 Some(Direction::Moved(to)) => {
-    /// Takes note that the last scan for `pattern` may not have met everything.
-    pub(crate) fn note_unmet(&self, pattern: &Pattern) {
-        tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
-        self.lock_unmet().insert(pattern.clone());
-    }
-
                     self.inner.outdated.notify_one();
                     (address, asking) = (to, false);
                 }
@@ -258,24 +292,35 @@ impl Cluster {
                 }
                 None => {
                     self.suspect(&error);
-                    return Err(Failure::Answer(error));
+                    return Err(self.weigh(&address, Failure::Answer(error)));
                 }
             }
             attempt += 1;
         }
     }
 
-    fn judge<T>(&self, asked: Result<RedisResult<T>, TierError>) -> Result<T, Failure> {
-        match asked {
-            Ok(Ok(answer)) => Ok(answer),
+    fn judge<T>(&self, address: &Address, asked: Result<RedisResult<T>, TierError>) -> Result<T, Failure> {
+        let failure = match asked {
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => {
                 self.suspect(&error);
-                Err(Failure::Answer(error))
+                Failure::Answer(error)
             }
             Err(away) => {
                 self.inner.outdated.notify_one();
-                Err(Failure::Away(away))
+                Failure::Away(away)
             }
+        };
+        Err(self.weigh(address, failure))
+    }
+
+    /// What the failure of the server at `address` says of the tier. One that fails while another answers must not have callers
+    /// of all others turned away.
+    fn weigh(&self, address: &Address, failure: Failure) -> Failure {
+        if failure.is_of_one_server() && self.inner.answers_beside(address) {
+            Failure::Partial(Box::new(failure))
+        } else {
+            failure
         }
     }
 
@@ -376,6 +421,14 @@ impl Inner {
             State::Closed => Some(Err(TierError::unavailable("the tier is closed"))),
             State::Idle | State::Drawing => None,
         }
+    }
+
+    /// Whether a primary other than the one at `address` answers.
+    fn answers_beside(&self, address: &Address) -> bool {
+        let Some(Ok(map)) = self.known() else { return false };
+        let lanes = self.lock();
+        let mut others = map.primaries().filter(|primary| *primary != address);
+        others.any(|primary| lanes.get(primary).is_some_and(|lane| lane.answers()))
     }
 
     /// The lane to the server at `address`.

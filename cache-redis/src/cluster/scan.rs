@@ -50,7 +50,7 @@ impl Cluster {
     /// Removes keys one by one, since those of one command have to be in one slot.
     pub(crate) async fn unlink<N: AsRef<[u8]>>(&self, names: &[N]) -> Result<u64, TierError> {
         let commands: Vec<_> = names.iter().map(|name| (slot_of(name.as_ref()), scan::unlink(name.as_ref()))).collect();
-        let removed = self.scatter(&commands).await.map_err(|failure| failure.into_tier_error("UNLINK"))?;
+        let removed = self.scatter_all(&commands).await.map_err(|failure| failure.into_tier_error("UNLINK"))?;
         Ok(removed.iter().filter(|removed| matches!(removed, Value::Int(1))).count() as u64)
     }
 

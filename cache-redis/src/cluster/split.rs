@@ -46,7 +46,7 @@ pub(crate) async fn invalidate(
             (slot_of(fences.as_bytes()), command)
         });
         cluster
-            .scatter(&lifts.collect::<Vec<_>>())
+            .scatter_all(&lifts.collect::<Vec<_>>())
             .await
             .map_err(|failure| failure.into_tier_error("lifting fences"))?;
     }
@@ -208,7 +208,7 @@ async fn remove(inner: &Inner, cluster: &Cluster, keys: &[Key]) -> Result<Vec<bo
         let data = inner.names().data(key);
         (slot_of(data.as_bytes()), scan::unlink(data))
     });
-    let removed = cluster.scatter(&unlinks.collect::<Vec<_>>()).await;
+    let removed = cluster.scatter_all(&unlinks.collect::<Vec<_>>()).await;
     let removed = removed.map_err(|failure| failure.into_tier_error("UNLINK"))?;
     Ok(removed.iter().map(|removed| matches!(removed, Value::Int(1))).collect())
 }
