@@ -93,8 +93,17 @@ pub struct RedisTierBuilder {
 }
 
 impl RedisTierBuilder {
-    /// The largest batch of a scan.
+    /// The largest batch of a scan: each blocks the server.
     const MAX_SCAN_BATCH: usize = 10_000;
+
+    /// The longest timeout: whoever waits for longer might as well wait for ever.
+    const MAX_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+    /// The most connections for scans to one server.
+    const MAX_POOL_SIZE: usize = 1_000;
+
+    /// The most records of the journal: some 10 GB.
+    const MAX_JOURNAL_RECORDS: usize = 100_000_000;
 
     pub(crate) fn new(urls: Urls) -> Self {
         Self {
@@ -145,29 +154,31 @@ impl RedisTierBuilder {
         self
     }
 
-    /// How long making a connection may take, log-in included. Default: 1 second.
+    /// How long making a connection may take, log-in included. Default: 1 second; at most an hour.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
-    /// How long the answer to one command may take. Default: 500 milliseconds.
+    /// How long the answer to one command may take. A connection on which three commands in a row were not answered in time is
+    /// replaced. Default: 500 milliseconds; at most an hour.
     pub fn response_timeout(self, response_timeout: Duration) -> Self {
         Self { response_timeout, ..self }
     }
 
     /// How many connections there are to each server for scans, in addition to the one that all other commands share and the one of the
-    /// bus. They are made when needed. Default: 4.
+    /// bus. They are made when needed. A pattern's invalidation holds one to its end, and waits for one for as long as the
+    /// `connect_timeout`. Default: 4; at most 1,000.
     pub fn pool_size(self, pool_size: usize) -> Self {
         Self { pool_size, ..self }
     }
 
     /// About how many records the journal keeps. A node that was cut off for longer than these reach back empties its near
-    /// tiers when it is back. Default: 10,000.
+    /// tiers when it is back. Default: 10,000; at most 100,000,000.
     pub fn journal_max_records(self, journal_max_records: usize) -> Self {
         Self { journal_max_records, ..self }
     }
 
-    /// How many keys a scan looks at in one step: more are faster, and block the server for longer (250 take it 0.2 ms). Default: 250.
+    /// How many keys a scan looks at in one step: more are faster, and block the server for longer (250 take it 0.2 ms). Default: 250; at most 10,000.
     pub fn scan_batch(self, scan_batch: usize) -> Self {
         Self { scan_batch, ..self }
     }
@@ -202,18 +213,13 @@ impl RedisTierBuilder {
         let servers = Servers::parse(&self.urls)?;
         #[cfg(feature = "tls")]
         let servers = servers.with(&self.certificates)?;
-        at_least_one("connect_timeout", self.connect_timeout.as_millis(), "milliseconds")?;
-        at_least_one("response_timeout", self.response_timeout.as_millis(), "milliseconds")?;
-        at_least_one("pool_size", self.pool_size as u128, "connections")?;
-        at_least_one("journal_max_records", self.journal_max_records as u128, "records")?;
-        at_least_one("scan_batch", self.scan_batch as u128, "keys")?;
-        if self.scan_batch > Self::MAX_SCAN_BATCH {
-            return Err(Error::configuration(format!(
-                "scan_batch is {}; set at most {}, since each batch blocks the server",
-                self.scan_batch,
-                Self::MAX_SCAN_BATCH
-            )));
-        }
+        let longest = Self::MAX_TIMEOUT.as_millis();
+        in_bounds("connect_timeout", self.connect_timeout.as_millis(), longest, "milliseconds")?;
+        in_bounds("response_timeout", self.response_timeout.as_millis(), longest, "milliseconds")?;
+        in_bounds("pool_size", self.pool_size as u128, Self::MAX_POOL_SIZE as u128, "connections")?;
+        let records = (self.journal_max_records as u128, Self::MAX_JOURNAL_RECORDS as u128);
+        in_bounds("journal_max_records", records.0, records.1, "records")?;
+        in_bounds("scan_batch", self.scan_batch as u128, Self::MAX_SCAN_BATCH as u128, "keys")?;
         if self.wire == Wire::Plain && servers.is_cluster() {
             return Err(Error::configuration(
                 "wire(Plain) is set for a cluster, where it is not offered; leave it out",
@@ -230,8 +236,12 @@ impl RedisTierBuilder {
     }
 }
 
-fn at_least_one(setting: &str, value: u128, unit: &str) -> Result<(), Error> {
-    if value > 0 { Ok(()) } else { Err(Error::configuration(format!("{setting} is 0 {unit}; set at least 1"))) }
+fn in_bounds(setting: &str, value: u128, most: u128, unit: &str) -> Result<(), Error> {
+    match value {
+        0 => Err(Error::configuration(format!("{setting} is 0 {unit}; set at least 1"))),
+        _ if value > most => Err(Error::configuration(format!("{setting} is {value} {unit}; set at most {most}"))),
+        _ => Ok(()),
+    }
 }
 
 impl fmt::Debug for RedisTierBuilder {
@@ -268,7 +278,12 @@ mod tests {
         assert_eq!(error(builder().pool_size(0)), "pool_size is 0 connections; set at least 1");
         assert!(error(builder().journal_max_records(0)).starts_with("journal_max_records is 0"));
         assert!(error(builder().scan_batch(0)).starts_with("scan_batch is 0"));
-        assert!(error(builder().scan_batch(10_001)).starts_with("scan_batch is 10001; set at most 10000"));
+        assert_eq!(error(builder().scan_batch(10_001)), "scan_batch is 10001 keys; set at most 10000");
+        assert!(error(builder().connect_timeout(Duration::MAX)).ends_with("milliseconds; set at most 3600000"));
+        assert!(error(builder().response_timeout(Duration::MAX)).starts_with("response_timeout is 184467440737095"));
+        assert!(error(builder().pool_size(usize::MAX)).ends_with("connections; set at most 1000"));
+        assert!(error(builder().journal_max_records(usize::MAX)).ends_with("records; set at most 100000000"));
+        builder().connect_timeout(Duration::from_secs(3_600)).pool_size(1_000).build().unwrap();
     }
 
     #[test]

@@ -26,10 +26,16 @@ impl ServerClock {
         self.offset.store(server_millis.saturating_sub(self.since_start(asked)), Ordering::Relaxed);
     }
 
+    /// Takes what is known of the server's clock for wrong: the next command asks the server.
+    pub(crate) fn forget(&self) {
+        self.offset.store(UNKNOWN, Ordering::Relaxed);
+    }
+
     /// The server's time in milliseconds when `after` will have passed; `None` while nothing is known of its clock.
     pub(crate) fn in_millis(&self, after: Duration) -> Option<i64> {
         let offset = self.offset.load(Ordering::Relaxed);
-        (offset != UNKNOWN).then(|| offset.saturating_add(self.since_start(Instant::now() + after)))
+        let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        (offset != UNKNOWN).then(|| offset.saturating_add(self.since_start(Instant::now())).saturating_add(after))
     }
 
     fn since_start(&self, at: Instant) -> i64 {
@@ -48,5 +54,8 @@ mod tests {
         clock.note(Instant::now(), 1_700_000_000_000);
         let later = clock.in_millis(Duration::from_secs(5)).unwrap();
         assert!((1_700_000_005_000..1_700_000_010_000).contains(&later), "{later}");
+        assert_eq!(clock.in_millis(Duration::MAX), Some(i64::MAX));
+        clock.forget();
+        assert_eq!(clock.in_millis(Duration::ZERO), None);
     }
 }

@@ -10,7 +10,7 @@ use cache_core::frame::{self, FLAG_AT, Frame, TOKEN_AT};
 use cache_core::{
     Acquire, Appended, Claim, Entry, Key, KeyScan, Pattern, Put, PutOutcome, SharedTier, TierError, Token, WriteLog,
 };
-use redis::Value;
+use redis::{FromRedisValue, Value};
 
 #[cfg(feature = "cluster")]
 use crate::cluster::split;
@@ -125,7 +125,7 @@ impl SharedTier for RedisTier {
         script.arg(&self.inner.encode(&put.entry)?[..]).arg(self.inner.lifetime(&put.entry, put.ttl)).arg(last_moment);
         script.arg(put.replicate.filter(|_| !plain).map_or_else(String::new, |ttl| millis(ttl).to_string()));
         script.arg(if plain { "plain" } else { "" });
-        let reply: Value = self.inner.lane.invoke("storing with a record", &script).await?;
+        let reply: Value = self.invoke_in_time("storing with a record", &script).await?;
         if matches!(reply, Value::Int(0)) {
             return Ok(PutOutcome::Superseded);
         }
@@ -208,7 +208,7 @@ impl SharedTier for RedisTier {
         script.arg(&self.inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
         script.arg(&fence.as_bytes()[..]).arg(&held(lease)[..]);
         let (previous, position, stored): (String, String, bool) =
-            self.inner.lane.invoke("concluding a write", &script).await?;
+            self.invoke_in_time("concluding a write", &script).await?;
         let appended = appended(previous, position, Vec::new())?;
         Ok(if stored { PutOutcome::Stored(appended) } else { PutOutcome::Fenced(appended) })
     }
@@ -307,6 +307,17 @@ impl RedisTier {
         let ttl = if ttl.is_zero() { 0 } else { millis(ttl) };
         script.arg(&over.as_bytes()[..]).arg(ttl).arg(flag).arg(&names.channel).arg(lease_ended(key));
         self.inner.lane.invoke("renewing a claim", &script).await
+    }
+
+    /// Runs a script that carries the moment from which on it must not run. The refusal of one that comes late may mean that the
+    /// server's clock has been set, so it is asked for anew.
+    pub(crate) async fn invoke_in_time<T: FromRedisValue>(&self, action: &str, script: &Call) -> Result<T, TierError> {
+        let refused = |error: &TierError| {
+            if !error.is_outage() {
+                self.inner.server_clock.forget();
+            }
+        };
+        self.inner.lane.invoke(action, script).await.inspect_err(refused)
     }
 
     /// What the server's clock shows when `after` will have passed. Asks the server while nothing is known of its clock.

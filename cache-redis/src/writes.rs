@@ -54,7 +54,7 @@ impl WriteLog for RedisTier {
         script.arg(&entry[..]).arg(ttl).arg(last_moment).arg(write.key.as_str()).arg(&write.payload[..]);
         script.arg(millis(write.hold)).arg(write.bound);
         script.arg(write.requeued.map(|letter| letter.to_string()).unwrap_or_default());
-        let reply: Value = self.inner.lane.invoke("keeping a write", &script).await?;
+        let reply: Value = self.invoke_in_time("keeping a write", &script).await?;
         match reply {
             Value::Int(0) => return Ok(Kept::Full),
             Value::Int(1) => return Ok(Kept::Gone),

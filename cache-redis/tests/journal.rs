@@ -8,7 +8,8 @@ use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
 use cache_core::frame::Frame;
 use cache_core::{CacheTier, Key, Namespace, Pattern, Put, SharedTier, Tags};
 use cache_redis::RedisTier;
-use cache_testing::RedisServer;
+use cache_testing::proxy::{Direction, Flow};
+use cache_testing::{FaultProxy, RedisServer};
 use support::{
     TTL, announced, entry, key, keys, payload, put, raw, record, start, stored, stored_frame, subscribe, time_to_live,
 };
@@ -77,6 +78,35 @@ async fn a_put_that_runs_after_it_was_given_up_stores_nothing() {
     tier.ping().await.unwrap();
     assert_eq!(payload(tier.get(&key("k")).await.unwrap().as_ref()), Some("first"));
     assert_eq!(server.cli(&["XLEN", JOURNAL]), records);
+}
+
+#[tokio::test]
+async fn after_a_put_that_came_late_the_server_is_asked_for_its_time() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address());
+    let tier = RedisTier::builder(server.url_at(proxy.port())).response_timeout(TTL).connect_timeout(TTL);
+    let tier = tier.build().unwrap();
+    let put = async |within| {
+        let put = Put::new(entry("v"), TTL, within);
+        tier.put(&key("k"), put, &record(&keys(["k"]))).await
+    };
+    let mut monitor = server.monitor();
+    let mut asked = || {
+        let commands = monitor.commands();
+        commands.iter().filter(|command| command.name() == "TIME" && !command.is_from_script()).count()
+    };
+    stored(put(TTL).await.unwrap());
+    assert_eq!(asked(), 1);
+    // As when the server's clock is set forward.
+    proxy.set(Direction::ToServer, Flow::Delay(Duration::from_millis(20)));
+    let late = put(Duration::ZERO).await.unwrap_err();
+    assert!(!late.is_outage() && late.to_string().contains("LATE"), "{late}");
+    proxy.pass().await;
+    assert_eq!(asked(), 0);
+    stored(put(TTL).await.unwrap());
+    assert_eq!(asked(), 1);
+    stored(put(TTL).await.unwrap());
+    assert_eq!(asked(), 0);
 }
 
 #[tokio::test]
