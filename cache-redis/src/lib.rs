@@ -10,7 +10,7 @@
 //!
 //! In Redis, the value of key `k` of namespace `ns` is under `ns:k`, the journal under `{ns}!journal`, the rules under
 //! `{ns}!rules`, and the bus is the channel `{ns}!bus` (`{ns}!bus/3` for database 3, since channels are not divided by
-//! database). The server must allow Lua scripts, streams and pub/sub; a user of an access control list needs these keys and
+//! database). The server must be Redis 7 or newer, and allow Lua scripts, streams and pub/sub; a user of an access control list needs these keys and
 //! this channel.
 
 mod bus;

@@ -42,18 +42,28 @@ impl Names {
         name
     }
 
-    /// The name of the fences of `key`. No pattern of data keys matches it, so that whatever removes the one leaves the
-    /// other. In a cluster both are in one slot.
+    /// The name of the fences of `key`.
     pub(crate) fn fences(&self, key: &Key) -> String {
+        self.beside(key, "fences")
+    }
+
+    /// The name of the count of pending writes of `key`.
+    pub(crate) fn pending(&self, key: &Key) -> String {
+        self.beside(key, "fences/writes")
+    }
+
+    /// The name of something that is kept beside the data of `key`. No pattern of data keys matches it, so that whatever
+    /// removes the one leaves the other. In a cluster both are in one slot. The key comes last, since it can end in anything.
+    fn beside(&self, key: &Key, mark: &str) -> String {
         let data = self.data(key);
         if let Some(tag) = hash_tag(data.as_bytes()) {
-            return format!("{{{}}}!fences:{data}", String::from_utf8_lossy(tag));
+            return format!("{{{}}}!{mark}:{data}", String::from_utf8_lossy(tag));
         }
         if data.contains('}') {
             // The whole name cannot be a tag, so another one of its slot takes its place.
-            return format!("{{{}}}!fences:{data}", number_in(slot_of(data.as_bytes())));
+            return format!("{{{}}}!{mark}:{data}", number_in(slot_of(data.as_bytes())));
         }
-        format!("{{{data}}}!fences")
+        format!("{{{data}}}!{mark}")
     }
 
     /// The key whose data key has this name, if it is one.
@@ -100,22 +110,28 @@ mod tests {
         let fences = |key: &str| names.fences(&Key::new(key).unwrap());
         assert_eq!(fences("{user:1}:name"), "{user:1}!fences:test:{user:1}:name");
         assert!(fences("a}b{c").ends_with("}!fences:test:a}b{c"));
+        let pending = names.pending(&Key::new("{t}k").unwrap());
+        assert_eq!(pending, "{t}!fences/writes:test:{t}k");
+        assert_ne!(pending, fences("{t}k/writes"));
         for odd in
             ["a", "{a}", "a{b}c{d}", "a}b{c", "a}b{c}", "{}", "{}{a}", "{{a}}", "}", "{", "{a", "a}", "é{ü}", "{é"]
         {
-            let (key, name) = (Key::new(odd).unwrap(), fences(odd));
-            assert_eq!(slot_of(name.as_bytes()), slot_of(names.data(&key).as_bytes()), "{odd}: {name}");
+            let key = Key::new(odd).unwrap();
+            for name in [names.fences(&key), names.pending(&key)] {
+                assert_eq!(slot_of(name.as_bytes()), slot_of(names.data(&key).as_bytes()), "{odd}: {name}");
+            }
         }
     }
 
     proptest! {
         #[test]
-        fn fences_of_any_key_lie_in_its_slot_and_are_its_own(a in "[ab:{}!é]{1,8}", b in "[ab:{}!é]{1,8}") {
+        fn fences_of_any_key_lie_in_its_slot_and_are_its_own(a in "[ab:{}!é]{1,8}", b in "[ab:{}!é]{1,8}", end in "(/writes)?") {
             let names = Names::new(Namespace::new("test").unwrap(), 0);
-            let [a, b] = [&a, &b].map(|key| Key::new(key).unwrap());
+            let [a, b] = [a, b + &end].map(|key| Key::new(&key).unwrap());
             let (data, fences) = (names.data(&a), names.fences(&a));
             prop_assert_eq!(slot_of(fences.as_bytes()), slot_of(data.as_bytes()));
             prop_assert_eq!(fences == names.fences(&b), a == b);
+            prop_assert_eq!(names.pending(&a) == names.pending(&b), a == b);
         }
     }
 

@@ -8,7 +8,7 @@ use cache_core::clock::{Clock, SystemClock, Timestamp};
 use cache_core::coherence::Position;
 use cache_core::frame::{self, Frame};
 use cache_core::{Acquire, Entry, Key, TierError, Token, Value, codec};
-use redis::Pipeline;
+use redis::{Pipeline, RedisResult};
 
 use crate::scripts;
 use crate::shared::unexpected;
@@ -30,12 +30,13 @@ pub(crate) fn encode(entry: &Entry) -> Result<Bytes, TierError> {
 /// What is under each name, in order. A value and its time to live are read in one step, so they belong together.
 pub(crate) async fn get_all(inner: &Inner, names: &[String]) -> Result<Vec<Option<Entry>>, TierError> {
     let mut batch = Pipeline::with_capacity(2 * names.len());
-    batch.atomic();
+    // A key that holds something else than a string costs no other.
+    batch.atomic().ignore_errors();
     for name in names {
         batch.cmd("GET").arg(name).cmd("PTTL").arg(name);
     }
     let asked = CLOCK.now();
-    let replies: Vec<redis::Value> = inner.lane.query_all("GET", &batch).await?;
+    let replies: Vec<RedisResult<redis::Value>> = inner.lane.query_all("GET", &batch).await?;
     if replies.len() != 2 * names.len() {
         return Err(unexpected("GET"));
     }
@@ -43,7 +44,9 @@ pub(crate) async fn get_all(inner: &Inner, names: &[String]) -> Result<Vec<Optio
     let mut entries = Vec::with_capacity(names.len());
     while let (Some(value), Some(left)) = (replies.next(), replies.next()) {
         entries.push(match (value, left) {
-            (redis::Value::BulkString(bytes), redis::Value::Int(left)) => decode(inner, bytes.into(), left, asked),
+            (Ok(redis::Value::BulkString(bytes)), Ok(redis::Value::Int(left))) => {
+                decode(inner, bytes.into(), left, asked)
+            }
             _ => None,
         });
     }

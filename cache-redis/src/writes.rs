@@ -33,7 +33,7 @@ impl RedisTier {
 
     /// How many writes of `key` are pending. Like its fences, it is in the slot of the key.
     fn pending(&self, key: &Key) -> String {
-        format!("{}/writes", self.inner.names().fences(key))
+        self.inner.names().pending(key)
     }
 }
 

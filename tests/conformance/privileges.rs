@@ -39,6 +39,19 @@ pub(crate) fn url(server: &RedisServer) -> String {
     format!("redis://cache-aside:password@127.0.0.1:{}", server.port())
 }
 
+/// It stores and reads plain values.
+#[tokio::test]
+async fn plain_values_need_what_their_row_says() {
+    use cache_aside::{CachingService, RedisTier, Wire};
+
+    let server = RedisServer::builder().user("cache-aside", &rules(&["`Wire::Plain`"])).start();
+    let remote = RedisTier::builder(url(&server)).wire(Wire::Plain).build().unwrap();
+    let node = CachingService::builder().remote(remote).build().await.unwrap();
+    node.set("set", 1_u32).await;
+    node.get_or_load("loaded", || async { Ok::<_, std::convert::Infallible>(2_u32) }).await.unwrap();
+    assert_eq!(node.get_many::<u32>(&["set", "loaded"]).await, [Some(1.into()), Some(2.into())]);
+}
+
 /// It hears of what other programs write, on every kind of server.
 mod hearing {
     use cache_aside::RedisTier;

@@ -53,6 +53,15 @@ async fn other_programs_read_what_is_stored_and_what_they_write_is_read() {
 }
 
 #[tokio::test]
+async fn a_key_that_holds_no_string_costs_no_other() {
+    let redis = RedisServer::start();
+    let a = plain_node(&redis).await;
+    redis.cli(&["SETEX", "cache:value", "60", "7"]);
+    redis.cli(&["RPUSH", "cache:list", "8"]);
+    assert_eq!(a.get_many::<u32>(&["list", "value"]).await, [None, Some(7.into())]);
+}
+
+#[tokio::test]
 async fn a_load_that_is_overtaken_by_an_invalidation_or_a_write_of_others_is_not_stored() {
     let redis = RedisServer::start();
     let (a, b) = (plain_node(&redis).await, plain_node(&redis).await);
