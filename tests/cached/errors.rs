@@ -278,3 +278,50 @@ async fn a_panic_resumes_in_every_caller_and_frees_the_key() {
     })
     .await;
 }
+
+/// The messages of the panics of this process that were reported while `run` was.
+async fn reported<T>(run: impl Future<Output = T>) -> (T, Vec<String>) {
+    let messages = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (collected, before) = (Arc::clone(&messages), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        collected.lock().unwrap().push(panic.to_string());
+        before(panic);
+    }));
+    let result = run.await;
+    let messages = messages.lock().unwrap().clone();
+    (result, messages)
+}
+
+#[tokio::test]
+async fn a_caller_whose_load_is_cut_off_by_the_end_of_the_service_is_told_so() {
+    let (gate, service) = (Gate::new(), service().await);
+    let mut call = Box::pin(service.clone().scope(by_conversion(gate.clone(), 7)));
+    assert!(is_pending(&mut call).await);
+    service.shutdown().await;
+    match call.await {
+        Err(Converted::Shared(error)) => assert!(error.is_cancelled() && !error.is_timeout(), "{error}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_a_caller_whose_load_was_cut_off_is_reported() {
+    use futures_util::FutureExt;
+    use std::panic::AssertUnwindSafe;
+
+    let (gate, service) = (Gate::new(), service().await);
+    let mut calls = (
+        Box::pin(AssertUnwindSafe(service.clone().scope(by_clone(gate.clone(), 7))).catch_unwind()),
+        Box::pin(AssertUnwindSafe(service.clone().scope(alone(gate.clone(), 7))).catch_unwind()),
+    );
+    assert!(is_pending(&mut calls.0).await && is_pending(&mut calls.1).await);
+    // One that has not begun yet would be run by its caller.
+    while gate.runs.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    service.shutdown().await;
+    let (ended, messages) = reported(async { (calls.0.await.is_err(), calls.1.await.is_err()) }).await;
+    assert_eq!(ended, (true, true), "neither error can say so");
+    let shut_down = messages.iter().filter(|message| message.contains("the service was shut down")).count();
+    assert_eq!(shut_down, 2, "{messages:?}");
+}

@@ -68,24 +68,24 @@ impl<E: From<SharedError>, D: Describe<E>> Share<E> for ByConversion<D> {
     }
 }
 
-/// How an error type says that a load took too long.
+/// How an error type says that a load gave no answer.
 pub trait Limit<E> {
     /// Whether it can.
     const LIMITED: bool;
-    /// The error for a load that took too long, if it can.
-    fn timed_out() -> Option<E>;
+    /// The error that says so, if it can.
+    fn unanswered(error: SharedError) -> Option<E>;
 }
 
 impl<E: From<SharedError>> Limit<E> for Timed {
     const LIMITED: bool = true;
-    fn timed_out() -> Option<E> {
-        Some(SharedError::timed_out().into())
+    fn unanswered(error: SharedError) -> Option<E> {
+        Some(error.into())
     }
 }
 
 impl<E> Limit<E> for Untimed {
     const LIMITED: bool = false;
-    fn timed_out() -> Option<E> {
+    fn unanswered(_error: SharedError) -> Option<E> {
         None
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::call::Call;
 use super::failure::{Alone, Coalesced, Limit, Share};
 use super::returned::{Payload, Shape};
+use super::shared_error::SharedError;
 use crate::LoadError;
 use crate::erased::{self, AnyError, AnyValue, Types};
 use crate::service::{Answering, AnyLoaded, Load, Loader, Loading};
@@ -162,7 +163,7 @@ where
     /// What the near tier has; else runs `body` in a task of its own, or waits for another's run.
     ///
     /// # Panics
-    /// The future does if the body panicked.
+    /// The future does if the body panicked, or was cut off and the error type cannot say so.
     pub fn spawned<'a, S, P>(
         &self,
         call: Call,
@@ -182,7 +183,7 @@ where
     /// What the near tier has; else runs `body` in the caller's task, or waits for another's run.
     ///
     /// # Panics
-    /// The future does if the body panicked.
+    /// The future does if the body panicked, or was cut off and the error type cannot say so.
     pub fn inline<'a, S, P>(
         &self,
         call: Call,
@@ -216,12 +217,15 @@ where
             Ok(value) => return handed_out::<S, P>(value),
             Err(error) => erased::error::<E>(error),
         };
-        match error {
-            LoadError::Source(error) => S::join(Err(W::share(error))),
-            other => match L::timed_out() {
-                Some(error) if matches!(other, LoadError::TimedOut) => S::join(Err(error)),
-                _ => abandoned(&other),
-            },
+        let shared = match &error {
+            LoadError::TimedOut => Some(SharedError::timed_out()),
+            LoadError::Cancelled => Some(SharedError::cancelled()),
+            LoadError::Source(_) | LoadError::Panicked => None,
+        };
+        match (error, shared.and_then(L::unanswered)) {
+            (LoadError::Source(error), _) => S::join(Err(W::share(error))),
+            (_, Some(error)) => S::join(Err(error)),
+            (other, None) => abandoned(&other),
         }
     })
 }
@@ -230,7 +234,7 @@ impl<E: Send> Alone<E> {
     /// What the near tier has; else runs `body` in a task of its own, or waits for another's run.
     ///
     /// # Panics
-    /// The future does if the body panicked.
+    /// The future does if the body panicked, or was cut off and the error type cannot say so.
     pub fn spawned<'a, S, P>(
         &self,
         call: Call,
@@ -252,7 +256,7 @@ impl<E: Send> Alone<E> {
     /// What the near tier has; else runs `body` in the caller's task, or waits for another's run.
     ///
     /// # Panics
-    /// The future does if the body panicked.
+    /// The future does if the body panicked, or was cut off and the error type cannot say so.
     pub fn inline<'a, S, P>(
         &self,
         call: Call,
@@ -345,13 +349,18 @@ fn unlimited(call: Call) -> Call {
     call.load_timeout(Duration::from_secs(100 * 365 * 24 * 60 * 60))
 }
 
-/// Ends a call whose load panicked or was cancelled with the service: no return value says so. The panic was reported
-/// where it happened, so it resumes without another report.
+/// Ends a call whose load gave no answer, where no return value can say so. A panic of the load was reported where it happened,
+/// so it is not reported again.
 fn abandoned<E: ?Sized>(error: &LoadError<E>) -> ! {
-    let reason = match error {
-        LoadError::Panicked => "the load that this call of a cached function waited for panicked",
-        LoadError::Cancelled => "the service was shut down while this call of a cached function waited for its load",
-        LoadError::Source(_) | LoadError::TimedOut => "the load that this call of a cached function waited for gave up",
-    };
-    resume_unwind(Box::new(reason.to_owned()))
+    match error {
+        LoadError::Panicked => {
+            resume_unwind(Box::new("the load that this call of a cached function waited for panicked".to_owned()))
+        }
+        LoadError::Cancelled => {
+            panic!("the service was shut down while this call of a cached function waited for its load")
+        }
+        LoadError::Source(_) | LoadError::TimedOut => {
+            panic!("the load that this call of a cached function waited for gave up")
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
-/// The error of a load that several callers waited for, or of one that took too long.
+/// The error of a load that several callers waited for, or of one that gave no answer: it took too long, or was cut off.
 ///
 /// A cached function's error type that is not `Clone` is made `From` it for all but one of the callers that shared a
 /// failed load. `anyhow::Error`, `eyre::Report` and `Box<dyn Error + Send + Sync>` are as they come. It displays as the
@@ -33,6 +33,7 @@ pub struct SharedError(Cause);
 enum Cause {
     Source(Arc<dyn Described>),
     TimedOut,
+    Cancelled,
 }
 
 impl SharedError {
@@ -42,17 +43,27 @@ impl SharedError {
         matches!(self.0, Cause::TimedOut)
     }
 
+    /// Whether the service was shut down while the load ran.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self.0, Cause::Cancelled)
+    }
+
     /// The loader's error, if it is an `E`.
     #[must_use]
     pub fn original<E: 'static>(&self) -> Option<&E> {
         match &self.0 {
             Cause::Source(source) => source.original().downcast_ref(),
-            Cause::TimedOut => None,
+            Cause::TimedOut | Cause::Cancelled => None,
         }
     }
 
     pub(super) const fn timed_out() -> Self {
         Self(Cause::TimedOut)
+    }
+
+    pub(super) const fn cancelled() -> Self {
+        Self(Cause::Cancelled)
     }
 
     fn new(described: impl Described + 'static) -> Self {
@@ -65,6 +76,7 @@ impl Display for SharedError {
         match &self.0 {
             Cause::Source(source) => source.display(f),
             Cause::TimedOut => f.write_str("the load took longer than its load_timeout"),
+            Cause::Cancelled => f.write_str("the cache was shut down during the load"),
         }
     }
 }
@@ -79,7 +91,7 @@ impl StdError for SharedError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
             Cause::Source(source) => source.source(),
-            Cause::TimedOut => None,
+            Cause::TimedOut | Cause::Cancelled => None,
         }
     }
 }
