@@ -29,4 +29,4 @@ pub use returned::{
     Returned, Shape, Shared, Stored, check_payload, payload_of,
 };
 pub use shared_error::{AsDisplay, AsError, AsHolder, Describe, HoldsError, SharedError};
-pub use write::{ProbeOutcome, Voided, decide, put_made, put_returned, texts, write_around};
+pub use write::{ProbeOutcome, Voided, decide, put_made, put_returned, returned_by, texts, write_around};

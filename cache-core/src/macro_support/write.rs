@@ -4,6 +4,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_util::future::join3;
+
 use super::load::{Presence, Required};
 use super::returned::{Fallible, Payload, Plain, Returned, Shape, Stored};
 use crate::erased::{AnyValue, ValueType};
@@ -61,18 +63,26 @@ pub struct Voided {
 }
 
 impl Voided {
-    /// Invalidates it.
+    /// Invalidates it. All of it is void here, and owed to the other tiers, once this is polled: a caller that goes away then loses
+    /// nothing.
     pub async fn invalidate<B: Backends>(&self, service: &CachingService<B>) {
-        if !self.keys.is_empty() {
-            service.invalidate_many(&self.keys).await;
-        }
-        if !self.tags.is_empty() {
-            service.invalidate_tags(&self.tags).await;
-        }
-        let Some(pattern) = &self.pattern else { return };
-        if let Err(error) = service.invalidate_pattern(pattern).await {
-            tracing::error!(target: "cache_aside", %error, "a pattern of #[cache_invalidate] is malformed, and invalidates nothing");
-        }
+        let keys = async {
+            if !self.keys.is_empty() {
+                service.invalidate_many(&self.keys).await;
+            }
+        };
+        let tags = async {
+            if !self.tags.is_empty() {
+                service.invalidate_tags(&self.tags).await;
+            }
+        };
+        let pattern = async {
+            let Some(pattern) = &self.pattern else { return };
+            if let Err(error) = service.invalidate_pattern(pattern).await {
+                tracing::error!(target: "cache_aside", %error, "a pattern of #[cache_invalidate] is malformed, and invalidates nothing");
+            }
+        };
+        join3(keys, tags, pattern).await;
     }
 }
 
@@ -84,6 +94,11 @@ pub fn texts(texts: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
 /// What `when = |returned| ..` says.
 pub fn decide<R>(returned: &R, when: impl FnOnce(&R) -> bool) -> bool {
     when(returned)
+}
+
+/// What awaiting a future gives, where that type has no name.
+pub const fn returned_by<F: Future>(_future: &F) -> Returned<F::Output> {
+    Returned::new()
 }
 
 /// Finds out whether a function can fail. Chosen by method look-up, as [`ProbeShape`](super::ProbeShape) is.
