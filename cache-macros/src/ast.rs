@@ -45,12 +45,11 @@ impl ToTokens for Function {
     }
 }
 
-/// What an attribute of the function is about, which decides where it goes.
+/// What an attribute of the function is about, which decides where it goes. `#[cfg]` is none of these: the compiler has dealt with it
+/// before it asks for the expansion.
 pub(crate) enum AttributeKind {
     /// Documentation, `#[must_use]`, `#[deprecated]`: for the callers.
     Callers,
-    /// `#[cfg]`: for everything that the function expands to.
-    Everything,
     /// `#[allow]` and the like: for every piece that holds the user's tokens.
     Lints,
     /// `#[expect]`, which may be met only once, where the body is.
@@ -65,7 +64,6 @@ pub(crate) fn kind(attribute: &Attribute) -> AttributeKind {
     };
     match name.to_string().as_str() {
         "doc" | "must_use" | "deprecated" => AttributeKind::Callers,
-        "cfg" | "cfg_attr" => AttributeKind::Everything,
         "allow" | "warn" | "deny" | "forbid" => AttributeKind::Lints,
         "expect" => AttributeKind::Expectation,
         _ => AttributeKind::Body,

@@ -59,9 +59,9 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether the expression that gives the tags, if there is one, uses the name.
-    pub(crate) fn tags_mention(&self, name: &Ident) -> bool {
-        matches!(&self.tags, Some(Texts::Expression(tags)) if tokens::mention(tags, name))
+    /// Whether the expression that gives the tags, if there is one, reads the variable.
+    pub(crate) fn tags_read(&self, name: &Ident) -> bool {
+        matches!(&self.tags, Some(Texts::Expression(tags)) if tokens::read(tags, name))
     }
 
     /// The expressions that policies are given by, one after the other.

@@ -8,10 +8,11 @@ use crate::signature::Awaited;
 use crate::valid::Naming;
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::quote;
+use syn::Visibility;
 
 impl Expansion<'_> {
     /// The body, untouched, but for a use of the arguments that only the attribute uses: they are not unused.
-    pub(crate) fn body_function(&self) -> TokenStream {
+    pub(crate) fn body_function(&self, visibility: &Visibility) -> TokenStream {
         let function = self.cached.function;
         let attributes = self
             .attributes(|kind| matches!(kind, AttributeKind::Body | AttributeKind::Lints | AttributeKind::Expectation));
@@ -22,7 +23,7 @@ impl Expansion<'_> {
         let uses = quote!(#(let _ = &#used;)*);
         let mut body = Group::new(Delimiter::Brace, quote!(#uses #body));
         body.set_span(function.body.span());
-        quote!(#(#attributes)* #signature #body)
+        quote!(#(#attributes)* #visibility #signature #body)
     }
 
     /// A call of the body.

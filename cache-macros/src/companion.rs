@@ -1,6 +1,5 @@
 //! The type of the function's name: `find_user::key(7)`, `find_user::invalidate(7).await` and so on.
 
-use crate::ast::AttributeKind;
 use crate::expand::{Expansion, local};
 use crate::generics;
 use crate::key;
@@ -40,12 +39,15 @@ fn write(
 ) -> TokenStream {
     let function = expansion.cached.function;
     let (visibility, name) = (&function.visibility, &function.signature.ident);
-    let everything = expansion.attributes(|kind| matches!(kind, AttributeKind::Everything));
+    let lints = expansion.lints();
+    // `refresh` calls the function, which may be deprecated.
+    let allowed = quote! {
+        #(#lints)*
+        #[allow(dead_code, deprecated, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    };
     let documentation = format!("The cache of [`{name}()`].");
     let associated = expansion.cached.place == Place::Associated;
-    let attributes = associated.then(
-        || quote!(#(#everything)* #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]),
-    );
+    let attributes = associated.then_some(&allowed);
     let functions = functions.map(|function| {
         let Function { documentation, signature, .. } = &function;
         let body = body(&function);
@@ -55,12 +57,10 @@ fn write(
         return quote!(#(#functions)*);
     }
     quote! {
-        #(#everything)*
         #[doc = #documentation]
         #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
         #visibility enum #name {}
-        #(#everything)*
-        #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+        #allowed
         impl #name { #(#functions)* }
     }
 }
@@ -182,7 +182,7 @@ pub(crate) fn again(expansion: &Expansion<'_>) -> Option<TokenStream> {
     let types = expansion.cached.inputs.iter().map(|input| input.ty);
     let (again, function, turbofish) = (expansion.hidden("again"), name(expansion), generics::turbofish(generics));
     Some(quote! {
-        #[allow(dead_code)]
+        #[allow(dead_code, deprecated)]
         async fn #again #generics(#(#names: #types),*) -> #returned #clause {
             #function #turbofish(#(#names),*).await
         }

@@ -15,7 +15,7 @@ use crate::signature::{self, Place};
 use crate::valid::{Cached, validate};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Attribute;
+use syn::{Attribute, Visibility};
 
 /// Expands `#[cached(arguments)] item`.
 pub(crate) fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -99,25 +99,24 @@ impl<'a> Expansion<'a> {
         let companion = companion::expand(self);
         let key = key::function(self);
         let boxed = self.boxed_function();
-        let body = self.body_function();
-        let everything = self.attributes(|kind| matches!(kind, AttributeKind::Everything));
+        let body = self.body_function(&self.cached.function.visibility);
+        let lints = self.lints();
         let hidden = [Some(key), boxed].into_iter().flatten().map(|function| {
             quote! {
-                #(#everything)*
+                #(#lints)*
                 #[doc(hidden)]
                 #[allow(dead_code, clippy::all, unused_parens, unused_qualifications, missing_docs)]
                 #function
             }
         });
-        let (visibility, documentation) = (&self.cached.function.visibility, companion::uncached_documentation(self));
+        let documentation = companion::uncached_documentation(self);
         quote! {
             #function
             #companion
             #(#hidden)*
-            #(#everything)*
             #[doc = #documentation]
             #[allow(dead_code)]
-            #visibility #body
+            #body
         }
     }
 
@@ -126,20 +125,19 @@ impl<'a> Expansion<'a> {
         let companion = companion::expand(self);
         let key = key::function(self);
         let (boxed, again) = (self.boxed_function(), companion::again(self));
-        let body = self.body_function();
+        let body = self.body_function(&Visibility::Inherited);
         let name = &self.cached.function.signature.ident;
-        let everything = self.attributes(|kind| matches!(kind, AttributeKind::Everything));
+        let lints = self.lints();
         quote! {
             #function
             #companion
-            #(#everything)*
+            #(#lints)*
             #[allow(clippy::all, unused_parens, unused_qualifications)]
             impl #name {
                 #key
                 #boxed
                 #again
             }
-            #(#everything)*
             impl #name {
                 #body
             }

@@ -18,7 +18,7 @@ impl Expansion<'_> {
     /// The annotated function, which now asks the cache.
     pub(crate) fn function(&self) -> TokenStream {
         let function = self.cached.function;
-        let attributes = self.attributes(|kind| matches!(kind, AttributeKind::Callers | AttributeKind::Everything));
+        let attributes = self.attributes(|kind| matches!(kind, AttributeKind::Callers));
         let lints = self.lints();
         let visibility = &function.visibility;
         let signature = self.visible_signature(&function.signature.ident, |input| &input.name);

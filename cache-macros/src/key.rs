@@ -3,14 +3,13 @@
 use crate::expand::{Expansion, local};
 use crate::generics;
 use crate::signature::Place;
-use crate::template::{Piece, Placeholder, Template};
+use crate::template::{Piece, Placeholder, Subject, Template};
 use crate::tokens;
 use crate::valid::{Cached, Input, Key, Naming};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::punctuated::Punctuated;
+use syn::GenericParam;
 use syn::spanned::Spanned;
-use syn::{GenericParam, Token};
 
 /// `fn __key(&mut KeyBuffer, ..)`, which takes what the key needs by reference. It writes into its caller's buffer, since one
 /// that is returned is copied, with all its room.
@@ -86,7 +85,7 @@ pub(crate) fn type_parameters<'a>(cached: &'a Cached<'_>) -> impl Iterator<Item 
         Key::Default { parameters } => (&[][..], parameters.as_slice()),
     };
     let named = pieces.iter().filter_map(|piece| match piece {
-        Piece::Placeholder(placeholder) if placeholder.parameter => Some(&placeholder.root),
+        Piece::Placeholder(placeholder) if placeholder.subject != Subject::Argument => Some(&placeholder.root),
         _ => None,
     });
     named.chain(parameters)
@@ -102,20 +101,16 @@ fn template_writes(expansion: &Expansion<'_>, pieces: &[Piece]) -> TokenStream {
         let (pattern, name) = (input.pattern.as_ref()?, &input.hidden);
         Some(quote!(#[allow(unused_variables)] let #pattern = #name;))
     });
-    let parameters = &expansion.cached.function.signature.generics.params;
     let private = |span| expansion.private_at(span);
-    let writes = pieces.iter().map(|piece| piece_write(piece, key, parameters, &private));
+    let writes = pieces.iter().map(|piece| piece_write(piece, key, &private));
     quote!(#(#destructured)* #(#writes)*)
 }
 
-/// The generic parameters of a function.
-pub(crate) type Parameters = Punctuated<GenericParam, Token![,]>;
-
 /// A template's text as a `String`, where the arguments are in scope.
-pub(crate) fn text(template: &Template, parameters: &Parameters, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
+pub(crate) fn text(template: &Template, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
     let key = local("__text");
     let (separators, here) = (&template.separators, private(Span::call_site()));
-    let writes = template.pieces.iter().map(|piece| piece_write(piece, &key, parameters, private));
+    let writes = template.pieces.iter().map(|piece| piece_write(piece, &key, private));
     quote! {{
         #[allow(unused_imports)]
         use #here::{WriteDisplay as _, WritePlain as _};
@@ -128,32 +123,25 @@ pub(crate) fn text(template: &Template, parameters: &Parameters, private: &dyn F
     }}
 }
 
-fn piece_write(
-    piece: &Piece,
-    key: &Ident,
-    parameters: &Parameters,
-    private: &dyn Fn(Span) -> TokenStream,
-) -> TokenStream {
+fn piece_write(piece: &Piece, key: &Ident, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
     let placeholder = match piece {
         Piece::Literal(text) => return quote!(#key.literal(#text);),
         Piece::Placeholder(placeholder) => placeholder,
     };
-    let (root, span) = (&placeholder.root, placeholder.span);
-    match placeholder.hashed {
-        true => {
-            let value = local("__value");
-            let write = placeholder_write(placeholder, &value, private);
-            let write = if placeholder.parameter { parameter_write(&value, parameters, root) } else { write };
-            quote_spanned!(span=> #key.hashed(|#value| { #write });)
-        }
-        false if placeholder.parameter => parameter_write(key, parameters, root),
-        false => placeholder_write(placeholder, key, private),
+    if !placeholder.hashed {
+        return placeholder_write(placeholder, key, private);
     }
+    let value = local("__value");
+    let write = placeholder_write(placeholder, &value, private);
+    quote_spanned!(placeholder.span=> #key.hashed(|#value| { #write });)
 }
 
 /// Writes to `key`, a mutable reference.
 fn placeholder_write(placeholder: &Placeholder, key: &Ident, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
     let (expression, span) = (&placeholder.expression, placeholder.span);
+    if placeholder.subject == Subject::Type {
+        return type_write(key, &placeholder.root);
+    }
     let private = private(span);
     match &placeholder.format {
         None => quote_spanned!(span=> (&&&#private::Placeholder(&#expression)).write(#key);),
@@ -164,20 +152,20 @@ fn placeholder_write(placeholder: &Placeholder, key: &Ident, private: &dyn Fn(Sp
     }
 }
 
-/// Writes a constant parameter's value, or the name of a type parameter's type.
-fn parameter_write(key: &Ident, parameters: &Parameters, name: &Ident) -> TokenStream {
-    let constant = parameters.iter().any(|each| matches!(each, GenericParam::Const(each) if each.ident == *name));
-    if constant {
-        quote!(#key.text(::core::format_args!("{}", #name));)
-    } else {
-        quote!(#key.text(::core::format_args!("{}", ::core::any::type_name::<#name>()));)
-    }
+/// Writes the name of a type.
+fn type_write(key: &Ident, name: &Ident) -> TokenStream {
+    quote!(#key.text(::core::format_args!("{}", ::core::any::type_name::<#name>()));)
 }
 
 fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStream {
     let key = &expansion.key;
     let generics = &expansion.cached.function.signature.generics.params;
-    let types = parameters.iter().map(|name| parameter_write(key, generics, name));
+    let is_constant =
+        |name: &Ident| generics.iter().any(|each| matches!(each, GenericParam::Const(each) if each.ident == *name));
+    let types = parameters.iter().map(|name| match is_constant(name) {
+        true => quote!(#key.text(::core::format_args!("{}", #name));),
+        false => type_write(key, name),
+    });
     let arguments = inputs(expansion.cached).map(|input| {
         let name = &input.hidden;
         let anonymous = tokens::contain_keyword(input.ty, "impl")

@@ -50,9 +50,9 @@ use proc_macro::TokenStream;
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter. Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
+/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter, `{N}` for a constant one (of the `impl` block with a format, `{N:?}`, since it looks like a type). Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
 /// | `ttl`, `local_ttl`, `negative_ttl`, `load_timeout` | Durations: `"300ms"`, `"5m"`, `"1h30m"`, or an expression of type `Duration`. |
-/// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. |
+/// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. In an `impl` block the path of `Self` stays in the key. |
 /// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. They are made where a value is to be loaded or put, not at a hit. |
 /// | `unless = \|value\| expr` | Does not store the loaded value if this holds of `&T`; the callers that wait for it get it. It sees no arguments: the body has them. |
 /// | `stale_while_revalidate`, `soft_timeout` | Durations, as in `Policy`. The body then also runs while its caller has an answer already, so it may borrow nothing: see below. |
@@ -62,9 +62,9 @@ use proc_macro::TokenStream;
 /// | `local_only`, `remote_only` | By themselves, or `= true`, as in `Policy`. |
 /// | `skip_read = "redis"`, `skip_write = ["local", "redis"]` | Tiers that are left out, by name, as in `Policy`. |
 /// | `policy = expr` | A whole `Policy`, which the arguments above then adjust. |
-/// | `skip(db, ..)` | Arguments that are no part of the key. |
+/// | `skip(db, ..)` | Arguments that are no part of the key. With a `key`, every other argument must be in it, but for those that `cache` reads. |
 /// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
-/// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. |
+/// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. An argument that it reads may be left out of the `key`: its values then share results as far as they give the same service. |
 /// | `companions = associated`, `= none` | Where the function stands, if that cannot be seen from it: see below. |
 /// | `crate = path` | Where the crate `cache_aside` is found if it was renamed. |
 ///
@@ -73,7 +73,7 @@ use proc_macro::TokenStream;
 /// `#[cached] fn find_user` also gives, with the function's visibility, `find_user::key(7)`,
 /// `find_user::get(7).await`, `find_user::put(7, user).await`, `find_user::invalidate(7).await`,
 /// `find_user::refresh(7).await` and `find_user::uncached(7).await`. The first four take only the arguments that the
-/// key, `cache` and the policies use.
+/// key, `cache` and the policies use; `put` those of the tags, too.
 ///
 /// In an `impl` block they are associated functions, `find_user_key`, `find_user_get` and so on, and take `&self` where
 /// the key, `cache` or a policy reads it. `self` is no argument: name what of it matters in the key, `{self.tenant}`. The
@@ -88,15 +88,20 @@ use proc_macro::TokenStream;
 ///
 /// The function's own. Callers that waited for the same failed run share its error by `Clone`, else by
 /// `From<SharedError>` (`anyhow::Error` and `Box<dyn Error + Send + Sync>` have it), else each runs the body for itself.
-/// A run has no time limit, whatever the service's policy says, unless the error type is `From<SharedError>`.
+/// Where the error type is not `From<SharedError>` it cannot say that a run took too long: then a run may take 24 hours, whatever
+/// the service's policy says.
 ///
 /// # Panics
 ///
-/// A panic of the body resumes in every caller that waited for it.
+/// If the body panics, every caller that waited for it does, with a message that says so: the panic itself is reported where it
+/// happened. If a run takes longer than it may, or the service is shut down meanwhile, its callers get a `SharedError` that says
+/// so (`is_timeout`, `is_cancelled`), and panic where the error type cannot be made from that. A `Display` that fails, of
+/// an argument in the key, panics in the caller.
 ///
 /// # Cancel safety
 ///
-/// Where every argument is owned, the body runs in its own task, and a caller that goes away cancels nothing.
+/// Where every argument is owned, the body runs in its own task, and a caller that goes away cancels nothing, unless it runs the
+/// body for itself, after a run whose error could not be shared: that it does in its own task.
 /// Where one is borrowed, the body runs in its caller's task, and another caller takes over if that one goes away. So it
 /// does in methods with `&self`, in associated functions and in traits; take `self: Arc<Self>`, or put the attribute on a
 /// free function with owned arguments. A body that runs in its caller's task never runs in the background:
@@ -131,6 +136,11 @@ pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Two writers of one key race: the value that is put last stays, and the source may have seen them in the other order.
 /// Where that can happen, use [`macro@cache_invalidate`].
+///
+/// # Cancel safety
+///
+/// A caller that goes away while the body runs puts nothing, though the body may have written. One that goes away later leaves
+/// the new value or none: the old one is removed in the background.
 #[proc_macro_attribute]
 pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
     writes::expand(write_attr::Attribute::Put, arguments.into(), item.into()).into()
@@ -158,7 +168,16 @@ pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// All of it is read before the body runs, so that may move its arguments. A function has succeeded if it returned, but not
 /// an `Err`. An attribute sees any function: free, of a type or of a trait, and several may stand on one.
 ///
+/// A function whose return type has no name, `-> impl Trait`, has succeeded by the type that its body gives.
+///
 /// A pattern that is malformed with the arguments at hand invalidates nothing, and is reported through `tracing`.
+///
+/// # Cancel safety
+///
+/// A caller that goes away while the body runs invalidates nothing, though the body may have written: where that matters, write
+/// `around = true`, whose keys are invalidated then as well. One that goes away later has invalidated everything that its
+/// attribute names: what the other tiers have not heard of yet, they are told in the background. So what belongs together
+/// goes into one attribute. Of several, each begins when the one above it has ended.
 #[proc_macro_attribute]
 pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
     writes::expand(write_attr::Attribute::Invalidate, arguments.into(), item.into()).into()

@@ -14,8 +14,7 @@ impl Expansion<'_> {
         match self.cached.arguments.tags.as_ref()? {
             Texts::Expression(tags) => Some(quote_spanned!(tags.span()=> .tags(#tags))),
             Texts::Templates(_) => {
-                let parameters = &self.cached.function.signature.generics.params;
-                let tags = self.cached.tags.iter().map(|tag| key::text(tag, parameters, &|span| self.private_at(span)));
+                let tags = self.cached.tags.iter().map(|tag| key::text(tag, &|span| self.private_at(span)));
                 let count = tags.len();
                 Some(quote!(.tags(::core::convert::identity::<[::std::string::String; #count]>([#(#tags),*]))))
             }

@@ -186,6 +186,19 @@ pub(crate) fn check(function: &Function, attribute: &str, errors: &mut Errors) -
     callable
 }
 
+/// Whether every argument is always there: the functions of the expansion take them all.
+pub(crate) fn check_inputs(signature: &Signature, errors: &mut Errors) {
+    let attributes = typed(signature).flat_map(|input| &input.attrs);
+    for attribute in
+        attributes.filter(|attribute| ["cfg", "cfg_attr"].iter().any(|name| attribute.path().is_ident(name)))
+    {
+        errors.on(
+            attribute,
+            "an argument of a cached function is always there: put the `#[cfg]` on the function, and write it once for each case",
+        );
+    }
+}
+
 /// Whether what is cached has a type that can be written down.
 pub(crate) fn check_returned(returned: &Type, errors: &mut Errors) -> bool {
     let named = !tokens::contain_keyword(returned, "impl");
@@ -196,6 +209,31 @@ pub(crate) fn check_returned(returned: &Type, errors: &mut Errors) -> bool {
         );
     }
     named
+}
+
+/// A type with `_` in the place of every `impl Trait`: what it stands for is known where the body is, though it has no name.
+pub(crate) fn inferred(mut ty: Type) -> Type {
+    fn infer(ty: &mut Type) {
+        match ty {
+            Type::ImplTrait(_) => *ty = syn::parse_quote!(_),
+            Type::Array(array) => infer(&mut array.elem),
+            Type::Group(group) => infer(&mut group.elem),
+            Type::Paren(paren) => infer(&mut paren.elem),
+            Type::Reference(reference) => infer(&mut reference.elem),
+            Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(infer),
+            Type::Path(path) => path.path.segments.iter_mut().for_each(|segment| {
+                let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else { return };
+                for argument in &mut arguments.args {
+                    if let GenericArgument::Type(ty) = argument {
+                        infer(ty);
+                    }
+                }
+            }),
+            _ => {}
+        }
+    }
+    infer(&mut ty);
+    ty
 }
 
 /// The function's inputs that have a type of their own.

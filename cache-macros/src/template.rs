@@ -13,10 +13,10 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Whether a placeholder uses the name.
-    pub(crate) fn mentions(&self, name: &Ident) -> bool {
+    /// Whether a placeholder reads the variable.
+    pub(crate) fn reads(&self, name: &Ident) -> bool {
         self.pieces.iter().any(|piece| match piece {
-            Piece::Placeholder(placeholder) => tokens::mention(&placeholder.expression, name),
+            Piece::Placeholder(placeholder) => tokens::read(&placeholder.expression, name),
             Piece::Literal(_) => false,
         })
     }
@@ -32,13 +32,23 @@ pub(crate) struct Placeholder {
     pub(crate) expression: Expr,
     /// The name that the expression begins with.
     pub(crate) root: Ident,
-    /// Whether that name is a generic parameter of the function and not an argument.
-    pub(crate) parameter: bool,
+    pub(crate) subject: Subject,
     /// What follows the colon: `08x`.
     pub(crate) format: Option<String>,
     /// Whether only a hash of it is written: `{token:hash}`.
     pub(crate) hashed: bool,
     pub(crate) span: Span,
+}
+
+/// What the name that a placeholder begins with stands for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Subject {
+    /// An argument, or `self`.
+    Argument,
+    /// A constant parameter, which has a value as an argument has.
+    Constant,
+    /// A type, whose name is written.
+    Type,
 }
 
 /// Characters that are escaped in every placeholder, so that none of its text can hold one. `%` is escaped as well, but
@@ -124,7 +134,7 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
     match root(&expression) {
         Some(root) => Ok(Placeholder {
             root,
-            parameter: false,
+            subject: Subject::Argument,
             expression,
             format: format.filter(|_| !hashed).map(str::to_owned),
             hashed,

@@ -4,9 +4,57 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// Whether the identifier occurs anywhere in the tokens.
+/// Whether the identifier occurs anywhere in the tokens, which are of a type.
 pub(crate) fn mention(tokens: &impl ToTokens, name: &Ident) -> bool {
     any(tokens.to_token_stream(), &mut |token| matches!(token, TokenTree::Ident(ident) if ident == name))
+}
+
+/// Whether tokens of an expression read the variable. What is merely called like it does not: a field, a method, a macro, a
+/// part of a path, or what a closure binds.
+pub(crate) fn read(tokens: &impl ToTokens, variable: &Ident) -> bool {
+    let tokens: Vec<TokenTree> = tokens.to_token_stream().into_iter().collect();
+    let is =
+        |at: usize, character| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == character);
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        match token {
+            TokenTree::Group(group) if read(&group.stream(), variable) => return true,
+            TokenTree::Ident(ident) if ident == variable => {
+                let behind = |distance: usize, character| at.checked_sub(distance).is_some_and(|at| is(at, character));
+                let is_member = behind(1, '.') && !behind(2, '.');
+                let is_in_path = behind(1, ':') && behind(2, ':');
+                // The name of a field has a colon behind it, too.
+                let begins_path = is(at + 1, ':');
+                let is_macro = is(at + 1, '!') && !is(at + 2, '=');
+                if !(is_member || is_in_path || begins_path || is_macro) {
+                    return true;
+                }
+            }
+            TokenTree::Punct(punct)
+                if punct.as_char() == '|' && begins_operand(at.checked_sub(1).map(|at| &tokens[at])) =>
+            {
+                let bound = at + 1..(at + 1..tokens.len()).find(|&at| is(at, '|')).unwrap_or(tokens.len());
+                at = bound.end;
+                if tokens[bound].iter().any(|token| mention(token, variable)) {
+                    // What the body calls by this name is its own.
+                    at = (at..tokens.len()).find(|&at| is(at, ',')).unwrap_or(tokens.len());
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether what follows the token is an operand, and no operator.
+fn begins_operand(before: Option<&TokenTree>) -> bool {
+    match before {
+        None => true,
+        Some(TokenTree::Punct(punct)) => !['|', '?', '>'].contains(&punct.as_char()),
+        Some(TokenTree::Ident(ident)) => ["move", "async", "static", "return"].iter().any(|keyword| ident == keyword),
+        Some(_) => false,
+    }
 }
 
 /// Whether the keyword occurs anywhere in the tokens.
@@ -76,7 +124,46 @@ mod tests {
     #[test]
     fn names_are_found_in_groups() {
         let name = Ident::new("db", proc_macro2::Span::call_site());
-        assert!(mention(&quote!(f(&[db.pool])), &name), "in nested groups");
-        assert!(!mention(&quote!(dbs.pool), &name));
+        assert!(mention(&quote!(Pair<&'a [(u8, db)]>), &name), "in nested groups");
+        assert!(!mention(&quote!(dbs::Pool), &name));
+    }
+
+    #[test]
+    fn a_variable_is_not_what_is_called_like_it() {
+        let name = Ident::new("id", proc_macro2::Span::call_site());
+        for reads in [
+            quote!(id),
+            quote!(id.len()),
+            quote!(f(&[a.get(id)])),
+            quote!(a.get(..id)),
+            quote!(a.get(0..=id)),
+            quote!(a.get(id..)),
+            quote!(id != 1),
+            quote!(User { id }),
+            quote!(User { id: id }),
+            quote!(format!("{}", id)),
+            quote!(ids.map(|other| other + id)),
+            quote!(ids.fold(0, |id, other| id + other, id)),
+            quote!(a | id | b),
+            quote!(a || id),
+            quote!(f(|| id)),
+        ] {
+            assert!(read(&reads, &name), "{reads}");
+        }
+        for other in [
+            quote!(user.id),
+            quote!(user.id()),
+            quote!(user.id.len()),
+            quote!(module::id),
+            quote!(id::user()),
+            quote!(User { id: 1 }),
+            quote!(id!(user)),
+            quote!(ids.map(|id| id + 1)),
+            quote!(ids.map(move |(id, other)| id + other)),
+            quote!(ids.fold(0, |sum, id| sum + id)),
+            quote!(ids),
+        ] {
+            assert!(!read(&other, &name), "{other}");
+        }
     }
 }

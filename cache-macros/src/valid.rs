@@ -8,13 +8,13 @@ use crate::generics;
 use crate::loader::{self, Loader};
 use crate::nearest::{list, suggestion};
 use crate::signature::{self, Awaited, Place, Uses};
-use crate::template::{self, Piece, Template};
+use crate::template::{self, Piece, Placeholder, Subject, Template};
 use crate::tokens;
 use proc_macro2::Ident;
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Pat, PatType, Token, Type};
+use syn::{Expr, GenericParam, Pat, PatType, Token, Type};
 
 /// A function and all that is known about its cache.
 pub(crate) struct Cached<'a> {
@@ -72,6 +72,7 @@ pub(crate) fn validate<'a>(
     errors: &mut Errors,
 ) -> Option<Cached<'a>> {
     let callable = signature::check(function, "cached", errors);
+    signature::check_inputs(&function.signature, errors);
     let awaited = signature::awaited(&function.signature);
     let callable = callable & awaited.as_ref().is_some_and(|(_, returned)| signature::check_returned(returned, errors));
     let mut inputs = inputs(function, arguments);
@@ -133,7 +134,7 @@ fn tags(
         templates.push(template);
     }
     for (input, in_key) in inputs.iter_mut().zip(in_key) {
-        input.in_tags |= input.names.iter().any(|name| templates.iter().any(|template| template.mentions(name)));
+        input.in_tags |= input.names.iter().any(|name| templates.iter().any(|template| template.reads(name)));
         input.in_key = in_key;
     }
     templates
@@ -143,14 +144,14 @@ fn tags(
 fn receiver(key: &Key, tags: &[Template], arguments: &Arguments) -> Uses {
     let receiver = format_ident!("self");
     let in_key = match key {
-        Key::Template(template) => template.mentions(&receiver),
+        Key::Template(template) => template.reads(&receiver),
         Key::Default { .. } => false,
     };
     Uses {
         in_key,
-        in_tags: tags.iter().any(|tag| tag.mentions(&receiver)) || arguments.tags_mention(&receiver),
-        in_cache: tokens::mention(&arguments.cache.to_token_stream(), &receiver),
-        in_policy: tokens::mention(&arguments.policy_expressions(), &receiver),
+        in_tags: tags.iter().any(|tag| tag.reads(&receiver)) || arguments.tags_read(&receiver),
+        in_cache: tokens::read(&arguments.cache.to_token_stream(), &receiver),
+        in_policy: tokens::read(&arguments.policy_expressions(), &receiver),
     }
 }
 
@@ -171,7 +172,7 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
     let (cache, policies) = (arguments.cache.to_token_stream(), arguments.policy_expressions());
     let when = arguments.when.to_token_stream();
     let used = names.iter().filter(|name| {
-        [&cache, &policies, &when].iter().any(|tokens| tokens::mention(tokens, name)) || arguments.tags_mention(name)
+        [&cache, &policies, &when].iter().any(|tokens| tokens::read(tokens, name)) || arguments.tags_read(name)
     });
     let used = used.cloned().collect();
     Input {
@@ -180,9 +181,9 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
         pattern: (!simple).then_some(pattern),
         ty: &typed.ty,
         in_key: false,
-        in_cache: names.iter().any(|name| tokens::mention(&cache, name)),
-        in_tags: names.iter().any(|name| arguments.tags_mention(name)),
-        in_policy: names.iter().any(|name| tokens::mention(&policies, name)),
+        in_cache: names.iter().any(|name| tokens::read(&cache, name)),
+        in_tags: names.iter().any(|name| arguments.tags_read(name)),
+        in_policy: names.iter().any(|name| tokens::read(&policies, name)),
         used,
         names,
     }
@@ -265,31 +266,58 @@ pub(crate) fn mark_placeholders(
         let Piece::Placeholder(placeholder) = piece else { continue };
         let root = &placeholder.root;
         let argument = inputs.iter().any(|input| input.names.contains(root));
-        placeholder.parameter = !argument && is_parameter(function, place, root);
         let receiver = root == "self" && function.signature.receiver().is_some();
-        if !argument && !placeholder.parameter && !receiver {
+        let subject =
+            if argument || receiver { Some(Subject::Argument) } else { parameter(function, place, placeholder) };
+        placeholder.subject = subject.unwrap_or(Subject::Argument);
+        if subject.is_none() {
             known = false;
             let text = root.to_string();
             let nearest = suggestion(&text, names.iter().map(String::as_str));
+            let arguments = known_arguments(&names);
+            let hint = match text.starts_with(char::is_uppercase) {
+                true => {
+                    "\nif the function is one of an `impl` block that has this parameter, write `companions = associated`"
+                }
+                false => "",
+            };
+            let message = format!("`{{{text}}}` names no argument of this function{nearest}\n{arguments}{hint}");
+            errors.at(placeholder.span, message);
+        }
+        if subject == Some(Subject::Type) && !is_name(placeholder) {
+            known = false;
             let message =
-                format!("`{{{text}}}` names no argument of this function{nearest}\n{}", known_arguments(&names));
+                format!("`{root}` is a type, and all that a key can hold of it is its name: write `{{{root}}}`");
             errors.at(placeholder.span, message);
         }
         // Not only the root: `{name.get(index)}` has two arguments in the key.
         let tokens = placeholder.expression.to_token_stream();
-        for input in inputs.iter_mut().filter(|input| input.names.iter().any(|name| tokens::mention(&tokens, name))) {
+        for input in inputs.iter_mut().filter(|input| input.names.iter().any(|name| tokens::read(&tokens, name))) {
             input.in_key = true;
-            let used = input.names.iter().filter(|name| tokens::mention(&tokens, name)).cloned();
+            let used = input.names.iter().filter(|name| tokens::read(&tokens, name)).cloned();
             input.used.extend(used);
         }
     }
     known
 }
 
-/// Whether a name is a generic parameter. Those of the `impl` block are not to be seen from here, but are written like types.
-fn is_parameter(function: &Function, place: Place, name: &Ident) -> bool {
-    parameters(function).any(|parameter| parameter == name)
-        || place != Place::Free && name.to_string().starts_with(char::is_uppercase)
+/// What a generic parameter is, if the name that a placeholder begins with is one. Those of the `impl` block are not to be seen
+/// from here, but are written like types; one that has methods or a format is a constant.
+fn parameter(function: &Function, place: Place, placeholder: &Placeholder) -> Option<Subject> {
+    let root = &placeholder.root;
+    let own = function.signature.generics.params.iter().find(|each| generics::name(each) == Some(root));
+    match own {
+        Some(GenericParam::Const(_)) => Some(Subject::Constant),
+        Some(_) => Some(Subject::Type),
+        None if place == Place::Free || !root.to_string().starts_with(char::is_uppercase) => None,
+        None if root == "Self" || is_name(placeholder) => Some(Subject::Type),
+        None => Some(Subject::Constant),
+    }
+}
+
+/// Whether a placeholder is a name, and nothing is said of how to write it.
+fn is_name(placeholder: &Placeholder) -> bool {
+    placeholder.format.is_none() && matches!(placeholder.expression, Expr::Path(_))
 }
 
 /// A type parameter of the return type that is not in the key would let two types share it.
@@ -398,6 +426,37 @@ mod tests {
             assert!(errors.iter().any(|error| error.contains(expected)), "{expected}: {errors:#?}");
         }
         assert_eq!(errors.len(), 2, "{errors:#?}");
+    }
+
+    #[test]
+    fn a_field_or_a_method_called_like_an_argument_is_not_that_argument() {
+        let (errors, _) = check(
+            quote!(key = "{user.id}:{name.len()}:{page.size:04}", cache = self.context.tenant.cache),
+            "async fn f(&self, user: &User, id: u64, name: &str, len: u8, page: Page, size: u8, cache: Mode, tenant: &str) {}",
+        );
+        for forgotten in ["id", "len", "size", "cache", "tenant"] {
+            let expected = format!("`{forgotten}` is not in the key");
+            assert!(errors.iter().any(|error| error.contains(&expected)), "{expected}: {errors:#?}");
+        }
+        assert_eq!(errors.len(), 5, "{errors:#?}");
+    }
+
+    #[test]
+    fn a_type_has_a_name_and_nothing_else() {
+        let function = "async fn f<T, const N: usize>() {}";
+        for key in [quote!("{T:>8}"), quote!("{T.len()}"), quote!("{Self:?}")] {
+            let (errors, _) = check(quote!(key = #key, companions = associated), function);
+            assert!(
+                errors.len() == 1 && errors[0].contains("all that a key can hold of it is its name"),
+                "{key}: {errors:?}"
+            );
+        }
+        for key in [quote!("{T}:{N}:{Self}:{U}"), quote!("{T:hash}:{N:04}:{N.pow(2)}"), quote!("{M:04}:{M.pow(2)}")] {
+            let (errors, _) = check(quote!(key = #key, companions = associated), function);
+            assert_eq!(errors, Vec::<String>::new(), "{key}");
+        }
+        let (errors, _) = check(quote!(key = "{U}"), function);
+        assert!(errors.len() == 1 && errors[0].contains("write `companions = associated`"), "{errors:?}");
     }
 
     #[test]

@@ -112,14 +112,15 @@ fn check(attribute: Attribute, arguments: &WriteArguments, errors: &mut Errors) 
     if let (Attribute::Put, Some(when)) = (attribute, over_result) {
         errors.on(when, "`when` of `#[cache_put]` is an expression over the arguments: write it without `|..|`");
     }
-    let Some(early) = around.as_ref().or(before.as_ref()).filter(|flag| flag.value) else { return };
+    let [around, before] = [around, before].map(|flag| flag.as_ref().filter(|flag| flag.value));
+    let Some(early) = around.or(before) else { return };
     if let Some(when) = over_result {
         errors.on(when, "what is decided before the function runs cannot depend on what it returned: write `when` over the arguments");
     }
-    if around.as_ref().is_some_and(LitBool::value) && (pattern.is_some() || tags.is_some()) {
+    if around.is_some() && (pattern.is_some() || tags.is_some()) {
         errors.on(early, "`around` fences keys, not patterns or tags: give those an attribute of their own");
     }
-    if let (Some(around), Some(_)) = (around, before.as_ref().filter(|before| before.value)) {
+    if let (Some(around), Some(_)) = (around, before) {
         errors.on(around, "`around` invalidates before and after the function: leave `before` out");
     }
 }

@@ -9,6 +9,7 @@ use crate::key;
 use crate::settings::policies;
 use crate::signature::{self, Awaited, Place};
 use crate::template::{self, Template};
+use crate::tokens;
 use crate::valid;
 use crate::write_attr::{self, Attribute, WriteArguments};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -26,15 +27,20 @@ pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: TokenSt
         }
     };
     let mut errors = Errors::default();
-    let place = signature::place(&function, &Arguments::default(), &arguments);
     let arguments = write_attr::parse(attribute, arguments, &mut errors);
     signature::check(&function, attribute.name(), &mut errors);
     let awaited = signature::awaited(&function.signature);
-    let mut texts = Reader { function: &function, arguments: &arguments, place, errors: &mut errors };
+    if let (Attribute::Put, Some((_, returned))) = (attribute, &awaited) {
+        signature::check_returned(returned, &mut errors);
+    }
+    let mut texts = Reader { function: &function, arguments: &arguments, errors: &mut errors };
     let (keys, pattern, tags) = (texts.keys(), texts.pattern(), texts.tags());
     match (errors.into_compile_errors(), awaited) {
         (None, Some((awaited, returned))) => {
-            Write { function: &function, arguments: &arguments, awaited, returned, keys, pattern, tags }.all(attribute)
+            let is_named = !tokens::contain_keyword(&returned, "impl");
+            let returned = signature::inferred(returned);
+            Write { function: &function, arguments: &arguments, awaited, returned, is_named, keys, pattern, tags }
+                .all(attribute)
         }
         (errors, _) => quote!(#errors #[allow(unused_variables)] #function),
     }
@@ -44,7 +50,6 @@ pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: TokenSt
 struct Reader<'a> {
     function: &'a Function,
     arguments: &'a WriteArguments,
-    place: Place,
     errors: &'a mut Errors,
 }
 
@@ -53,14 +58,15 @@ impl Reader<'_> {
         let mut template = template::parse(literal, self.errors)?;
         let none = Arguments::default();
         let mut inputs = valid::inputs(self.function, &none);
-        valid::mark_placeholders(self.function, self.place, &mut template, &mut inputs, self.errors);
+        // Without companions it does not matter where the function stands: wherever it is, it may name types of its `impl` block.
+        valid::mark_placeholders(self.function, Place::Associated, &mut template, &mut inputs, self.errors);
         Some(template)
     }
 
     fn text(&mut self, literal: &LitStr) -> Option<TokenStream> {
         let template = self.template(literal)?;
         let path = self.arguments.crate_path.clone();
-        Some(key::text(&template, &self.function.signature.generics.params, &|span| private(path.as_ref(), span)))
+        Some(key::text(&template, &|span| private(path.as_ref(), span)))
     }
 
     fn texts(&mut self, texts: &Texts) -> TokenStream {
@@ -83,7 +89,10 @@ impl Reader<'_> {
         let several = arguments.keys.as_ref().map(|keys| self.texts(keys));
         match (one, several) {
             (Some(one), None) => Some(quote!(::std::vec::Vec::from([#one]))),
-            (Some(one), Some(several)) => Some(quote!({ let mut keys = #several; keys.push(#one); keys })),
+            (Some(one), Some(several)) => {
+                let keys = local("__keys");
+                Some(quote!({ let mut #keys = #several; #keys.push(#one); #keys }))
+            }
             (None, several) => several,
         }
     }
@@ -104,7 +113,9 @@ struct Write<'a> {
     function: &'a Function,
     arguments: &'a WriteArguments,
     awaited: Awaited,
+    /// What awaiting the function gives, with `_` where that has no name.
     returned: Type,
+    is_named: bool,
     keys: Option<TokenStream>,
     pattern: Option<TokenStream>,
     tags: Option<TokenStream>,
@@ -213,6 +224,10 @@ impl Write<'_> {
             Some(pattern) => quote!(::core::option::Option::Some(#pattern)),
             None => quote!(::core::option::Option::None),
         };
+        let returns = match self.is_named {
+            true => quote!(#private::Returned::<#returned>::new()),
+            false => quote!(#private::returned_by(&#run)),
+        };
         let is = |flag: &Option<syn::LitBool>| flag.as_ref().is_some_and(syn::LitBool::value);
         let end = if is(&self.arguments.around) {
             quote! {
@@ -251,7 +266,7 @@ impl Write<'_> {
             let #voided = #private::Voided { keys: #keys, pattern: #pattern, tags: #tags };
             let #run = #body;
             #[allow(unused_variables)]
-            let #probe = #private::Returned::<#returned>::new();
+            let #probe = #returns;
             #end
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use async_trait::async_trait;
-use cache_aside::{cache_invalidate, cache_put};
+use cache_aside::{CacheTier, Entry, Key, Pattern, TierError, cache_invalidate, cache_put};
 
 /// What the cache has at `key`, by version.
 async fn cached_version(key: &str) -> Option<u64> {
@@ -100,6 +100,122 @@ async fn invalidate_takes_keys_patterns_and_tags() {
         }
         change(1, "*".to_owned(), "z".into(), vec![]).await;
         assert_eq!(cached_version("list:y:1").await, Some(1), "no argument widens a pattern");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_argument_may_be_called_like_what_the_expansion_needs() {
+    #[cache_invalidate(key = "user:{keys}", keys = ["a", "b"])]
+    async fn change(keys: u64) -> u64 {
+        keys
+    }
+    scoped(async {
+        fill(&["user:7", "a", "b"]).await;
+        change(7).await;
+        for key in ["user:7", "a", "b"] {
+            assert_eq!(cached_version(key).await, None, "{key}");
+        }
+    })
+    .await;
+}
+
+/// A tier that never answers a removal of keys.
+struct Silent;
+
+#[async_trait]
+impl CacheTier for Silent {
+    fn name(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn get(&self, _key: &Key) -> Result<Option<Entry>, TierError> {
+        Ok(None)
+    }
+
+    async fn set(&self, _key: &Key, _entry: Entry, _ttl: Duration) -> Result<(), TierError> {
+        Ok(())
+    }
+
+    async fn delete(&self, _keys: &[Key]) -> Result<u64, TierError> {
+        std::future::pending().await
+    }
+
+    async fn invalidate_pattern(&self, _pattern: &Pattern) -> Result<u64, TierError> {
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_has_invalidated_everything() {
+    #[cache_invalidate(key = "user:{id}", pattern = "list:{id}:*", tags = ["org:{id}"])]
+    async fn change(id: u64) -> u64 {
+        id
+    }
+    let service = CachingService::builder().local(LocalTier::new(1_000)).tier(Silent).build().await.unwrap();
+    service
+        .scope(async {
+            CachingService::global().entry("tagged").tags(["org:1"]).local_only().set(User::default()).await;
+            for key in ["user:1", "list:1:a", "list:2:a"] {
+                CachingService::global().entry(key).local_only().set(User { id: 0, version: 1 }).await;
+            }
+            let mut gone = Box::pin(change(1));
+            assert!(is_pending(&mut gone).await, "the tier does not answer");
+            drop(gone);
+            for key in ["user:1", "list:1:a", "tagged"] {
+                assert_eq!(cached_version(key).await, None, "{key}");
+            }
+            assert_eq!(cached_version("list:2:a").await, Some(1));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn invalidate_needs_no_name_for_what_is_returned() {
+    #[cache_invalidate(key = "user:{id}")]
+    async fn opaque(id: u64) -> impl Display {
+        id
+    }
+    #[cache_invalidate(key = "user:{id}", when = |written| written.is_ok())]
+    async fn fallible(id: u64) -> Result<impl Display, std::num::ParseIntError> {
+        let parsed: u64 = if id == 0 { "zero" } else { "1" }.parse()?;
+        Ok(parsed)
+    }
+    #[cache_invalidate(key = "user:{id}", around = true)]
+    async fn fenced(id: u64) -> Result<Vec<impl Display>, String> {
+        Ok(vec![id])
+    }
+    #[cache_invalidate(key = "user:{id}")]
+    #[allow(clippy::manual_async_fn, reason = "that is what is tested")]
+    fn future(id: u64) -> impl Future<Output = Option<impl Display>> + Send {
+        async move { Some(id) }
+    }
+    #[cache_invalidate(key = "user:{id}")]
+    async fn hidden(id: u64) -> impl Into<Result<u64, String>> {
+        if id == 0 { Err("zero".to_owned()) } else { Ok(id) }
+    }
+    scoped(async {
+        for round in 0..5 {
+            fill(&["user:0", "user:1"]).await;
+            let written = match round {
+                0 => opaque(1).await.to_string(),
+                1 => fallible(1).await.unwrap().to_string(),
+                2 => fenced(1).await.unwrap()[0].to_string(),
+                3 => future(1).await.unwrap().to_string(),
+                _ => hidden(1).await.into().unwrap().to_string(),
+            };
+            assert_eq!((written.as_str(), cached_version("user:1").await), ("1", None), "{round}");
+        }
+        assert!(fallible(0).await.is_err() && hidden(0).await.into().is_err());
+        assert_eq!(
+            cached_version("user:0").await,
+            Some(1),
+            "an error invalidates nothing, also where its type is hidden"
+        );
     })
     .await;
 }

@@ -35,7 +35,14 @@ async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
 ///The cache of [`find_user()`].
 #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
 enum find_user {}
-#[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+#[allow(
+    dead_code,
+    deprecated,
+    unreachable_pub,
+    unused_variables,
+    unused_parens,
+    clippy::all
+)]
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     fn key<T: CacheKey>(id: &T) -> ::std::string::String {

@@ -39,14 +39,28 @@ impl Users {
             .await
     }
     ///The key of [`Self::find()`]'s value for these arguments.
-    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    #[allow(
+        dead_code,
+        deprecated,
+        unreachable_pub,
+        unused_variables,
+        unused_parens,
+        clippy::all
+    )]
     pub(crate) fn find_key(&self, id: Path<u64>) -> ::std::string::String {
         let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         Self::__find_key(&self, &mut __key, &id);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
-    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    #[allow(
+        dead_code,
+        deprecated,
+        unreachable_pub,
+        unused_variables,
+        unused_parens,
+        clippy::all
+    )]
     pub(crate) async fn find_get(
         &self,
         id: Path<u64>,
@@ -75,7 +89,14 @@ impl Users {
             .await
     }
     ///Stores a value in place of the cached one, on every node.
-    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    #[allow(
+        dead_code,
+        deprecated,
+        unreachable_pub,
+        unused_variables,
+        unused_parens,
+        clippy::all
+    )]
     pub(crate) async fn find_put(
         &self,
         id: Path<u64>,
@@ -101,7 +122,14 @@ impl Users {
         ::cache_aside::__private::put(__call, __shape, __payload, value).await
     }
     ///Drops the cached value from every tier of every node.
-    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    #[allow(
+        dead_code,
+        deprecated,
+        unreachable_pub,
+        unused_variables,
+        unused_parens,
+        clippy::all
+    )]
     pub(crate) async fn find_invalidate(&self, id: Path<u64>) -> ::cache_aside::Receipt {
         let mut __key = ::cache_aside::__private::KeyBuffer::new("");
         Self::__find_key(&self, &mut __key, &id);
@@ -114,7 +142,14 @@ impl Users {
         ::cache_aside::__private::Call::new(__service, __key).invalidate().await
     }
     ///Drops the cached value, and returns what [`Self::find()`] loads anew.
-    #[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+    #[allow(
+        dead_code,
+        deprecated,
+        unreachable_pub,
+        unused_variables,
+        unused_parens,
+        clippy::all
+    )]
     pub(crate) async fn find_refresh(&self, id: Path<u64>) -> User {
         {
             let mut __key = ::cache_aside::__private::KeyBuffer::new("");

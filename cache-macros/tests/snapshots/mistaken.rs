@@ -11,7 +11,14 @@ async fn find_user(id: u64) -> User {
 ///The cache of [`find_user()`].
 #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
 enum find_user {}
-#[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+#[allow(
+    dead_code,
+    deprecated,
+    unreachable_pub,
+    unused_variables,
+    unused_parens,
+    clippy::all
+)]
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     fn key(id: u64) -> ::std::string::String {

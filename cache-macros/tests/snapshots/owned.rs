@@ -57,7 +57,14 @@ pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
 ///The cache of [`find_user()`].
 #[allow(non_camel_case_types, unreachable_pub, clippy::all)]
 pub enum find_user {}
-#[allow(dead_code, unreachable_pub, unused_variables, unused_parens, clippy::all)]
+#[allow(
+    dead_code,
+    deprecated,
+    unreachable_pub,
+    unused_variables,
+    unused_parens,
+    clippy::all
+)]
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     pub fn key(id: u64, org: String) -> ::std::string::String {
