@@ -139,6 +139,12 @@ features() {
     done <"$logs/features"
 }
 
+# The fuzz targets, which take sources of the crates by path. They are checked and not linked, so any path stands for libFuzzer's
+# library, and neither a nightly compiler nor one of C++ is needed.
+fuzz_targets() {
+    CUSTOM_LIBFUZZER_PATH=/nowhere/libfuzzer.a cargo check --locked --manifest-path fuzz/Cargo.toml
+}
+
 policy() {
     cargo deny --workspace check bans licenses sources
 }
@@ -200,6 +206,7 @@ run "dependencies as locked" locked
 run "formatting" cargo fmt --all --check
 run "clippy, default and all features" clippy
 run "each feature alone" features
+run "fuzz targets" fuzz_targets
 run "documentation" documentation
 run "rust versions of dependencies" packages rust-versions
 if have cargo-deny; then
