@@ -206,9 +206,10 @@ pub trait SharedTier: Send + Sync {
     /// The tier could not answer.
     async fn read_after(&self, after: Position, limit: usize) -> Result<JournalPage, TierError>;
 
-    /// To be called after [`CacheTier::invalidate_pattern`](super::CacheTier::invalidate_pattern). Forgets the rule of a pattern whose record stands at `position`,
-    /// unless it was given again since: everything that it covers has been removed. It is announced on the bus. False where the
-    /// tier knows that the removal may have passed something over: then nothing is forgotten, and no node may forget the rule.
+    /// Forgets the rule of a pattern whose record stands at `position`, unless it was given again since: everything that it
+    /// covers has been removed. It is announced on the bus. To be called after
+    /// [`CacheTier::invalidate_pattern`](super::CacheTier::invalidate_pattern); false where that may have passed something
+    /// over: then nothing is forgotten, and no node may forget the rule.
     ///
     /// # Errors
     /// The tier could not say whether it did; the rule then costs memory, and loads of entries that it no longer covers.
