@@ -96,7 +96,7 @@ fn get(expansion: &Expansion<'_>) -> Function {
         body: quote_spanned! {expansion.cached.returned.span()=>
             #open
             #probes
-            #private::get(#opened, #shape, #payload).await
+            #private::get::<_, _, #stored>(#opened, #shape, #payload).await
         },
     }
 }
@@ -124,7 +124,7 @@ fn put(expansion: &Expansion<'_>) -> Function {
             #open
             #probes
             #opened
-            #private::put(#call, #shape, #payload, #value).await
+            #private::put::<_, _, #stored>(#call, #shape, #payload, #value).await
         },
     }
 }

@@ -34,7 +34,8 @@ where
 #[diagnostic::on_unimplemented(
     message = "cannot tell which type this cached function stores",
     label = "`{G}` is neither what the function returns nor the value in that",
-    note = "an alias of `Result` or `Option` has the value's type as its first parameter, or none"
+    note = "an alias of `Result` or `Option` has the value's type as its first parameter, or none",
+    note = "a type that is no `Result`, but whose name ends like that, needs an alias: `type Found = SearchResult<Item>;`, and return `Found`"
 )]
 pub trait Presents<G> {
     /// What is stored.

@@ -63,7 +63,11 @@ impl find_user {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        ::cache_aside::__private::get(
+        ::cache_aside::__private::get::<
+            _,
+            _,
+            User,
+        >(
                 ::cache_aside::__private::Call::new(
                         &::cache_aside::CachingService::global(),
                         __key,
@@ -92,7 +96,8 @@ impl find_user {
                 __key,
             )
             .negative_ttl(::core::time::Duration::new(30u64, 0u32));
-        ::cache_aside::__private::put(__call, __shape, __payload, value).await
+        ::cache_aside::__private::put::<_, _, User>(__call, __shape, __payload, value)
+            .await
     }
     ///Drops the cached value from every tier of every node.
     async fn invalidate<T: CacheKey>(id: &T) -> ::cache_aside::Receipt {

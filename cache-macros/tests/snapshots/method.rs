@@ -81,11 +81,11 @@ impl Users {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        ::cache_aside::__private::get(
-                ::cache_aside::__private::Call::new(__service, __key),
-                __shape,
-                __payload,
-            )
+        ::cache_aside::__private::get::<
+            _,
+            _,
+            User,
+        >(::cache_aside::__private::Call::new(__service, __key), __shape, __payload)
             .await
     }
     ///Stores a value in place of the cached one, on every node.
@@ -119,7 +119,8 @@ impl Users {
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
         let __call = ::cache_aside::__private::Call::new(__service, __key);
-        ::cache_aside::__private::put(__call, __shape, __payload, value).await
+        ::cache_aside::__private::put::<_, _, User>(__call, __shape, __payload, value)
+            .await
     }
     ///Drops the cached value from every tier of every node.
     #[allow(

@@ -90,7 +90,11 @@ impl find_user {
         let __payload = ::cache_aside::__private::check_payload(
             (&&::cache_aside::__private::payload_of(__shape)).payload(),
         );
-        ::cache_aside::__private::get(
+        ::cache_aside::__private::get::<
+            _,
+            _,
+            User,
+        >(
                 ::cache_aside::__private::Call::new(
                         &::cache_aside::CachingService::global(),
                         __key,
@@ -143,7 +147,8 @@ impl find_user {
                     },
                 ]),
             );
-        ::cache_aside::__private::put(__call, __shape, __payload, value).await
+        ::cache_aside::__private::put::<_, _, User>(__call, __shape, __payload, value)
+            .await
     }
     ///Drops the cached value from every tier of every node.
     pub async fn invalidate(id: u64, org: String) -> ::cache_aside::Receipt {

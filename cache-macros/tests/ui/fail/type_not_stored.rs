@@ -10,6 +10,14 @@ async fn find_user(id: u64) -> Result<User, String> {
     Ok(User { id })
 }
 
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct SearchResult<T>(Vec<T>);
+
+#[cached(key = "search:{words}")]
+async fn search(words: String) -> SearchResult<String> {
+    SearchResult(vec![words])
+}
+
 fn main() {
     let _ = User { id: 1 }.id;
 }

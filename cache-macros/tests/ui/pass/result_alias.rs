@@ -16,4 +16,15 @@ pub async fn generic(id: u64) -> Fallible<Option<u64>> {
     Ok(Some(id))
 }
 
+/// No `Result`, whatever its name says.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct SearchResult<T>(Vec<T>);
+
+type Search = SearchResult<String>;
+
+#[cached(key = "search:{words}")]
+pub async fn search(words: String) -> Search {
+    SearchResult(vec![words])
+}
+
 fn main() {}
