@@ -153,10 +153,24 @@ advisories() {
     cargo deny --workspace check --disable-fetch advisories
 }
 
+# cargo takes a package for one of a registry, whose versions never change: what it unpacked and built of an earlier state of
+# the same version it would use again.
+forget_packages() {
+    local built hash
+    rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/cache-{aside,core,local,macros,redis}-[0-9]*
+    for built in "$CARGO_TARGET_DIR"/debug/deps/*cache_*.d; do
+        if [ -f "$built" ] && grep -qs '/registry/src/-' "$built"; then
+            hash=${built%.d}
+            rm -rf "$CARGO_TARGET_DIR"/debug/.fingerprint/cache-*-"${hash##*-}"
+        fi
+    done
+}
+
 package() {
     # Every crate is built from its packaged files alone. `cargo package` uploads nothing.
     local dirty=--allow-dirty
     [ -z "${CI:-}" ] || dirty=""
+    forget_packages
     cargo package --workspace --exclude cache-testing ${dirty:+"$dirty"}
 }
 
