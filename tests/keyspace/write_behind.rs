@@ -88,6 +88,22 @@ pub(super) async fn read(users: &Users, key: u64) -> Option<String> {
     users.get(&key).await.unwrap().map(|value| String::clone(&value))
 }
 
+/// Has a worker of `node` take the writes, and die before any of them is settled, as if its process were killed.
+pub(super) async fn die_in_the_midst(node: CachingService, writes: &WriteBehind<u64, String>) {
+    let gate = Gate::default();
+    let at_gate = gate.clone();
+    let stuck = move |_: Vec<PendingWrite<u64, String>>| {
+        let gate = at_gate.clone();
+        async move {
+            gate.pass().await;
+            Ok::<_, String>(())
+        }
+    };
+    writes.apply_with(stuck).unwrap();
+    gate.reached().await;
+    node.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_write_is_read_at_once_and_reaches_the_source_later() {
     let redis = RedisServer::start();
@@ -220,19 +236,7 @@ async fn the_writes_of_a_worker_that_died_are_carried_out_by_another() {
     let writes = behind(&here).partitions(1).worker_lease(lease).build().unwrap();
     writes.put(&1, "one".to_owned()).await.unwrap();
     writes.put(&1, "two".to_owned()).await.unwrap();
-    let gate = Gate::default();
-    let at_gate = gate.clone();
-    let stuck = move |_: Vec<PendingWrite<u64, String>>| {
-        let gate = at_gate.clone();
-        async move {
-            gate.pass().await;
-            Ok::<_, String>(())
-        }
-    };
-    writes.apply_with(stuck).unwrap();
-    gate.reached().await;
-    // As if the process were killed: nothing is settled.
-    a.shutdown().await;
+    die_in_the_midst(a, &writes).await;
     let elsewhere = behind(&there).partitions(1).worker_lease(lease).build().unwrap();
     apply_to(&elsewhere, &source);
     drained(&elsewhere).await;

@@ -7,7 +7,7 @@ use cache_testing::{FaultProxy, RedisServer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::custom_tier::MapTier;
-use super::write_behind::{Source, apply_to, behind, drained, read, users};
+use super::write_behind::{Source, apply_to, behind, die_in_the_midst, drained, read, users};
 use crate::support::{
     Gate, MINUTE, default_node, eventually, heard, hears_invalidations, near, node, node_builder, told, until,
 };
@@ -138,19 +138,8 @@ async fn a_write_that_kills_its_workers_is_put_aside() {
     let writes = build(&c);
     writes.put(&7, "fatal".to_owned()).await.unwrap();
     for killed in [a, b] {
-        let gate = Gate::default();
-        let at_gate = gate.clone();
-        let stuck = move |_: Vec<PendingWrite<u64, String>>| {
-            let gate = at_gate.clone();
-            async move {
-                gate.pass().await;
-                Ok::<_, String>(())
-            }
-        };
-        build(&killed).apply_with(stuck).unwrap();
-        gate.reached().await;
-        // As if the write had killed the process: nothing is settled.
-        killed.shutdown().await;
+        let its = build(&killed);
+        die_in_the_midst(killed, &its).await;
     }
     writes.put(&8, "fine".to_owned()).await.unwrap();
     apply_to(&writes, &source);

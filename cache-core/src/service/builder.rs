@@ -338,21 +338,19 @@ impl<B: Backends> CachingServiceBuilder<B> {
         if self.metrics_interval.as_millis() == 0 {
             return Err(Error::configuration("metrics_interval is less than 1 ms; give it at least that"));
         }
-        let positive = [
+        let intervals = [
             ("heartbeat_interval", self.timings.heartbeat_interval),
             ("heartbeat_timeout", self.timings.heartbeat_timeout),
             ("lease_ttl", self.lease_ttl),
             ("fence_ttl", self.fence_ttl),
-            ("max_ttl", self.max_ttl),
             ("tier_timeout", self.limits.timeout),
         ];
-        if let Some((name, _)) = positive.iter().find(|(_, duration)| duration.as_millis() == 0) {
+        let mut positive = intervals.into_iter().chain([("max_ttl", self.max_ttl)]);
+        if let Some((name, _)) = positive.find(|(_, duration)| duration.as_millis() == 0) {
             return Err(Error::configuration(format!("{name} is less than 1 ms; give it at least that")));
         }
         let longest = LONGEST_INTERVAL;
-        if let Some((name, duration)) =
-            positive.iter().find(|(name, duration)| *name != "max_ttl" && *duration > longest)
-        {
+        if let Some((name, duration)) = intervals.iter().find(|(_, duration)| *duration > longest) {
             return Err(Error::configuration(format!(
                 "{name} is {duration:?}; give it at most {longest:?}, which is a year"
             )));

@@ -7,6 +7,7 @@
 //! The map is drawn again, in the background, whenever an answer shows that it is out of date; callers go by the answer
 //! (MOVED, ASK) meanwhile.
 
+mod failure;
 mod map;
 mod replaced;
 mod scan;
@@ -22,7 +23,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::ConnectionLike as _;
-use redis::{Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -33,6 +34,8 @@ use crate::lane::Lane;
 use crate::scripts::{self, Call};
 use crate::slot::slot_of;
 use crate::topology::{Limits, Place, Server, SharedConnection, at};
+use failure::Direction;
+pub(crate) use failure::Failure;
 use map::{Address, Map};
 use replaced::Processes;
 pub(crate) use tracked::Tracked;
@@ -74,44 +77,6 @@ enum State {
     /// There was no map to be had so far.
     Unknown(TierError),
     Closed,
-}
-
-/// Why there is no answer, or what it is.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// No server could be asked.
-    Away(TierError),
-    /// The server, or the connection to it, failed.
-    Answer(RedisError),
-    /// As one of the others, while another server answers: the tier is not away, though some of its keys are.
-    Partial(Box<Self>),
-}
-
-impl Failure {
-    pub(crate) fn into_tier_error(self, action: &str) -> TierError {
-        match self {
-            Self::Away(error) => error,
-            Self::Answer(error) => tier_error(action, &error),
-            Self::Partial(failure) => TierError::refused(failure.into_tier_error(action).to_string()),
-        }
-    }
-
-    /// Whether one server fails for itself. What one says of the cluster, or of a slot that is moving, it says for others too.
-    fn is_of_one_server(&self) -> bool {
-        match self {
-            Self::Away(error) => error.is_outage(),
-            Self::Answer(error) => {
-                let kind = error.kind();
-                tier_error("", error).is_outage() && !is_divided(error) && kind != ServerErrorKind::ClusterDown.into()
-            }
-            Self::Partial(_) => false,
-        }
-    }
-
-    /// Whether the keys of the command lie on two servers, since their slot is moving.
-    fn is_divided(&self) -> bool {
-        matches!(self, Self::Answer(error) if is_divided(error))
-    }
 }
 
 impl Cluster {
@@ -383,34 +348,6 @@ async fn exchange(connection: &mut SharedConnection, commands: &[&Cmd], asking: 
     let answers = connection.req_packed_commands(&batch, 0, count).await?;
     let each = if asking { 2 } else { 1 };
     Ok(answers.into_iter().skip(each - 1).step_by(each).collect())
-}
-
-/// Where an answer sends a command.
-enum Direction {
-    /// The slot lies there now.
-    Moved(Address),
-    /// The slot is moving there, and this key may have arrived.
-    Ask(Address),
-    /// The slot is moving, and of the keys of the command some have arrived.
-    Divided,
-}
-
-impl Direction {
-    /// `asked` is who answered: it leaves out its own host.
-    fn of(error: &RedisError, asked: &Address) -> Option<Self> {
-        if is_divided(error) {
-            return Some(Self::Divided);
-        }
-        let (address, _) = error.redirect_node()?;
-        let (host, port) = address.rsplit_once(':')?;
-        let host = if host.is_empty() || host == "?" { &asked.0 } else { host };
-        let address = (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port.parse().ok()?);
-        Some(if error.kind() == ServerErrorKind::Ask.into() { Self::Ask(address) } else { Self::Moved(address) })
-    }
-}
-
-fn is_divided(error: &RedisError) -> bool {
-    error.kind() == ServerErrorKind::TryAgain.into()
 }
 
 impl Inner {

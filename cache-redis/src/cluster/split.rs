@@ -70,16 +70,13 @@ pub(crate) async fn fence(
     });
     // A fence stands before what it fences is removed, so nothing is stored in between. What is under one that stood already
     // came under it, such as the lease of a write.
-    let mut fenced = Vec::new();
-    for (key, raised) in keys.iter().zip(join_all(raised).await) {
-        if raised.map_err(|failure| failure.into_tier_error("fencing"))? == Value::Int(1) {
-            fenced.push(key.clone());
-        }
-    }
-    let removed = remove(inner, cluster, &fenced).await?;
-    let mut removed = fenced.iter().zip(removed).peekable();
-    let removed =
-        keys.iter().map(|key| removed.next_if(|(fenced, _)| *fenced == key).is_some_and(|(_, removed)| removed));
+    let raised: Result<Vec<Value>, Failure> = join_all(raised).await.into_iter().collect();
+    let raised = raised.map_err(|failure| failure.into_tier_error("fencing"))?;
+    let is_new: Vec<bool> = raised.iter().map(|raised| *raised == Value::Int(1)).collect();
+    let fenced: Vec<Key> =
+        keys.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(key, _)| key.clone()).collect();
+    let mut removed = remove(inner, cluster, &fenced).await?.into_iter();
+    let removed = is_new.into_iter().map(|is_new| is_new && removed.next().unwrap_or_default());
     append(inner, cluster, record, removed.collect()).await
 }
 
