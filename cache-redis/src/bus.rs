@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use cache_core::coherence::{
@@ -72,9 +71,8 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn last_and_time(&self, asked: Instant, (last, time): LastAndTime) -> Result<Position, TierError> {
-        let (seconds, micros) = time;
-        self.inner.server_clock.note(asked, seconds * 1_000 + micros / 1_000);
+    fn last_and_time(&self, (last, time): LastAndTime) -> Result<Position, TierError> {
+        self.inner.server_clock.note(time);
         last.first().map_or(Ok(Position::START), JournalEntry::position)
     }
 }
@@ -128,9 +126,8 @@ impl BusConnection for Subscription {
         let mut script = scripts::BEAT.key(&names.journal);
         script.key(&names.nodes).arg(beat.node.to_string()).arg(beat.applied.to_string());
         script.arg(millis(beat.trusted)).arg(u64::try_from(beat.alone.as_millis()).unwrap_or(u64::MAX));
-        let asked = Instant::now();
         let reply = script.invoke_async(&mut self.connection).await;
-        let last = self.last_and_time(asked, reply.map_err(|error| tier_error("the heartbeat", &error))?)?;
+        let last = self.last_and_time(reply.map_err(|error| tier_error("the heartbeat", &error))?)?;
         #[cfg(feature = "cluster")]
         if let Some(cluster) = self.inner.lane.cluster() {
             cluster.watch().await;
@@ -148,9 +145,8 @@ impl BusConnection for Subscription {
 
     async fn last_position(&mut self) -> Result<Position, TierError> {
         let batch = journal::last_and_time(&self.inner.names().journal);
-        let asked = Instant::now();
         let replies = batch.query_async(&mut self.connection).await;
-        self.last_and_time(asked, replies.map_err(|error| tier_error("XREVRANGE", &error))?)
+        self.last_and_time(replies.map_err(|error| tier_error("XREVRANGE", &error))?)
     }
 
     async fn read_after(&mut self, after: Position, limit: usize) -> Result<JournalPage, TierError> {

@@ -4,14 +4,14 @@
 //! go over a later invalidation, so it carries the time of the server from which on it must not run.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const UNKNOWN: i64 = i64::MIN;
 
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     started: Instant,
-    /// The server's time, in milliseconds since the Unix epoch, less those since `started`.
+    /// The server's time, in microseconds since the Unix epoch, less those since `started`.
     offset: AtomicI64,
 }
 
@@ -20,10 +20,12 @@ impl ServerClock {
         Self { started: Instant::now(), offset: AtomicI64::new(UNKNOWN) }
     }
 
-    /// Takes note that the server's clock showed `server_millis` at some time after `asked`. Counting from `asked` makes the
-    /// server's time look later than it is, by a round trip at the most, so no command is refused before it is given up.
-    pub(crate) fn note(&self, asked: Instant, server_millis: i64) {
-        self.offset.store(server_millis.saturating_sub(self.since_start(asked)), Ordering::Relaxed);
+    /// Takes note that the server's clock showed this time, as `TIME` tells it, when it gave an answer that is here now.
+    /// Counting from now makes the server's time look earlier than it is, by the answer's way: a command may be refused that
+    /// much before it is given up, and none runs after.
+    pub(crate) fn note(&self, (seconds, micros): (i64, i64)) {
+        let shown = seconds.saturating_mul(1_000_000).saturating_add(micros);
+        self.offset.store(shown.saturating_sub(self.since_start(Instant::now())), Ordering::Relaxed);
     }
 
     /// Takes what is known of the server's clock for wrong: the next command asks the server.
@@ -31,31 +33,42 @@ impl ServerClock {
         self.offset.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    /// The server's time in milliseconds when `after` will have passed; `None` while nothing is known of its clock.
-    pub(crate) fn in_millis(&self, after: Duration) -> Option<i64> {
+    /// The server's time in milliseconds at `moment`; `None` while nothing is known of its clock.
+    pub(crate) fn millis_at(&self, moment: Instant) -> Option<i64> {
         let offset = self.offset.load(Ordering::Relaxed);
-        let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-        (offset != UNKNOWN).then(|| offset.saturating_add(self.since_start(Instant::now())).saturating_add(after))
+        (offset != UNKNOWN).then(|| offset.saturating_add(self.since_start(moment)).div_euclid(1_000))
     }
 
     fn since_start(&self, at: Instant) -> i64 {
-        i64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(at.saturating_duration_since(self.started).as_micros()).unwrap_or(i64::MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn it_follows_the_servers_clock() {
+    fn it_follows_the_servers_clock_and_is_never_ahead_of_it() {
         let clock = ServerClock::new();
-        assert_eq!(clock.in_millis(Duration::ZERO), None);
-        clock.note(Instant::now(), 1_700_000_000_000);
-        let later = clock.in_millis(Duration::from_secs(5)).unwrap();
-        assert!((1_700_000_005_000..1_700_000_010_000).contains(&later), "{later}");
-        assert_eq!(clock.in_millis(Duration::MAX), Some(i64::MAX));
+        let before = Instant::now();
+        assert_eq!(clock.millis_at(before), None);
+        clock.note((1_700_000_000, 999));
+        let after = Instant::now();
+        assert!(clock.millis_at(after + Duration::from_secs(5)).unwrap() >= 1_700_000_005_000);
+        assert!(clock.millis_at(before + Duration::from_secs(5)).unwrap() <= 1_700_000_005_000);
         clock.forget();
-        assert_eq!(clock.in_millis(Duration::ZERO), None);
+        assert_eq!(clock.millis_at(after), None);
+    }
+
+    #[test]
+    fn no_answer_overflows_it() {
+        let clock = ServerClock::new();
+        for shown in [(i64::MAX, i64::MAX), (i64::MIN, i64::MIN), (-1, 0)] {
+            clock.note(shown);
+            clock.millis_at(Instant::now());
+        }
     }
 }

@@ -320,16 +320,18 @@ impl RedisTier {
         self.inner.lane.invoke(action, script).await.inspect_err(refused)
     }
 
-    /// What the server's clock shows when `after` will have passed. Asks the server while nothing is known of its clock.
+    /// What the server's clock will show when `after` has passed from now, or a little earlier. Asks the server while nothing is
+    /// known of its clock.
     pub(crate) async fn server_millis_in(&self, after: Duration) -> Result<i64, TierError> {
+        let now = Instant::now();
+        // A moment that no clock can tell never comes.
+        let Some(moment) = now.checked_add(after) else { return Ok(i64::MAX) };
         let clock = &self.inner.server_clock;
-        if let Some(millis) = clock.in_millis(after) {
+        if let Some(millis) = clock.millis_at(moment) {
             return Ok(millis);
         }
-        let asked = Instant::now();
-        let (seconds, micros): (i64, i64) = self.inner.lane.query("TIME", &redis::cmd("TIME")).await?;
-        clock.note(asked, seconds * 1_000 + micros / 1_000);
-        clock.in_millis(after).ok_or_else(|| unexpected("TIME"))
+        clock.note(self.inner.lane.query("TIME", &redis::cmd("TIME")).await?);
+        clock.millis_at(moment).ok_or_else(|| unexpected("TIME"))
     }
 }
 

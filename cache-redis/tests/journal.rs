@@ -81,6 +81,44 @@ async fn a_put_that_runs_after_it_was_given_up_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_put_does_not_run_late_because_the_server_told_its_time_slowly() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address());
+    let tier = RedisTier::builder(server.url_at(proxy.port())).response_timeout(TTL).build().unwrap();
+    let slow = Duration::from_millis(300);
+    proxy.set(Direction::ToServer, Flow::Delay(slow));
+    proxy.set(Direction::ToClient, Flow::Delay(slow));
+    // Two round trips, or more: the server's time is asked for, and the value is put.
+    stored(tier.put(&key("k"), put(entry("first"), TTL), &record(&keys(["k"]))).await.unwrap());
+    proxy.pass().await;
+    let gate = proxy.hold(Direction::ToServer);
+    let (key, record) = (key("k"), record(&keys(["k"])));
+    let late = Put::new(entry("late"), TTL, Duration::ZERO);
+    let (outcome, ()) = tokio::join!(tier.put(&key, late, &record), async {
+        gate.wait_until_holding("late").await;
+        gate.release();
+    });
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("LATE"), "{error}");
+    assert_eq!(payload(tier.get(&key).await.unwrap().as_ref()), Some("first"));
+}
+
+#[tokio::test]
+async fn the_time_that_the_server_takes_to_tell_its_own_counts() {
+    let (server, first) = start();
+    stored(first.put(&key("k"), put(entry("first"), TTL), &record(&keys(["k"]))).await.unwrap());
+    let proxy = FaultProxy::start(server.address());
+    let tier = RedisTier::builder(server.url_at(proxy.port())).response_timeout(TTL).build().unwrap();
+    tier.ping().await.unwrap();
+    // The question arrives within the time, and the value does not.
+    proxy.set(Direction::ToServer, Flow::Delay(Duration::from_millis(100)));
+    let late = Put::new(entry("late"), TTL, Duration::from_millis(150));
+    let error = tier.put(&key("k"), late, &record(&keys(["k"]))).await.unwrap_err();
+    assert!(error.to_string().contains("LATE"), "{error}");
+    assert_eq!(payload(first.get(&key("k")).await.unwrap().as_ref()), Some("first"));
+}
+
+#[tokio::test]
 async fn after_a_put_that_came_late_the_server_is_asked_for_its_time() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
