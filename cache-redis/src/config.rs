@@ -178,7 +178,8 @@ impl RedisTierBuilder {
         Self { journal_max_records, ..self }
     }
 
-    /// How many keys a scan looks at in one step: more are faster, and block the server for longer (250 take it 0.2 ms). Default: 250; at most 10,000.
+    /// How many keys a scan looks at in one step: more are faster, and block the server for longer (250 take it 0.2 ms or more).
+    /// A scan of more than 20,000 keys goes on in steps of a twentieth of that, with rests. Default: 250; at most 10,000.
     pub fn scan_batch(self, scan_batch: usize) -> Self {
         Self { scan_batch, ..self }
     }

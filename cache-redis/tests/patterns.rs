@@ -105,14 +105,14 @@ async fn clear_leaves_the_journal_and_other_namespaces() {
 }
 
 #[tokio::test]
-async fn a_scan_of_a_million_keys_holds_the_server_up_for_less_than_a_millisecond_at_a_time() {
+async fn a_large_scan_holds_the_server_up_for_less_than_a_millisecond_at_a_time() {
     let server = RedisServer::builder().directive("enable-debug-command", "local").start();
     // Tests that run at the same time take the processor away for longer than the usual bound.
     let tier = RedisTier::builder(server.url()).response_timeout(Duration::from_secs(20)).build().unwrap();
-    tier.bind(&Namespace::new("million").unwrap()).unwrap();
+    tier.bind(&Namespace::new("large").unwrap()).unwrap();
     let mut admin = server.connect().unwrap();
     // In parts, so that each is answered in time on a busy machine too.
-    let parts = (0..20).map(|part| ("50000", format!("million:{part}")));
+    let parts = (0..4).map(|part| ("50000", format!("large:{part}")));
     for (count, prefix) in parts.chain([("1000", "other".to_owned())]) {
         let reply = admin.command(&["DEBUG", "POPULATE", count, &prefix, "100"]).unwrap();
         assert_eq!(reply, Reply::Status("OK".to_owned()));
@@ -120,8 +120,8 @@ async fn a_scan_of_a_million_keys_holds_the_server_up_for_less_than_a_millisecon
     admin.command(&["CONFIG", "RESETSTAT"]).unwrap();
     let before = processor_seconds(&server);
 
-    assert_eq!(tier.clear().await.unwrap(), 1_000_000);
-    assert_eq!(tier.counters().swept, 1_000_000, "its progress");
+    assert_eq!(tier.clear().await.unwrap(), 200_000);
+    assert_eq!(tier.counters().swept, 200_000, "its progress");
 
     let busy = processor_seconds(&server) - before;
     assert_eq!(admin.command(&["DBSIZE"]).unwrap(), Reply::Integer(1_000));
