@@ -7,12 +7,14 @@ use std::sync::LazyLock;
 
 use cache_core::frame;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 
 /// The text of a script, and the hash by which a server knows it.
 pub(crate) struct Text {
     code: &'static str,
     hash: LazyLock<String>,
+    /// Whether it tells other nodes of a record.
+    announces: bool,
 }
 
 impl Text {
@@ -57,10 +59,25 @@ impl Call {
 
     /// Runs the script. A server that does not know it yet is sent its text.
     pub(crate) async fn invoke_async<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike) -> RedisResult<T> {
-        match self.by_hash().query_async(connection).await {
-            Err(error) if is_unknown(&error) => self.by_text().query_async(connection).await,
+        match self.send(self.by_hash(), connection).await {
+            Err(error) if is_unknown(&error) => self.send(self.by_text(), connection).await,
             result => result,
         }
+    }
+
+    /// A script that tells other nodes of a record goes out behind a PING. When Redis has carried out what came in, it writes to
+    /// its clients, to the one that was first given something to read last: alone, the script would have its caller answered before
+    /// any node hears of the record. With the PING, the nodes come first, so the wait for them is shorter by a write and by the
+    /// caller's waking up, and the caller's longer by a write to each node.
+    async fn send<T: FromRedisValue>(&self, command: Cmd, connection: &mut impl ConnectionLike) -> RedisResult<T> {
+        if !self.text.announces {
+            return command.query_async(connection).await;
+        }
+        let mut batch = Pipeline::with_capacity(2);
+        batch.cmd("PING").add_command(command);
+        let answers = connection.req_packed_commands(&batch, 1, 1).await?;
+        let answer = answers.into_iter().next().unwrap_or(Value::Nil);
+        Ok(redis::from_redis_value(answer.extract_error()?)?)
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
@@ -77,9 +94,13 @@ pub(crate) fn is_unknown(error: &RedisError) -> bool {
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
+        script!($name, $file, announces: false);
+    };
+    ($name:ident, $file:literal, announces: $announces:literal) => {
         pub(crate) static $name: Text = Text {
             code: include_str!($file),
             hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
+            announces: $announces,
         };
     };
 }
@@ -92,9 +113,9 @@ script!(CLAIM, "scripts/claim.lua");
 script!(RECLAIM, "scripts/reclaim.lua");
 script!(REFILL, "scripts/refill.lua");
 script!(RELEASE, "scripts/release.lua");
-script!(PUT, "scripts/put.lua");
-script!(INVALIDATE, "scripts/invalidate.lua");
-script!(FENCE, "scripts/fence.lua");
+script!(PUT, "scripts/put.lua", announces: true);
+script!(INVALIDATE, "scripts/invalidate.lua", announces: true);
+script!(FENCE, "scripts/fence.lua", announces: true);
 #[cfg(feature = "cluster")]
 script!(HOLD, "scripts/hold.lua");
 #[cfg(feature = "cluster")]
@@ -105,8 +126,8 @@ script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
 script!(FORGET, "scripts/forget.lua");
 script!(ENCLOSE, "scripts/enclose.lua");
-script!(CONCLUDE, "scripts/conclude.lua");
-script!(WRITE_APPEND, "scripts/write_append.lua");
+script!(CONCLUDE, "scripts/conclude.lua", announces: true);
+script!(WRITE_APPEND, "scripts/write_append.lua", announces: true);
 script!(WRITE_TAKE, "scripts/write_take.lua");
 script!(WRITE_SETTLE, "scripts/write_settle.lua");
 
