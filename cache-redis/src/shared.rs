@@ -220,7 +220,7 @@ impl SharedTier for RedisTier {
 
     async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError> {
         #[cfg(feature = "cluster")]
-        if self.inner.lane.cluster().is_some_and(|cluster| cluster.take_unmet(pattern)) {
+        if self.inner.lane.cluster().is_some_and(|cluster| cluster.may_miss(pattern)) {
             return Ok(false);
         }
         let names = self.inner.names();
@@ -309,15 +309,9 @@ impl RedisTier {
         self.inner.lane.invoke("renewing a claim", &script).await
     }
 
-    /// Runs a script that carries the moment from which on it must not run. The refusal of one that comes late may mean that the
-    /// server's clock has been set, so it is asked for anew.
+    /// Runs a script that carries the moment from which on it must not run.
     pub(crate) async fn invoke_in_time<T: FromRedisValue>(&self, action: &str, script: &Call) -> Result<T, TierError> {
-        let refused = |error: &TierError| {
-            if !error.is_outage() {
-                self.inner.server_clock.forget();
-            }
-        };
-        self.inner.lane.invoke(action, script).await.inspect_err(refused)
+        self.inner.lane.invoke(action, script).await.inspect_err(|error| self.inner.doubt_clock(error))
     }
 
     /// What the server's clock will show when `after` has passed from now, or a little earlier. Asks the server while nothing is

@@ -208,12 +208,14 @@ impl CacheTier for RedisTier {
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        let swept = self.inner.remove_matching(pattern).await?;
         #[cfg(feature = "cluster")]
-        if let Some(cluster) = self.inner.lane.cluster().filter(|_| !swept.met_all) {
-            cluster.note_unmet(pattern);
+        if let Some(cluster) = self.inner.lane.cluster() {
+            let missed_before = cluster.missed(pattern);
+            let swept = self.inner.remove_matching(pattern).await?;
+            cluster.scanned(pattern, swept.met_all, missed_before);
+            return Ok(swept.removed);
         }
-        Ok(swept.removed)
+        Ok(self.inner.remove_matching(pattern).await?.removed)
     }
 
     async fn clear(&self) -> Result<u64, TierError> {
@@ -279,6 +281,13 @@ impl Inner {
         match self.wire {
             Wire::Framed => millis(ttl),
             Wire::Plain => millis(ttl.saturating_sub(entry.expires.since(entry.fresh_until))),
+        }
+    }
+
+    /// The refusal of a command that comes late may mean that the server's clock has been set, so it is asked for anew.
+    pub(crate) fn doubt_clock(&self, error: &TierError) {
+        if !error.is_outage() {
+            self.server_clock.forget();
         }
     }
 

@@ -4,7 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_aside::{CachingService, Delivery, LocalTier, Policy, RedisTier};
+use cache_aside::clock::Timestamp;
+use cache_aside::coherence::{Change, NodeId, Record};
+use cache_aside::{
+    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, Namespace, Pattern, Policy, RedisTier, SharedTier,
+    Token, Value,
+};
 use cache_testing::RedisCluster;
 use cache_testing::resp::Reply;
 
@@ -114,6 +119,77 @@ async fn a_dead_server_costs_only_the_keys_that_it_had() {
     cluster.wait_until_well();
     eventually("what was queued is delivered", || async { b.status().await.queued_invalidations == 0 }).await;
     eventually("it is used again", || async { b.invalidate(&gone).await.delivery == Delivery::Done }).await;
+}
+
+/// The others hear of it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_server_cannot_remove_is_void_on_other_nodes() {
+    let cluster = RedisCluster::start();
+    for server in cluster.primaries() {
+        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let gone = key_away_from_the_journal(&cluster);
+    let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
+    let there = (0..).map(|n| format!("other{n}")).find(|key| owner(key) != owner(&gone)).unwrap();
+    let near = async |key: &str| b.entry(key).local_only().get::<u32>().await.is_some();
+    for key in [&gone, &there] {
+        a.set(key, 1_u32).await;
+        b.get::<u32>(key).await.unwrap();
+        assert!(near(key).await);
+    }
+    cluster.primaries()[owner(&gone)].kill();
+    assert_eq!(a.invalidate_many(&[&gone, &there]).await.delivery, Delivery::Queued);
+    eventually("both are void", || async { !near(&gone).await && !near(&there).await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rule_stays_where_of_several_scans_each_may_have_missed_a_key() {
+    let cluster = RedisCluster::start();
+    let tier = RedisTier::cluster(cluster.urls()).build().unwrap();
+    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    let from = cluster.primary_of("{moving}");
+    let slot = cluster.slot_of("{moving}");
+    let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
+    let pattern = Pattern::new("key*").unwrap();
+    let record = Record::new(NodeId::new(7), Change::Pattern(pattern.clone()));
+    let first = tier.invalidate(&[], &record, None).await.unwrap().position;
+    let second = tier.invalidate(&[], &record, None).await.unwrap().position;
+    cluster.begin_move(slot, from, to);
+    tier.invalidate_pattern(&pattern).await.unwrap();
+    tier.invalidate_pattern(&pattern).await.unwrap();
+    assert!(!tier.swept(&pattern, first).await.unwrap());
+    assert!(!tier.swept(&pattern, second).await.unwrap(), "nor has the second");
+    for server in [from, to] {
+        server.cli(&["CLUSTER", "SETSLOT", &slot.to_string(), "STABLE"]);
+    }
+    tier.invalidate_pattern(&pattern).await.unwrap();
+    assert!(tier.swept(&pattern, second).await.unwrap(), "one that meets everything makes good for both");
+}
+
+/// Under a fence that stands already the next attempt would remove nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_of_several_keys_removes_what_is_there_though_one_of_them_cannot_be_fenced() {
+    let cluster = RedisCluster::start();
+    for server in cluster.primaries() {
+        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let tier = RedisTier::cluster(cluster.urls()).build().unwrap();
+    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    let gone = key_away_from_the_journal(&cluster);
+    let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
+    let there = (0..).map(|n| format!("other{n}")).find(|key| owner(key) != owner(&gone)).unwrap();
+    let keys = [&there, &gone].map(|key| Key::new(key).unwrap());
+    let entry = || Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+    let record = Record::new(NodeId::new(7), Change::Fence(keys[..].into(), MINUTE));
+    let token = Token::from_bytes([7; 16]);
+    tier.set(&keys[0], entry(), MINUTE).await.unwrap();
+    cluster.primaries()[owner(&gone)].kill();
+    tier.fence(&keys, &record, token, MINUTE).await.unwrap_err();
+    assert!(tier.get(&keys[0]).await.unwrap().is_none());
+    cluster.primaries()[owner(&gone)].restart();
+    cluster.wait_until_well();
+    eventually("both are fenced", || async { tier.fence(&keys, &record, token, MINUTE).await.is_ok() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

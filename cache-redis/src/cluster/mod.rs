@@ -14,7 +14,7 @@ mod scan;
 pub(crate) mod split;
 mod tracked;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,8 +53,7 @@ pub(crate) struct Cluster {
     inner: Arc<Inner>,
     /// At most one task, which draws the map; it ends with the cluster.
     drawer: Mutex<JoinSet<()>>,
-    /// Patterns whose keys moved while they were scanned for, so that some may not have been met.
-    unmet: Mutex<HashSet<Pattern>>,
+    missed: Mutex<Missed>,
     processes: Processes,
 }
 
@@ -66,6 +65,19 @@ struct Inner {
     lanes: Mutex<HashMap<Address, Arc<Lane>>>,
     state: watch::Sender<State>,
     outdated: Notify,
+}
+
+/// The patterns whose keys moved while they were scanned for, so that some may not have been met.
+#[derive(Default)]
+struct Missed {
+    /// How many scans have, since one met everything.
+    times: HashMap<Pattern, u64>,
+    /// Whether there were more than there is room for: from then on no rule is forgotten before its time.
+    too_many: bool,
+}
+
+impl Missed {
+    const MOST: usize = 1_024;
 }
 
 enum State {
@@ -92,7 +104,7 @@ impl Cluster {
         Self {
             inner: Arc::new(inner),
             drawer: Mutex::new(JoinSet::new()),
-            unmet: Mutex::default(),
+            missed: Mutex::default(),
             processes: Processes::default(),
         }
     }
@@ -206,21 +218,38 @@ impl Cluster {
         Ok((lanes.map_err(|error| tier_error("connecting", &error))?, map))
     }
 
-    /// Takes note that the last scan for `pattern` may not have met everything.
-    pub(crate) fn note_unmet(&self, pattern: &Pattern) {
+    /// To be asked before a scan for `pattern` begins, and given to [`Self::scanned`] when it has ended.
+    pub(crate) fn missed(&self, pattern: &Pattern) -> u64 {
+        self.lock_missed().times.get(pattern).copied().unwrap_or(0)
+    }
+
+    /// A scan for `pattern` has ended. One that has met everything makes good for those before it, and for none that missed
+    /// something since it began.
+    pub(crate) fn scanned(&self, pattern: &Pattern, met_all: bool, missed_before: u64) {
+        let mut missed = self.lock_missed();
+        if met_all {
+            if missed.times.get(pattern) == Some(&missed_before) {
+                missed.times.remove(pattern);
+            }
+            return;
+        }
         tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
-        self.lock_unmet().insert(pattern.clone());
+        if missed.times.len() < Missed::MOST || missed.times.contains_key(pattern) {
+            *missed.times.entry(pattern.clone()).or_default() += 1;
+        } else {
+            missed.too_many = true;
+        }
     }
 
-    /// Whether the last scan for `pattern` may not have met everything: then its rule has to stay. It is asked once after
-    /// each scan.
-    pub(crate) fn take_unmet(&self, pattern: &Pattern) -> bool {
-        self.lock_unmet().remove(pattern)
+    /// Whether keys that match `pattern` may not have been met: then its rule has to stay.
+    pub(crate) fn may_miss(&self, pattern: &Pattern) -> bool {
+        let missed = self.lock_missed();
+        missed.too_many || missed.times.contains_key(pattern)
     }
 
-    fn lock_unmet(&self) -> MutexGuard<'_, HashSet<Pattern>> {
-        // A panic under the lock leaves patterns that are each whole.
-        self.unmet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_missed(&self) -> MutexGuard<'_, Missed> {
+        // A panic under the lock leaves counts that are each whole.
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the drawer and lets go of the connections.

@@ -9,7 +9,7 @@
 //! invalidation or a newer version, voids the value, which is then not stored, nor kept near; one that was sent to near tiers with
 //! its record is voided there by another record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::coherence::Record;
 use cache_core::frame::{self, FLAG_AT};
@@ -27,31 +27,30 @@ use crate::{message, rules, scan};
 /// Marks the lease of a value that is about to be set: its token begins with the value's version.
 const SETS: u8 = 2;
 
-/// No caller waits for so long between the steps of one call.
-const LATE: u64 = i64::MAX as u64;
-
 pub(crate) async fn invalidate(
     inner: &Inner,
     cluster: &Cluster,
     keys: &[Key],
     record: &Record,
-    lift: Option<Token>,
+    fence: Option<Token>,
 ) -> Result<Appended, TierError> {
-    let names = inner.names();
-    if let Some(token) = lift {
-        let lifts = keys.iter().map(|key| {
-            let fences = names.fences(key);
-            let mut command = redis::cmd("ZREM");
-            command.arg(&fences).arg(&token.as_bytes()[..]);
-            (slot_of(fences.as_bytes()), command)
-        });
-        cluster
-            .scatter_all(&lifts.collect::<Vec<_>>())
-            .await
-            .map_err(|failure| failure.into_tier_error("lifting fences"))?;
+    if let Some(token) = fence {
+        lift(inner, cluster, keys, token).await?;
     }
-    let removed = remove(inner, cluster, keys).await?;
-    append(inner, cluster, record, removed).await
+    recorded(inner, cluster, record, remove(inner, cluster, keys).await).await
+}
+
+/// Appends the record also where not every key could be removed: other nodes should hear of those that were, and drop what they have
+/// of all. The caller hears that it failed, and tries again.
+async fn recorded(
+    inner: &Inner,
+    cluster: &Cluster,
+    record: &Record,
+    removed: Result<Vec<bool>, TierError>,
+) -> Result<Appended, TierError> {
+    let appended = append(inner, cluster, record, Vec::new()).await;
+    let removed = removed?;
+    Ok(Appended { removed, ..appended? })
 }
 
 pub(crate) async fn fence(
@@ -70,14 +69,39 @@ pub(crate) async fn fence(
     });
     // A fence stands before what it fences is removed, so nothing is stored in between. What is under one that stood already
     // came under it, such as the lease of a write.
-    let raised: Result<Vec<Value>, Failure> = join_all(raised).await.into_iter().collect();
-    let raised = raised.map_err(|failure| failure.into_tier_error("fencing"))?;
-    let is_new: Vec<bool> = raised.iter().map(|raised| *raised == Value::Int(1)).collect();
+    let raised = join_all(raised).await;
+    let is_new: Vec<bool> = raised.iter().map(|raised| matches!(raised, Ok(Value::Int(1)))).collect();
     let fenced: Vec<Key> =
         keys.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(key, _)| key.clone()).collect();
-    let mut removed = remove(inner, cluster, &fenced).await?.into_iter();
-    let removed = is_new.into_iter().map(|is_new| is_new && removed.next().unwrap_or_default());
-    append(inner, cluster, record, removed.collect()).await
+    // Also where others could not be fenced: the caller tries again, and then these stand already.
+    let removed = remove_each(inner, cluster, &fenced).await;
+    let left: Vec<Key> =
+        fenced.into_iter().zip(&removed).filter(|(_, removed)| removed.is_err()).map(|(key, _)| key).collect();
+    if !left.is_empty() {
+        // Under a fence that stands already the next attempt would remove nothing.
+        let _ = lift(inner, cluster, &left, token).await;
+    }
+    let raised: Result<Vec<Value>, Failure> = raised.into_iter().collect();
+    let removed = match raised {
+        Ok(_) => removed.into_iter().collect::<Result<Vec<bool>, Failure>>(),
+        Err(failure) => Err(failure),
+    };
+    let removed = removed.map_err(|failure| failure.into_tier_error("fencing")).map(|removed| {
+        let mut removed = removed.into_iter();
+        is_new.into_iter().map(|is_new| is_new && removed.next().unwrap_or_default()).collect()
+    });
+    recorded(inner, cluster, record, removed).await
+}
+
+async fn lift(inner: &Inner, cluster: &Cluster, keys: &[Key], token: Token) -> Result<(), TierError> {
+    let lifts = keys.iter().map(|key| {
+        let fences = inner.names().fences(key);
+        let mut command = redis::cmd("ZREM");
+        command.arg(&fences).arg(&token.as_bytes()[..]);
+        (slot_of(fences.as_bytes()), command)
+    });
+    let lifted = cluster.scatter_all(&lifts.collect::<Vec<_>>()).await;
+    lifted.map(drop).map_err(|failure| failure.into_tier_error("lifting fences"))
 }
 
 pub(crate) async fn put(
@@ -87,6 +111,10 @@ pub(crate) async fn put(
     put: Put,
     record: &Record,
 ) -> Result<PutOutcome, TierError> {
+    // Nodes must not be sent the value when the caller has given up. The heartbeat notes the clock of the server that has the
+    // journal; until it has, they are sent none.
+    let last_moment = Instant::now().checked_add(put.within.min(inner.response_timeout));
+    let last_moment = last_moment.and_then(|moment| inner.server_clock.millis_at(moment));
     let data = inner.names().data(key);
     let slot = slot_of(data.as_bytes());
     let version = put.entry.version.map_or(0, |version| version.saturating_add(1)).to_be_bytes();
@@ -99,9 +127,9 @@ pub(crate) async fn put(
     if outcome == Held::Superseded {
         return Ok(PutOutcome::Superseded);
     }
-    let replicate = put.replicate.filter(|_| outcome == Held::Free);
+    let replicate = put.replicate.filter(|_| outcome == Held::Free).zip(last_moment);
     let appended = match replicate {
-        Some(ttl) => append_with_value(inner, cluster, &put, ttl, record).await?,
+        Some((ttl, last_moment)) => append_with_value(inner, cluster, &put, ttl, last_moment, record).await?,
         None => append(inner, cluster, record, Vec::new()).await?,
     };
     if outcome == Held::Fenced {
@@ -201,13 +229,19 @@ fn token_of(version: [u8; 8], entry: Token) -> Token {
 }
 
 async fn remove(inner: &Inner, cluster: &Cluster, keys: &[Key]) -> Result<Vec<bool>, TierError> {
+    let removed: Result<_, Failure> = remove_each(inner, cluster, keys).await.into_iter().collect();
+    removed.map_err(|failure| failure.into_tier_error("UNLINK"))
+}
+
+async fn remove_each(inner: &Inner, cluster: &Cluster, keys: &[Key]) -> Vec<Result<bool, Failure>> {
     let unlinks = keys.iter().map(|key| {
         let data = inner.names().data(key);
         (slot_of(data.as_bytes()), scan::unlink(data))
     });
-    let removed = cluster.scatter_all(&unlinks.collect::<Vec<_>>()).await;
-    let removed = removed.map_err(|failure| failure.into_tier_error("UNLINK"))?;
-    Ok(removed.iter().map(|removed| matches!(removed, Value::Int(1))).collect())
+    match cluster.scatter(&unlinks.collect::<Vec<_>>()).await {
+        Ok(removed) => removed.into_iter().map(|removed| Ok(removed? == Value::Int(1))).collect(),
+        Err(failure) => keys.iter().map(|_| Err(failure.clone())).collect(),
+    }
 }
 
 async fn append(inner: &Inner, cluster: &Cluster, record: &Record, removed: Vec<bool>) -> Result<Appended, TierError> {
@@ -228,14 +262,15 @@ async fn append_with_value(
     cluster: &Cluster,
     put: &Put,
     replicate: Duration,
+    last_moment: i64,
     record: &Record,
 ) -> Result<Appended, TierError> {
     let names = inner.names();
     let mut script = scripts::PUT.key(&names.journal);
     script.arg(record.to_string()).arg(&names.channel).arg(inner.journal_max_records);
-    script.arg(&inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(LATE).arg(millis(replicate).to_string());
+    script.arg(&inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment).arg(millis(replicate).to_string());
     let reply = cluster.invoke(slot_of(names.journal.as_bytes()), &script).await;
-    let (previous, position, _): (String, String, bool) =
-        reply.map_err(|failure| failure.into_tier_error("recording"))?;
+    let reply = reply.map_err(|failure| failure.into_tier_error("recording"));
+    let (previous, position, _): (String, String, bool) = reply.inspect_err(|error| inner.doubt_clock(error))?;
     appended(previous, position, Vec::new())
 }

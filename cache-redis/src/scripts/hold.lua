@@ -22,6 +22,8 @@ if ARGV[3] ~= '\0\0\0\0\0\0\0\0' then
   end
 end
 if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
+  -- As in put.lua.
+  redis.call('UNLINK', KEYS[1])
   return 2
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

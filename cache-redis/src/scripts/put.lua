@@ -31,6 +31,9 @@ local previous = last[1] and last[1][1] or '0-0'
 local position = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[1])
 local message = previous .. ' ' .. position .. ' '
 if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then
+  -- What is there came under the fence: the lease of a write that must not store its value any more, or a value on its way to the
+  -- source, which has another by now.
+  redis.call('UNLINK', KEYS[2])
   redis.call('PUBLISH', ARGV[2], message .. ARGV[1])
   return {previous, position, 0}
 end

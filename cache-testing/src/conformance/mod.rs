@@ -283,6 +283,7 @@ macro_rules! conformance_tests {
             through::nothing_is_stored_if_the_key_was_invalidated_in_between,
             through::nothing_is_stored_once_the_lease_has_lapsed,
             writes::a_write_is_kept_with_its_entry_and_its_record,
+            writes::a_set_during_a_write_removes_its_entry,
             writes::a_write_without_an_entry_removes_what_is_there,
             writes::the_entry_of_a_write_is_not_stored_under_a_fence_and_the_write_is_kept,
             writes::a_load_that_began_before_a_write_is_not_stored,

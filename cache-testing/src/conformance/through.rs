@@ -100,13 +100,17 @@ pub async fn nothing_is_stored_if_another_write_came_in_between(tier: Arc<dyn Ca
 
 /// Whatever removes the key takes the lease away.
 pub async fn nothing_is_stored_if_the_key_was_invalidated_in_between(tier: Arc<dyn CacheTier>) {
-    let all = keys(["by key", "by delete", "by pattern", "by clear"]);
+    let all = keys(["by key", "by delete", "by pattern", "by set", "by clear"]);
     for key in &all {
         let one = std::slice::from_ref(key);
         fence(&*tier, one, 1, HOUR).await;
         assert!(enclose(&*tier, key, 1, 2).await);
         match key.as_str() {
             "by key" => drop(shared(&*tier).invalidate(one, &record_of_keys(one), None).await.expect("invalidate")),
+            "by set" => {
+                let set = shared(&*tier).put(key, put(entry("set"), HOUR), &record_of_keys(one)).await.expect("put");
+                assert!(matches!(set, PutOutcome::Fenced(_)), "{set:?}");
+            }
             "by delete" => drop(tier.delete(one).await.expect("delete")),
             "by pattern" => {
                 let pattern = cache_core::Pattern::new("by pat*").expect("it is valid");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::coherence::{BusConnection, BusMessage, Change, NodeId, Position, Record};
 use cache_core::{
-    Acquire, CacheTier, Claim, DeadLetter, Kept, KeptWrite, Key, NewWrite, Partition, Settle, Taken, WriteLog,
+    Acquire, CacheTier, Claim, DeadLetter, Kept, KeptWrite, Key, NewWrite, Partition, PutOutcome, Settle, Taken,
+    WriteLog,
 };
 
 use super::support::{
@@ -110,6 +111,18 @@ pub async fn a_write_is_kept_with_its_entry_and_its_record(tier: Arc<dyn CacheTi
     let Taken { partition, writes, .. } = take(&*tier, 1, 10).await.expect("there is work");
     assert_eq!((partition, writes.len()), (1, 1));
     assert_eq!((writes[0].id, &writes[0].key, &writes[0].payload[..], writes[0].taken), (id, &k, &b"payload"[..], 1));
+}
+
+/// What the source has is no more what was on its way there.
+pub async fn a_set_during_a_write_removes_its_entry(tier: Arc<dyn CacheTier>) {
+    let k = key("k");
+    let mut new = write(&k, "payload");
+    new.put = Some(put(entry("behind"), HOUR));
+    assert!(kept(append_as(&*tier, 0, new).await).1);
+    let record = record_of_keys(std::slice::from_ref(&k));
+    let set = shared(&*tier).put(&k, put(entry("set"), HOUR), &record).await.expect("put");
+    assert!(matches!(set, PutOutcome::Fenced(_)), "{set:?}");
+    assert_absent(&*tier, &k).await;
 }
 
 /// It is older than the write.
