@@ -41,6 +41,11 @@ impl Breaker {
         outages >= self.threshold && !self.open.swap(true, Ordering::AcqRel)
     }
 
+    /// Opens it whatever its threshold. Tells whether it was closed.
+    pub(crate) fn open(&self) -> bool {
+        !self.open.swap(true, Ordering::AcqRel)
+    }
+
     pub(crate) fn close(&self) {
         self.outages.store(0, Ordering::Relaxed);
         self.open.store(false, Ordering::Release);
@@ -61,6 +66,13 @@ mod tests {
         assert!(breaker.failed(), "the third in a row opens it");
         assert!(breaker.is_open());
         assert!(!breaker.failed(), "it is open already");
+    }
+
+    #[test]
+    fn it_can_be_opened_whatever_the_threshold() {
+        let breaker = Breaker::new(u32::MAX);
+        assert!(breaker.open() && breaker.is_open());
+        assert!(!breaker.open(), "it is open already");
     }
 
     #[test]

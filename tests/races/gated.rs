@@ -25,6 +25,7 @@ pub(crate) enum Point {
     PutAnswered,
     InvalidateSent,
     InvalidateAnswered,
+    ScanSent,
 }
 
 /// The gates that are yet to be met.
@@ -100,6 +101,7 @@ impl CacheTier for GatedTier {
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        self.gates.pass(Point::ScanSent).await;
         self.commands.invalidate_pattern(pattern).await
     }
 

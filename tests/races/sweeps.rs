@@ -4,10 +4,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, NearTier, Pattern, RedisTier, TierError};
+use cache_aside::{
+    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, NearTier, Pattern, RedisTier, TierError,
+};
 use cache_testing::RedisServer;
 
-use crate::setting::{NEW, OLD};
+use crate::gated::Point;
+use crate::setting::{NEW, OLD, Setting};
 use crate::support::{GatedLoad, eventually, heard, hears_invalidations, near, node};
 
 /// A near tier whose removals by pattern wait for their gate to open.
@@ -142,4 +145,32 @@ async fn what_a_caller_has_voided_is_not_served_while_it_is_freed_for_which_it_d
     slow.open();
     eventually("it is free", || async { slow.tier.usage().entries == Some(1) }).await;
     assert_eq!(near(&caller, "order:1").await.as_deref(), Some(OLD));
+}
+
+/// The scan of a pattern that has waited for Redis may take minutes.
+#[tokio::test]
+async fn other_changes_are_delivered_while_what_a_pattern_covers_is_freed() {
+    let setting = Setting::new().await;
+    let Setting { commands, gates, a, b, .. } = &setting;
+    b.set("k", OLD.to_owned()).await;
+    commands.cut().await;
+    assert_eq!(a.invalidate_pattern("old:*").await.unwrap().delivery, Delivery::Queued);
+    let scan = gates.close(Point::ScanSent);
+    commands.pass().await;
+    eventually("it is being freed", || async {
+        setting.clock.advance(Duration::from_millis(50));
+        scan.runs() == 1
+    })
+    .await;
+    assert_eq!(a.invalidate("k").await.delivery, Delivery::Done);
+    assert_eq!(b.get::<String>("k").await, None);
+    let set = a.set("k", NEW.to_owned()).await;
+    assert_eq!((set.delivery, set.stored), (Delivery::Done, true));
+    assert_eq!(b.get::<String>("k").await, None, "Redis is not filled until it knows of everything");
+    scan.open();
+    eventually("Redis is used again", || async {
+        a.entry("k").remote_only().set(NEW.to_owned()).await;
+        b.get::<String>("k").await.is_some()
+    })
+    .await;
 }

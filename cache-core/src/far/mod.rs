@@ -201,17 +201,23 @@ impl Far {
         manner: Manner,
         coherence: &Coherence,
     ) -> Result<Carried, Queued> {
-        let owed = Owed::new(self, coherence, change);
-        if !self.is_ready() {
+        self.deliver(Owed::new(self, coherence, change), change, manner, coherence).await
+    }
+
+    /// As [`Far::invalidate`], of a change that is owed already.
+    pub(crate) async fn deliver(
+        &self,
+        owed: Owed<'_>,
+        change: &Change,
+        manner: Manner,
+        coherence: &Coherence,
+    ) -> Result<Carried, Queued> {
+        if !self.hears() {
             return Err(Queued);
         }
-        match self.carry(change, manner, coherence).await {
-            Ok(carried) => {
-                owed.delivered();
-                Ok(carried)
-            }
-            Err(_) => Err(Queued),
-        }
+        let Ok(carried) = self.carry(change, manner, coherence).await else { return Err(Queued) };
+        owed.delivered();
+        Ok(carried)
     }
 
     /// Fences `keys` for `hold`. False when the tier is away, or could not say.
@@ -225,6 +231,13 @@ impl Far {
             }
         }
         true
+    }
+
+    /// Whether the tier can be told of a change. Also while what it is owed is being delivered, or steady changes would never let
+    /// that end: they commute. Not while a write may still run that was given up, which the change must not come before.
+    fn hears(&self) -> bool {
+        let is_held = self.backlog.load(Ordering::Acquire) && self.held_until().is_some();
+        !self.breaker.is_open() && !is_held
     }
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
@@ -258,13 +271,14 @@ impl Far {
     }
 
     async fn held_off(&self) {
-        loop {
-            let until = *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match until.filter(|until| *until > tokio::time::Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => return,
-            }
+        while let Some(until) = self.held_until() {
+            tokio::time::sleep_until(until).await;
         }
+    }
+
+    fn held_until(&self) -> Option<tokio::time::Instant> {
+        let until = *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.filter(|until| *until > tokio::time::Instant::now())
     }
 
     async fn carry(&self, change: &Change, manner: Manner, coherence: &Coherence) -> Result<Carried, TierError> {
@@ -320,10 +334,8 @@ impl Far {
     /// Pings the tier for the first time: one that does not answer is down at once.
     pub(crate) async fn greet(&self) {
         if let Err(error) = self.attempt(self.tier.ping()).await {
-            while !self.breaker.is_open() {
-                if self.breaker.failed() {
-                    self.events.emit(Event::TierDown { tier: self.tier.name(), error: error.clone() });
-                }
+            if self.breaker.open() {
+                self.events.emit(Event::TierDown { tier: self.tier.name(), error });
             }
             self.update_state();
             self.work.notify_one();

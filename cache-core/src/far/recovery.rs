@@ -33,14 +33,21 @@ impl Far {
 
     /// One attempt to make the tier ready.
     pub(crate) async fn mend(&self, coherence: &Coherence) -> Result<(), TierError> {
-        if self.breaker.is_open() {
+        let was_down = self.breaker.is_open();
+        if was_down {
             let answer = self.attempt(self.tier.ping()).await;
             self.events.emit(Event::TierProbed { tier: self.tier.name(), answered: answer.is_ok() });
             answer?;
-        }
-        self.drain(coherence).await?;
-        if self.breaker.is_open() {
+            // It hears of changes from now on, and is asked when it has been delivered what it is owed.
             self.breaker.close();
+        }
+        if let Err(error) = self.drain(coherence).await {
+            if was_down {
+                self.breaker.open();
+            }
+            return Err(error);
+        }
+        if was_down {
             self.update_state();
             self.events.emit(Event::TierUp { tier: self.tier.name() });
         }
@@ -63,9 +70,10 @@ impl Far {
     }
 
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
-        self.held_off().await;
         while let Some(change) = self.take_queued() {
             let owed = Owed::new(self, coherence, &change);
+            // After it was taken: whoever owes it in place of a write has said so before.
+            self.held_off().await;
             self.carry(&change, Manner::default(), coherence).await?;
             owed.delivered();
         }
@@ -105,9 +113,11 @@ mod tests {
     use crate::stats::Counters;
     use crate::tier::CacheTier;
 
-    /// A tier that notes when it was told to delete.
+    type Once = Box<dyn FnOnce() + Send>;
+
+    /// A tier that notes when it was told to delete, and what happens while it removes by a pattern.
     #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<Vec<Instant>>>);
+    struct Told(Arc<Mutex<Vec<Instant>>>, Arc<Mutex<Option<Once>>>);
 
     #[async_trait]
     impl CacheTier for Told {
@@ -129,6 +139,9 @@ mod tests {
         }
 
         async fn invalidate_pattern(&self, _: &Pattern) -> Result<u64, TierError> {
+            if let Some(meanwhile) = self.1.lock().unwrap().take() {
+                meanwhile();
+            }
             Ok(0)
         }
 
@@ -160,6 +173,47 @@ mod tests {
         drop(Owed::new(&far, &coherence, &change));
         far.mend(&coherence).await.unwrap();
         assert_eq!(told.0.lock().unwrap()[1], given_up + limits.timeout, "an invalidation is delivered at once");
+    }
+
+    /// Each takes as long to be delivered as it takes for the next to be made.
+    #[tokio::test(start_paused = true)]
+    async fn steady_changes_do_not_keep_a_tier_from_being_used_again() {
+        let (far, clock) = (far(0), Arc::new(SystemClock::new()));
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, false);
+        let change = |n: u32| Change::Keys([Key::new(n.to_string()).unwrap()].into());
+        far.enqueue(&change(0), &coherence);
+        assert!(!far.is_ready());
+        let mut delivery = std::pin::pin!(far.mend(&coherence));
+        for n in 1..10 {
+            assert!(far.invalidate(&change(n), Manner::default(), &coherence).await.is_ok(), "it hears of what is new");
+            assert!(!far.is_ready(), "it is owed something");
+        }
+        assert_eq!(far.queued(), 1);
+        (&mut delivery).await.unwrap();
+        assert!(far.is_ready());
+        drop(Owed::in_place_of_write(&far, &coherence, &change(0)));
+        assert!(
+            far.invalidate(&change(0), Manner::default(), &coherence).await.is_err(),
+            "the write may come after it"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_given_up_while_others_are_delivered_is_waited_for_as_well() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (told, timeout) = (Told::default(), Duration::from_secs(1));
+        let limits = FarLimits { timeout, breaker_threshold: 3, queue_capacity: 10, read_retries: 0 };
+        let far: &Far = Box::leak(Box::new(Far::new(Arc::new(told.clone()), Arc::clone(&clock), limits)));
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, false);
+        let coherence: &Coherence = Box::leak(Box::new(coherence));
+        let change: &Change = Box::leak(Box::new(Change::Keys([Key::new("k").unwrap()].into())));
+
+        let write = Owed::in_place_of_write(far, coherence, change);
+        drop(Owed::new(far, coherence, &Change::Pattern(Pattern::all())));
+        *told.1.lock().unwrap() = Some(Box::new(move || drop(write)));
+        let given_up = Instant::now();
+        far.mend(coherence).await.unwrap();
+        assert_eq!(*told.0.lock().unwrap(), [given_up + timeout]);
     }
 
     fn far(read_retries: usize) -> Far {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::read::Wanted;
 use super::{Inner, Plan};
-use crate::coherence::{Change, Coherence, Insertion, Position, Record, Sweep, Voided};
+use crate::coherence::{Change, Coherence, Insertion, Position, Record, Sweep, Ticket, Voided};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::{AnyValue, ValueType};
 use crate::error::TierError;
@@ -81,15 +81,13 @@ impl Inner {
         let (mut removed, mut queued, mut position) = (0, false, None);
         let mut owed = self.owed(change);
         while let Some((far, owed)) = owed.pop() {
-            match far.invalidate(change, manner, &self.coherence).await {
+            match far.deliver(owed, change, manner, &self.coherence).await {
                 Ok(carried) => {
                     removed = removed.max(carried.removed);
                     position = position.max(carried.position);
                 }
                 Err(_) => queued = true,
             }
-            // It has queued what it could not be told.
-            owed.delivered();
         }
         (removed, queued, position)
     }
@@ -120,13 +118,14 @@ impl Inner {
 
     pub(super) async fn set(&self, key: &str, value: AnyValue, plan: &Plan, of: &'static ValueType) -> Receipt {
         let life = plan.policy.draw_life(Some(None), self.max_ttl);
+        let delivery = |queued| if plan.local_only { Delivery::Local } else { self.delivery(queued) };
         let Ok(key) = Key::new(key) else {
             self.note_invalid_key(key);
-            return Receipt::new(self.delivery(false));
+            return Receipt::new(delivery(false));
         };
         self.start(None);
         if plan.version.is_some_and(|version| self.has_newer(&key, version)) {
-            return Receipt::new(self.delivery(false));
+            return Receipt::new(delivery(false));
         }
         self.counters.invalidations_sent.increment();
         let change = Change::Keys([key.clone()].into());
@@ -138,6 +137,7 @@ impl Inner {
 
         // Of fences that others have put up the shared tier knows best: here they count until they would have lapsed.
         let (mut queued, mut refused, mut fenced) = (false, ticket.writing, ticket.fenced);
+        let mut kept_far = false;
         let into_far = !plan.local_only && !self.far.is_empty();
         if !life.is_none() && (into_far || plan.policy.is_bounded()) {
             match self.encode(wanted, Some(&value)) {
@@ -151,11 +151,13 @@ impl Inner {
             while let Some((far, owed)) = tiers.pop() {
                 let depth = tiers.len();
                 let keeps = plan.access.writes(Tier::far_at(depth));
-                match self.set_far(far, &key, keeps.then_some(&entry), &change, plan).await {
+                match self.set_far(far, &key, keeps.then_some(&entry), &change, plan, ticket).await {
                     Written::Stored(position) => {
                         entry.birth = entry.birth.max(position);
-                        fenced &= far.shared().is_none() || !keeps;
+                        fenced &= far.shared().is_none();
+                        kept_far = true;
                     }
+                    Written::Removed(position) => entry.birth = entry.birth.max(position),
                     Written::Refused => refused = true,
                     Written::Queued => queued = true,
                 }
@@ -172,8 +174,8 @@ impl Inner {
             // which of the two came last.
             self.coherence.void(&change);
         }
-        let delivery = if plan.local_only { Delivery::Local } else { self.delivery(queued) };
-        Receipt { stored: stored && !life.is_none(), ..Receipt::new(delivery) }
+        let kept = kept_far || self.near.is_some() && !near_ttl.is_zero();
+        Receipt { stored: stored && kept && !life.is_none(), ..Receipt::new(delivery(queued)) }
     }
 
     /// Whether the near tier has a value of a newer version.
@@ -184,15 +186,24 @@ impl Inner {
     }
 
     /// Writes a value to a far tier. Without bytes, and where the write fails, the old value is removed instead.
-    async fn set_far(&self, far: &Far, key: &Key, kept: Option<&Entry>, change: &Change, plan: &Plan) -> Written {
+    async fn set_far(
+        &self,
+        far: &Far,
+        key: &Key,
+        kept: Option<&Entry>,
+        change: &Change,
+        plan: &Plan,
+        ticket: Ticket,
+    ) -> Written {
         let keeps_versions = far.shared().is_some_and(|shared| shared.keeps_births());
         let comparable = |entry: &&Entry| entry.version.is_none() || keeps_versions;
-        let kept = kept.filter(comparable).filter(|entry| matches!(entry.value, Value::Encoded { .. }));
+        let storable = |entry: &&Entry| matches!(entry.value, Value::Encoded { .. }) && far.is_ready();
+        let kept = kept.filter(comparable).filter(storable);
         let Some(entry) = kept else {
             return match far.invalidate(change, Manner::default(), &self.coherence).await {
                 // Nobody compared versions, and a newer one may have been there.
                 Ok(_) if plan.version.is_some() && far.shared().is_some() => Written::Refused,
-                Ok(carried) => Written::Stored(carried.position.unwrap_or(Position::START)),
+                Ok(carried) => Written::Removed(carried.position.unwrap_or(Position::START)),
                 Err(_) => Written::Queued,
             };
         };
@@ -207,6 +218,9 @@ impl Inner {
             None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
         };
         let Some(written) = written else { return Written::Queued };
+        if far.shared().is_none() && !self.removed_if_void(far, key, entry, change, ticket).await {
+            return Written::Queued;
+        }
         owed.delivered();
         written
     }
@@ -216,6 +230,8 @@ impl Inner {
 enum Written {
     /// It stands; the position is that of its record, where the tier keeps a journal.
     Stored(Position),
+    /// It is not to be kept there, and what was there is gone; the position as above.
+    Removed(Position),
     /// A newer version is there, or the source is being changed: nothing was stored.
     Refused,
     /// The tier is away. What it holds is owed a removal.
