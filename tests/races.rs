@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "races/between.rs"]
+mod between;
 #[path = "races/foreign.rs"]
 mod foreign;
 #[path = "races/gated.rs"]

@@ -111,7 +111,9 @@ impl SystemClock {
     pub fn new() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_at_start = Timestamp::ZERO + wall;
-        Self { started: Instant::now(), wall_at_start, ticks: Ticks::new(wall_at_start) }
+        // The ticks first: a thread that is kept from running in between leaves them ahead, and not behind.
+        let ticks = Ticks::new(wall_at_start);
+        Self { started: Instant::now(), wall_at_start, ticks }
     }
 }
 

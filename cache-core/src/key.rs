@@ -43,7 +43,10 @@ impl Key {
             return Err(InvalidKey::Empty);
         }
         if key.len() > Self::MAX_BYTES {
-            return Err(InvalidKey::TooLong { bytes: key.len(), start: key.chars().take(40).collect() });
+            return Err(InvalidKey::TooLong {
+                bytes: key.len(),
+                start: key.chars().take(40).flat_map(char::escape_debug).collect(),
+            });
         }
         match key.bytes().position(|byte| byte < 0x20 || byte == 0x7f) {
             Some(at) => Err(InvalidKey::ControlCharacter { key: key.escape_debug().to_string(), at }),
@@ -174,6 +177,12 @@ mod tests {
         assert!(Key::new("k".repeat(1_024)).is_ok());
         assert_eq!(Key::new("").unwrap_err(), InvalidKey::Empty);
         assert!(matches!(Key::new("k".repeat(1_025)).unwrap_err(), InvalidKey::TooLong { bytes: 1_025, .. }));
+    }
+
+    #[test]
+    fn what_a_long_key_begins_with_is_shown_without_control_characters() {
+        let error = Key::new(format!("a\nb{}", "k".repeat(1_024))).unwrap_err();
+        assert!(error.to_string().starts_with("invalid key \"a\\nbk"), "{error}");
     }
 
     #[test]

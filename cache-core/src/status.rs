@@ -73,8 +73,9 @@ pub struct Receipt {
     pub removed: u64,
     /// Who knows of it.
     pub delivery: Delivery,
-    /// Whether the value of a `set` is kept: not if a value of a newer version is there, if another write of the key was
-    /// under way, or if its time to live is zero. False for an invalidation.
+    /// Whether the value of a `set` is kept in any tier: not if a value of a newer version is there, if another write of the key
+    /// was under way, if it is larger than its policy allows, if its time to live is zero, or if the only tier that it was meant
+    /// for is away. False for an invalidation.
     pub stored: bool,
 }
 

@@ -282,3 +282,30 @@ async fn a_call_whose_policy_contradicts_itself_is_made_nevertheless() {
         cache.invalidate("k").await;
     }
 }
+
+#[tokio::test]
+async fn batches_leave_a_source_alone_that_has_just_failed() {
+    let clock = ManualClock::new();
+    let cache = timed(&clock, policy().stale_if_error(MINUTE * 10).error_throttle(SECOND)).await;
+    cache.set("k", "old".to_owned()).await;
+    clock.advance(MINUTE * 2);
+    let loads = Arc::new(AtomicU64::new(0));
+    let read = async |keys: &[&str]| {
+        let loads = Arc::clone(&loads);
+        let load = move |_: Vec<String>| async move {
+            loads.fetch_add(1, Ordering::SeqCst);
+            Err::<std::collections::HashMap<String, String>, _>("down")
+        };
+        cache.get_or_load_many(keys, load).await
+    };
+    for expected in [1, 1, 1] {
+        assert_eq!(read(&["k"]).await.unwrap()[0].as_deref().map(String::as_str), Some("old"));
+        assert_eq!(loads.load(Ordering::SeqCst), expected);
+    }
+    assert_eq!((cache.stats().throttled, cache.stats().stale_served), (2, 3));
+    assert!(read(&["k", "other"]).await.is_err(), "there is nothing to serve for the other");
+    assert_eq!(loads.load(Ordering::SeqCst), 2);
+    clock.advance(SECOND);
+    assert_eq!(read(&["k"]).await.unwrap()[0].as_deref().map(String::as_str), Some("old"));
+    assert_eq!(loads.load(Ordering::SeqCst), 3);
+}

@@ -240,3 +240,48 @@ async fn a_tier_in_between_keeps_nothing_that_another_node_has_changed() {
         assert_eq!(read().await.as_deref(), (change == 4).then_some("new"), "{change}");
     }
 }
+
+/// It has heard of no more than its node has.
+#[tokio::test]
+async fn a_tier_in_between_is_read_no_longer_than_the_near_one_while_nothing_is_heard() {
+    let redis = RedisServer::start();
+    let (clock, link) = (ManualClock::new(), FaultProxy::start(redis.address()));
+    let writer = node_builder(&redis.url()).clock(clock.clone()).build().await.unwrap();
+    let builder = CachingService::builder().tier(Shown::default());
+    let builder = builder.remote(RedisTier::new(redis.url_at(link.port())).unwrap()).clock(clock.clone());
+    let node = builder.build().await.unwrap();
+    hears_invalidations(&writer).await;
+    hears_invalidations(&node).await;
+    let read = async || node.get::<String>("k:1").await.map(|value| String::clone(&value));
+    writer.set("k:1", "old".to_owned()).await;
+    assert_eq!(read().await.as_deref(), Some("old"));
+    link.cut().await;
+    writer.invalidate("k:1").await;
+    assert_eq!(read().await.as_deref(), Some("old"), "nobody can have told it");
+    clock.advance(node.staleness_bound());
+    assert_eq!(read().await, None);
+    assert_eq!(node.get_many::<String>(&["k:1"]).await, [None]);
+    let loaded = node.get_or_load("k:1", || async { Ok::<_, &str>("new".to_owned()) }).await;
+    assert_eq!(*loaded.unwrap(), "new");
+}
+
+/// The clock of the node that copies is years behind that of the one that stored.
+#[tokio::test]
+async fn a_copy_lives_no_longer_than_the_value_was_to_live_whatever_the_clocks_show() {
+    let redis = RedisServer::start();
+    let (early, late) = (ManualClock::new(), ManualClock::new());
+    late.advance(DAY);
+    let node = async |clock: &ManualClock| {
+        let builder = node_builder(&redis.url()).heartbeat_timeout(DAY * 9).isolated_ttl(DAY * 9).clock(clock.clone());
+        let node = builder.default_policy(Policy::new(MINUTE).jitter(0.0)).build().await.unwrap();
+        hears_invalidations(&node).await;
+        node
+    };
+    let (writer, reader) = (node(&late).await, node(&early).await);
+    writer.set("k:1", "value".to_owned()).await;
+    let near = async || reader.entry("k:1").local_only().get::<String>().await.is_some();
+    assert!(reader.entry("k:1").policy(greedy()).get::<String>().await.is_some());
+    assert!(near().await);
+    early.advance(MINUTE);
+    assert!(!near().await);
+}

@@ -145,3 +145,20 @@ async fn a_value_that_is_too_large_is_given_to_its_callers_and_stored_nowhere() 
     assert_eq!(cache.stats().too_large, 4);
     assert_eq!(get(cache.entry("k")).await.as_deref(), Some("123456"));
 }
+
+#[tokio::test]
+async fn a_set_says_whether_any_tier_keeps_the_value() {
+    let redis = RedisServer::start();
+    let a = node(&redis.url()).await;
+    assert!(a.entry("k").remote_only().set("value".to_owned()).await.stored);
+    assert!(a.entry("k").local_only().set("value".to_owned()).await.stored);
+    let nowhere = a.entry("k").skip_write("redis").skip_write("local");
+    assert!(!nowhere.set("value".to_owned()).await.stored);
+    redis.kill();
+    let receipt = a.entry("k").remote_only().set("value".to_owned()).await;
+    assert_eq!((receipt.delivery, receipt.stored), (Delivery::Queued, false));
+    let receipt = a.set("k", "value".to_owned()).await;
+    assert_eq!((receipt.delivery, receipt.stored), (Delivery::Queued, true));
+    let invalid = a.entry("").local_only().set("value".to_owned()).await;
+    assert_eq!((invalid.delivery, invalid.stored), (Delivery::Local, false));
+}

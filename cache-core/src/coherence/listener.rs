@@ -125,8 +125,8 @@ impl Listener {
             }
             BusMessage::LeaseEnded(key) => self.coherence.waiters.wake(key.as_str()),
             BusMessage::Swept(pattern, position) => self.coherence.rules.swept(position, &pattern),
-            BusMessage::Touched(keys) => keys.iter().for_each(|key| self.coherence.void_near(key.as_str())),
-            BusMessage::TouchedAll => self.coherence.void_all_near(),
+            BusMessage::Touched(keys) => self.coherence.void_touched(&keys),
+            BusMessage::TouchedAll => self.coherence.void_all_touched(),
             // The next record, or the heartbeat, shows the gap.
             BusMessage::Unreadable => {}
         }
@@ -161,7 +161,10 @@ impl Listener {
             tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "a server was replaced: delivering the latest records again");
             changes.iter().for_each(|change| self.debts.owe(change, &self.coherence));
         }
-        self.coherence.confirm(asked);
+        // What a caller has found to be lost since has yet to be dealt with.
+        if !self.coherence.has_lost() {
+            self.coherence.confirm(asked);
+        }
         Ok(())
     }
 

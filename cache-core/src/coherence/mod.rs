@@ -12,6 +12,8 @@ mod position;
 mod recent;
 mod record;
 mod rules;
+#[cfg(test)]
+mod shelf;
 mod state;
 mod sweeps;
 mod trust;

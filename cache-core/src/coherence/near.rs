@@ -148,7 +148,8 @@ impl Coherence {
             return;
         }
         let now = self.clock.now();
-        let (as_of, tag_sequence) = (now, ticket.rules.tag_sequence);
+        // Not now: the record may have been on its way for long, and another behind it.
+        let (as_of, tag_sequence) = (self.trust.heard_until(now), ticket.rules.tag_sequence);
         let expires = entry.expires.min(now + ttl);
         let (fresh_until, settled_until) = (entry.fresh_until.min(expires), entry.settled_until.min(expires));
         let entry = Entry { as_of, tag_sequence, fresh_until, settled_until, expires, ..entry.clone() };

@@ -116,10 +116,7 @@ impl Coherence {
     /// the change with it.
     pub(crate) fn acknowledged(&self, change: &Change, appended: &Appended) -> bool {
         let Appended { previous, position, .. } = *appended;
-        let (applied, renewed) = {
-            let journal = self.lock();
-            (journal.applied.unwrap_or(Position::START), journal.renewed)
-        };
+        let (applied, renewed) = self.reached();
         let agrees = self.recent.agrees_with(position, change);
         // It should have been met on the way to what was applied.
         let passed_over = renewed < position && position <= applied && self.recent.misses(position);
@@ -128,7 +125,14 @@ impl Coherence {
         if lost {
             self.lose();
         }
-        agrees && position > renewed
+        // Again: a journal that was taken up meanwhile may have forgotten the change before it was remembered.
+        agrees && position > self.reached().1
+    }
+
+    /// What was applied of the journal, and where it was last taken up anew.
+    fn reached(&self) -> (Position, Position) {
+        let journal = self.lock();
+        (journal.applied.unwrap_or(Position::START), journal.renewed)
     }
 
     /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
@@ -209,7 +213,7 @@ impl Coherence {
 
     /// What the near tier has of `key`, or is about to get, may not be what the shared tier has. Flights go on: their fills
     /// are fenced there, and writes of this node itself, such as that of a lease, must not keep callers from joining them.
-    pub(crate) fn void_near(&self, key: &str) {
+    fn void_near(&self, key: &str) {
         let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
         let (_, removed) = self.epochs.void(key, self.rules.mark(), self.clock.now(), remove);
         if removed {
@@ -217,9 +221,19 @@ impl Coherence {
         }
     }
 
-    /// As [`Coherence::void_near`], for every key.
-    pub(crate) fn void_all_near(&self) {
+    /// Somebody else has written these keys in the shared tier.
+    pub(crate) fn void_touched(&self, keys: &[Key]) {
+        let change = Change::Keys(keys.into());
+        self.tell_between(&change);
+        keys.iter().for_each(|key| self.void_near(key.as_str()));
+        self.tell_between(&change);
+    }
+
+    /// As [`Coherence::void_touched`], for every key.
+    pub(crate) fn void_all_touched(&self) {
+        self.tell_between(&Change::Clear);
         self.void_listed(&Change::Clear);
+        self.tell_between(&Change::Clear);
         self.counters.foreign_invalidations.increment();
     }
 
@@ -283,27 +297,31 @@ impl Coherence {
                 if record.acknowledge {
                     self.asked.store(true, Ordering::Release);
                 }
-                if record.node != self.node {
-                    self.counters.invalidations_received.increment();
-                    // First, so that nobody reads the old value there who comes after the near tier was voided.
-                    self.tell_between(&record.change);
-                }
                 match &record.change {
                     // This node knows of its own writes, and when they end.
                     Change::Fence(keys, _) if record.node == self.node => {
                         self.void_before(&Change::Keys(keys.clone()), position);
                     }
-                    change => self.void_before(change, position),
+                    change if record.node == self.node => self.void_before(change, position),
+                    change => {
+                        self.void_of_others(change, position);
+                        self.counters.invalidations_received.increment();
+                    }
                 }
             }
             // What it said is unknown, so it may have voided anything.
-            None => {
-                self.tell_between(&Change::Clear);
-                self.void_before(&Change::Clear, position);
-            }
+            None => self.void_of_others(&Change::Clear, position),
         }
         let mut journal = self.lock();
         journal.applied = journal.applied.max(Some(position));
+    }
+
+    fn void_of_others(&self, change: &Change, position: Position) {
+        // Before, so that nobody reads the old value in between who comes after the near tier was voided; and after, because until
+        // then a reader may put it back there.
+        self.tell_between(change);
+        self.void_before(change, position);
+        self.tell_between(change);
     }
 
     /// Has the tiers between the near and the shared one hear of a change that another node has made. They are not read until
@@ -353,6 +371,9 @@ impl Coherence {
             self.sweeps.restart(self.rules.advance());
         }
         self.flights.detach_matching(|_| true, None);
+        if goes_on {
+            self.tell_between(&Change::Clear);
+        }
         since
     }
 
@@ -415,6 +436,56 @@ mod tests {
     fn follow(coherence: &Coherence, key: &Key) -> Follower {
         let Role::Follows(follower) = join(coherence, key) else { panic!("it is not in flight") };
         follower
+    }
+
+    /// Whether what a reader has read before may still be stored, as often as the tiers in between are told.
+    #[derive(Default)]
+    struct Storable(std::sync::OnceLock<Ticket>, Mutex<Vec<bool>>);
+
+    impl Debts for Storable {
+        fn owe(&self, _: &Change, _: &Coherence) {}
+
+        fn pass_on(&self, _: &Change, coherence: &Coherence) {
+            let old = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+            self.1.lock().unwrap().push(coherence.may_store("k", &old, *self.0.get().unwrap()));
+        }
+
+        fn any(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn tiers_in_between_are_told_also_when_nothing_old_can_be_stored_there_any_more() {
+        let clock = ManualClock::new();
+        for change in [Change::Keys([Key::new("k").unwrap()].into()), Change::Clear] {
+            let storable = Arc::new(Storable::default());
+            let coherence = coherence(&clock).with_between(vec![Arc::clone(&storable) as Arc<dyn Debts>]);
+            drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
+            storable.0.set(coherence.note("k")).unwrap();
+            coherence.apply(Position::new(2, 0), Some(&Record::new(NodeId::new(9), change)));
+            assert_eq!(*storable.1.lock().unwrap(), [true, false]);
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_sent_counts_as_no_younger_than_what_was_heard() {
+        let clock = ManualClock::new();
+        let shelf = Arc::new(crate::coherence::shelf::Shelf::default());
+        let coherence = coherence(&clock);
+        let coherence = Coherence { near: Some(shelf), ..coherence };
+        drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
+        coherence.confirm(clock.now());
+        // As if the process had stood still.
+        clock.advance(Duration::from_secs(60));
+        let (key, at) = (Key::new("k").unwrap(), Position::new(2, 0));
+        let sent = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+        let sent = Entry { birth: at, ..sent };
+        coherence.insert_replica(&key, &sent, at, Duration::from_secs(600), || false);
+        let there = coherence.look_up("k").unwrap();
+        assert!(!coherence.may_serve(&there, clock.now()));
+        coherence.confirm(clock.now());
+        assert!(coherence.may_serve(&there, clock.now()));
     }
 
     #[test]

@@ -98,6 +98,11 @@ impl Trust {
         self.covers_all(now) || now.as_millis() < as_of.as_millis().saturating_add(self.alone.load(Ordering::Acquire))
     }
 
+    /// Until when every invalidation is known to have been heard, as of `now`.
+    pub(crate) fn heard_until(&self, now: Timestamp) -> Timestamp {
+        if self.has_bus { Timestamp::from_millis(self.confirmed.load(Ordering::Acquire)) } else { now }
+    }
+
     /// This node serves nothing that it holds any more: the others do not wait for it from now on.
     pub(crate) fn end(&self) {
         if self.has_bus {

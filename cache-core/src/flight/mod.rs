@@ -74,7 +74,8 @@ struct Flight {
     /// What may be served meanwhile.
     at_hand: watch::Sender<Option<AtHand>>,
     end: watch::Sender<Option<End>>,
-    woken: Woken,
+    /// Not a part of it: what the load has waited for may keep the waker, and this, for as long as it likes.
+    woken: Arc<Woken>,
 }
 
 /// A caller's part in a flight.
@@ -140,7 +141,7 @@ impl Flights {
             });
         }
         let (at_hand, end) = (watch::Sender::new(None), watch::Sender::new(None));
-        let flight = Arc::new(Flight { at_hand, end, woken: Woken::default() });
+        let flight = Arc::new(Flight { at_hand, end, woken: Arc::default() });
         slots.push(Slot { kind, birth, flight: Arc::clone(&flight) });
         drop(shard);
         Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))

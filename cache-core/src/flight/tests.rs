@@ -104,6 +104,22 @@ async fn a_leader_that_is_woken_and_not_polled_is_taken_over_from() {
 }
 
 #[tokio::test]
+async fn followers_notice_that_their_leader_has_gone_though_something_may_wake_it_still() {
+    let (flights, manual) = (Arc::new(Flights::new()), ManualClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+    let leader = lead(&flights, "k");
+    let (_wake, mut woken) = tokio::sync::mpsc::channel::<()>(1);
+    let mut load = Box::pin(leader.watch(&clock, woken.recv()));
+    assert!(poll!(&mut load).is_pending());
+    let mut waiting = pin!(follow(&flights, "k").wait(&manual));
+    assert!(poll!(&mut waiting).is_pending());
+    // The channel keeps the waker.
+    drop(load);
+    drop(leader);
+    assert!(matches!(poll!(&mut waiting), std::task::Poll::Ready(None)));
+}
+
+#[tokio::test]
 async fn a_leader_that_is_polled_after_it_was_woken_keeps_its_followers() {
     let (flights, manual) = (Arc::new(Flights::new()), ManualClock::new());
     let clock: Arc<dyn Clock> = Arc::new(manual.clone());

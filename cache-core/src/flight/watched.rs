@@ -31,7 +31,7 @@ impl Woken {
 }
 
 struct Watch {
-    flight: Arc<Flight>,
+    woken: Arc<Woken>,
     clock: Arc<dyn Clock>,
     waker: AtomicWaker,
 }
@@ -40,19 +40,20 @@ impl Wake for Watch {
     fn wake(self: Arc<Self>) {
         let now = self.clock.now().as_millis();
         // The first wake-up counts, and the next poll answers them all.
-        let _ = self.flight.woken.0.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.woken.0.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
         self.waker.wake();
     }
 }
 
 /// Runs the load of `flight`, and notes when it is woken and when it is polled.
-pub(super) async fn watch<F: Future>(flight: &Arc<Flight>, clock: &Arc<dyn Clock>, load: F) -> F::Output {
-    let watch = Arc::new(Watch { flight: Arc::clone(flight), clock: Arc::clone(clock), waker: AtomicWaker::new() });
+pub(super) async fn watch<F: Future>(flight: &Flight, clock: &Arc<dyn Clock>, load: F) -> F::Output {
+    let watch =
+        Arc::new(Watch { woken: Arc::clone(&flight.woken), clock: Arc::clone(clock), waker: AtomicWaker::new() });
     let waker = Waker::from(Arc::clone(&watch));
     let mut load = pin!(load);
     poll_fn(|context| {
         watch.waker.register(context.waker());
-        watch.flight.woken.0.store(0, Ordering::Release);
+        watch.woken.0.store(0, Ordering::Release);
         load.as_mut().poll(&mut Context::from_waker(&waker))
     })
     .await

@@ -161,6 +161,11 @@ impl Inner {
             return Permit::Store(match claim.take().await {
                 None => Store::Unshared,
                 Some(tier::Claim::Claimed) => Store::Refill(claim),
+                Some(tier::Claim::Throttled(left)) => {
+                    let now = self.clock.now();
+                    self.throttles.note(wanted.key, now, now + left);
+                    return Permit::Withheld;
+                }
                 Some(_) => Store::Nowhere,
             });
         }

@@ -8,6 +8,7 @@ use tracing::{Instrument, debug_span};
 use super::near::Near;
 use super::refresh;
 use super::{Cacheable, Inner, Plan};
+use crate::clock::Timestamp;
 use crate::codec::{self, Codec};
 use crate::coherence::{AtHand, Insertion, PAGE, Ticket};
 use crate::entry::{Entry, Token, Value};
@@ -117,14 +118,14 @@ impl Inner {
             if !wanted.plan.access.reads(tier) {
                 continue;
             }
-            let as_of = self.clock.now();
+            let as_of = self.current_as_of(far);
             let (name, key) = (far.tier.name(), wanted.key);
             let span = debug_span!(target: "cache_aside", "cache.far.get", tier = name, %key);
             let Some(found) = far.read(|| far.tier.get(key)).instrument(span).await else {
                 reading.missing.shared_failed |= far.shared().is_some();
                 continue;
             };
-            let found = if found.is_some() && !self.consult_journal(far).await { None } else { found };
+            let found = if found.is_some() && !self.is_current(far, as_of).await { None } else { found };
             let found = found.map(|entry| Entry { as_of, ..entry });
             if let Some(value) = self.take_in(&mut reading, far, depth, found).await {
                 return FarRead::Found(value);
@@ -147,14 +148,14 @@ impl Inner {
                 continue;
             }
             let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
-            let as_of = self.clock.now();
+            let as_of = self.current_as_of(far);
             let name = far.tier.name();
             let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = asked.len());
             let Some(entries) = far.read(|| far.tier.get_many(&asked)).instrument(span).await else {
                 open.iter().for_each(|&at| readings[at].missing.shared_failed |= far.shared().is_some());
                 continue;
             };
-            if !self.consult_journal(far).await {
+            if !self.is_current(far, as_of).await {
                 continue;
             }
             for (at, entry) in open.into_iter().zip(entries) {
@@ -215,6 +216,21 @@ impl Inner {
         }
     }
 
+    /// When what `far` gives from now on was current. A tier that is not shared has heard of what this node has heard of.
+    fn current_as_of(&self, far: &Far) -> Timestamp {
+        let now = self.clock.now();
+        if far.shared().is_some() { now } else { self.coherence.trust.heard_until(now) }
+    }
+
+    /// Whether what `far` has just given may be used: it was current at `as_of`.
+    async fn is_current(&self, far: &Far, as_of: Timestamp) -> bool {
+        if far.shared().is_some() {
+            self.consult_journal(far).await
+        } else {
+            self.coherence.trust.covers(as_of, self.clock.now())
+        }
+    }
+
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
     /// held against every rule. False when the journal cannot say, or lacks what this node knows: then a server has taken
     /// over that may lack removals as well.
@@ -268,7 +284,8 @@ impl Inner {
     /// Copies what the far tier at `depth` had into the tiers before it.
     async fn promote(&self, wanted: Wanted<'_>, entry: &Entry, value: Option<AnyValue>, ticket: Ticket, depth: usize) {
         let Wanted { key, plan, .. } = wanted;
-        let left = entry.expires.since(self.clock.now());
+        // No longer than it was to live at all, also by a clock that is far behind that of the node which stored it.
+        let left = entry.expires.since(self.clock.now()).min(entry.expires.since(entry.created));
         for (_, far) in self.unshared_to_fill(plan).take_while(|(at, _)| *at < depth) {
             self.store_unfenced(far, key, entry.clone(), left, ticket).await;
         }

@@ -14,7 +14,7 @@ use crate::coherence::{Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::AnyValue;
 use crate::event::Event;
-use crate::far::{Far, Manner};
+use crate::far::{Far, Manner, Owed};
 use crate::key::Key;
 use crate::policy::Life;
 use crate::tags::Tags;
@@ -198,15 +198,31 @@ impl Inner {
         filled
     }
 
-    /// Stores an entry in a tier that cannot fence fills: an invalidation that came while it was stored removes it again.
+    /// Stores an entry in a tier that cannot fence fills: an invalidation that came while it was stored removes it again, and so
+    /// does a caller that goes away before it knows.
     pub(super) async fn store_unfenced(&self, far: &Far, key: &Key, entry: Entry, ttl: Duration, ticket: Ticket) {
-        if !self.coherence.may_store(key.as_str(), &entry, ticket) {
+        if !far.is_ready() || !self.coherence.may_store(key.as_str(), &entry, ticket) {
             return;
         }
-        far.ask(far.tier.set(key, entry.clone(), ttl)).await;
-        if !self.coherence.may_store(key.as_str(), &entry, ticket) {
-            // What could not be removed now is queued, and the tier is not read until it is gone.
-            let _ = far.invalidate(&Change::Keys([key.clone()].into()), Manner::default(), &self.coherence).await;
+        let change = Change::Keys([key.clone()].into());
+        let owed = Owed::in_place_of_write(far, &self.coherence, &change);
+        let stored = far.ask(far.tier.set(key, entry.clone(), ttl)).await.is_some();
+        if stored && self.removed_if_void(far, key, &entry, &change, ticket).await {
+            owed.delivered();
         }
+    }
+
+    /// Removes what was just stored in a tier that cannot fence, should it be void by now. False when it could not be removed, and
+    /// waits in the queue: the tier is not read until it is gone.
+    pub(super) async fn removed_if_void(
+        &self,
+        far: &Far,
+        key: &Key,
+        entry: &Entry,
+        change: &Change,
+        ticket: Ticket,
+    ) -> bool {
+        self.coherence.may_store(key.as_str(), entry, ticket)
+            || far.invalidate(change, Manner::default(), &self.coherence).await.is_ok()
     }
 }

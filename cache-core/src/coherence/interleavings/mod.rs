@@ -6,7 +6,6 @@
 mod fills;
 mod flights;
 mod rules;
-mod shelf;
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use shuttle::future::block_on;
 
-use self::shelf::Shelf;
+use super::shelf::Shelf;
 use super::{Change, Coherence, Insertion, NodeId, Position, Record, Ticket, Timings};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::entry::{Entry, Value};

@@ -169,20 +169,47 @@ impl Inner {
             }
         }
         let wanted = |key| Wanted { key, plan, of };
-        let permits = join_all(missing.iter().map(|(key, .., what)| self.try_permit(wanted(key), what))).await;
-        let mut leased = Vec::with_capacity(missing.len());
-        for ((key, leader, near, what), permit) in missing.into_iter().zip(permits) {
-            let at_hand = near.map(|near| near.fresher(what.at_hand.clone())).or(what.at_hand);
+        let mut due = Vec::with_capacity(missing.len());
+        for (key, leader, near, what) in missing {
+            let at_hand = near.map(|near| near.fresher(what.at_hand.clone())).or_else(|| what.at_hand.clone());
+            let held = self.throttles.hold(&key, self.clock.now());
+            match held.then(|| self.withheld(&key, plan, &leader, at_hand.as_ref())).flatten() {
+                Some(value) => drop((leader.end(End::Withheld), found.insert(key.as_str().to_owned(), value))),
+                None => due.push((key, leader, at_hand, what)),
+            }
+        }
+        let permits = join_all(due.iter().map(|(key, .., what)| self.try_permit(wanted(key), what))).await;
+        let mut leased = Vec::with_capacity(due.len());
+        for ((key, leader, at_hand, _), permit) in due.into_iter().zip(permits) {
             match permit {
                 Permit::Filled(value) => end(found, &key, leader, value),
                 Permit::Store(store) => leased.push(Leased { key, leader, store, at_hand }),
-                Permit::Withheld => leased.push(Leased { key, leader, store: Store::Nowhere, at_hand }),
+                Permit::Withheld => match self.withheld(&key, plan, &leader, at_hand.as_ref()) {
+                    Some(value) => drop((leader.end(End::Withheld), found.insert(key.as_str().to_owned(), value))),
+                    // This caller has nothing to fall back on.
+                    None => leased.push(Leased { key, leader, store: Store::Nowhere, at_hand }),
+                },
             }
         }
         if leased.is_empty() && invalid.is_empty() {
             return Ok(());
         }
         self.load_many(leased, invalid, plan, loader, found).await
+    }
+
+    /// What a caller is given of a key whose load has failed a moment ago; `None` where there is nothing to serve.
+    fn withheld<T: Cacheable>(
+        &self,
+        key: &Key,
+        plan: &Plan,
+        leader: &Leader,
+        at_hand: Option<&AtHand>,
+    ) -> Option<Option<Arc<T>>> {
+        let wanted = Wanted { key, plan, of: ValueType::of::<T>() };
+        let value = self.settle(wanted, at_hand, End::Withheld)?.ok()?;
+        leader.offer(at_hand?);
+        self.counters.throttled.increment();
+        Some(value.map(erased::value))
     }
 
     /// Loads in one call, stores each value as far as it may be, and ends each flight with what became of it.

@@ -75,6 +75,8 @@ impl EntryBuilder<'_> {
     /// A `set` of this entry does not replace a value that was set with a higher version, in any tier of any node, and
     /// replaces any other. Use a number that grows with each change in the source, such as a row's version.
     ///
+    /// The highest version is `u64::MAX - 1`; `u64::MAX` counts as that.
+    ///
     /// It holds against what is stored: once the newer value has expired or was invalidated, any version is taken.
     /// Tiers that are not shared and cannot compare drop the value instead. If the shared tier is not to store it
     /// ([`skip_write`](Self::skip_write)), the value is kept nowhere.

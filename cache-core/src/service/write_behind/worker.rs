@@ -17,6 +17,7 @@ use crate::entry::Token;
 use crate::error::Error;
 use crate::event::Event;
 use crate::far::Far;
+use crate::key::Key;
 use crate::service::Cacheable;
 use crate::service::keyspace::KeyspaceKey;
 use crate::tier::{KeptWrite, Partition, Settle, Taken};
@@ -179,6 +180,8 @@ impl Worker {
             Applied::Yes => {
                 self.counters.applied.add(carried.len() as u64);
                 self.settle(partition, token, Settle::Applied(carried)).await;
+                // What they have loaded meanwhile may be older, where the keys' closure was lost.
+                self.void_unshared(carried.iter().map(|write| write.key.clone()).collect()).await;
             }
             Applied::No => match carried {
                 [write] if attempt >= self.settings.max_attempts => self.bury(partition, token, write).await,
@@ -263,10 +266,13 @@ impl Worker {
                 tracing::warn!(target: "cache_aside", log = self.name, %id, %key, "a write may have been put aside: the tier did not say");
             }
         }
-        let change = Change::Keys([key.clone()].into());
+        self.void_unshared(vec![key.clone()]).await;
+        self.coherence.void(&Change::Keys([key.clone()].into()));
+    }
+
+    async fn void_unshared(&self, keys: Vec<Key>) {
         let unshared: Vec<&Far> = self.unshared.iter().map(|far| &**far).collect();
-        void_in(&unshared, &change, &self.coherence).await;
-        self.coherence.void(&change);
+        void_in(&unshared, &Change::Keys(keys.into()), &self.coherence).await;
     }
 
     fn decode<K: KeyspaceKey + Cacheable, V: Cacheable>(&self, write: &KeptWrite) -> Option<PendingWrite<K, V>> {

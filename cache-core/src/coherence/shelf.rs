@@ -13,7 +13,7 @@ use crate::sync::Mutex;
 use crate::tier::{CacheTier, NearTier};
 
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<HashMap<Key, Entry>>);
+pub(crate) struct Shelf(Mutex<HashMap<Key, Entry>>);
 
 #[async_trait]
 impl CacheTier for Shelf {

@@ -1,0 +1,144 @@
+//! A tier between the near and the shared one, and what is on its way to it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, Pattern, RedisTier, TierError};
+use cache_testing::RedisServer;
+
+use crate::setting::{NEW, OLD};
+use crate::support::{Gate, eventually, hears_invalidations, node};
+
+/// A tier that holds what is stored, before it is or before it answers.
+#[derive(Clone, Default)]
+struct Between {
+    entries: Arc<Mutex<HashMap<Key, Entry>>>,
+    sent: Arc<Mutex<Option<Gate>>>,
+    stored: Arc<Mutex<Option<Gate>>>,
+    deletions: Arc<AtomicUsize>,
+}
+
+async fn pass(gate: &Mutex<Option<Gate>>) {
+    let gate = gate.lock().unwrap().take();
+    if let Some(gate) = gate {
+        gate.pass().await;
+    }
+}
+
+fn close(gate: &Mutex<Option<Gate>>) -> Gate {
+    gate.lock().unwrap().insert(Gate::default()).clone()
+}
+
+#[async_trait]
+impl CacheTier for Between {
+    fn name(&self) -> &'static str {
+        "between"
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
+        Ok(self.entries.lock().unwrap().get(key).cloned())
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, _: Duration) -> Result<(), TierError> {
+        pass(&self.sent).await;
+        self.entries.lock().unwrap().insert(key.clone(), entry);
+        pass(&self.stored).await;
+        Ok(())
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        let mut entries = self.entries.lock().unwrap();
+        keys.iter().for_each(|key| drop(entries.remove(key)));
+        self.deletions.fetch_add(1, Ordering::SeqCst);
+        Ok(0)
+    }
+
+    async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
+        self.entries.lock().unwrap().retain(|key, _| !pattern.matches(key.as_str()));
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        Ok(())
+    }
+}
+
+/// A node with the tier, and another without.
+async fn nodes(redis: &RedisServer) -> (CachingService, CachingService, Between) {
+    let between = Between::default();
+    let builder = CachingService::builder().local(LocalTier::new(0)).tier(between.clone());
+    let builder = builder.remote(RedisTier::new(redis.url()).unwrap()).tier_timeout(Duration::from_secs(10));
+    let a = builder.build().await.unwrap();
+    hears_invalidations(&a).await;
+    (a, node(&redis.url()).await, between)
+}
+
+async fn read(node: &CachingService) -> Option<String> {
+    node.get::<String>("k").await.map(|value| String::clone(&value))
+}
+
+/// Its second look, after the value was stored, never comes.
+#[tokio::test]
+async fn a_reader_that_goes_away_while_it_copies_leaves_nothing_old() {
+    let redis = RedisServer::start();
+    let (a, b, between) = nodes(&redis).await;
+    b.set("k", OLD.to_owned()).await;
+    let (sent, stored) = (close(&between.sent), close(&between.stored));
+    let reader = tokio::spawn({
+        let a = a.clone();
+        async move { read(&a).await }
+    });
+    sent.reached().await;
+    a.invalidate("k").await;
+    sent.open();
+    stored.reached().await;
+    reader.abort();
+    assert!(reader.await.unwrap_err().is_cancelled());
+    assert_eq!(read(&a).await, None);
+}
+
+#[tokio::test]
+async fn a_set_that_is_overtaken_on_its_way_is_not_kept() {
+    let redis = RedisServer::start();
+    let (a, b, between) = nodes(&redis).await;
+    for (round, invalidates) in [true, false].into_iter().enumerate() {
+        let sent = close(&between.sent);
+        let setter = tokio::spawn({
+            let a = a.clone();
+            async move { a.set("k", OLD.to_owned()).await }
+        });
+        // Redis has it by now.
+        sent.reached().await;
+        let deletions = between.deletions.load(Ordering::SeqCst);
+        if invalidates {
+            b.invalidate("k").await;
+        } else {
+            b.set("k", NEW.to_owned()).await;
+        }
+        eventually("the tier is told", || async { between.deletions.load(Ordering::SeqCst) > deletions }).await;
+        sent.open();
+        setter.await.unwrap();
+        assert_eq!(read(&a).await.as_deref(), (!invalidates).then_some(NEW), "{round}");
+    }
+}
+
+/// Redis has the value, and somebody else changes it there.
+#[tokio::test]
+async fn it_hears_of_what_other_programs_write() {
+    let redis = RedisServer::start();
+    let between = Between::default();
+    let remote = RedisTier::builder(redis.url()).track_foreign_writes(true).build().unwrap();
+    let node = CachingService::builder().local(LocalTier::new(0)).tier(between.clone()).remote(remote);
+    let node = node.build().await.unwrap();
+    hears_invalidations(&node).await;
+    node.set("k", OLD.to_owned()).await;
+    eventually("it is copied", || async {
+        read(&node).await.as_deref() == Some(OLD) && !between.entries.lock().unwrap().is_empty()
+    })
+    .await;
+    redis.cli(&["DEL", "cache:k"]);
+    eventually("it is gone", || async { read(&node).await.is_none() }).await;
+}
