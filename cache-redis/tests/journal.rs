@@ -412,3 +412,21 @@ async fn a_thousand_keys_are_one_record() {
     let appended = tier.invalidate(&all, &record(&all), None).await.unwrap();
     assert!(appended.removed.iter().all(|removed| *removed));
 }
+
+#[tokio::test]
+async fn nodes_whose_registration_was_lost_are_waited_for_as_long_as_they_would_be_remembered() {
+    let (server, tier) = start();
+    let position = tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap().position;
+    let bound = Duration::from_secs(10);
+    // The first question notes on which server it was asked.
+    tier.unheard(position, bound).await.unwrap();
+    let after = async |ago: u64| {
+        server.cli(&["HSET", "{test}!nodes", "since", &(position.millis() - ago).to_string()]);
+        tier.unheard(position, bound).await.unwrap()
+    };
+    // They are isolated by now, and may serve what they have loaded themselves.
+    for ago in [15_000, 60_000] {
+        assert!(after(ago).await > bound / 2, "{ago}");
+    }
+    assert!(after(100_000).await.is_zero());
+}

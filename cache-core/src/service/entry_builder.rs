@@ -120,8 +120,8 @@ impl<'a> EntryBuilder<'a> {
     /// [`staleness_bound`](super::CachingService::staleness_bound). With [`Delivery::Queued`](crate::Delivery::Queued) nobody
     /// could be told, and it does not wait.
     ///
-    /// Where Redis is new, or has lost its data, it knows of no nodes but those that have said so since. For
-    /// `staleness_bound` from then on this waits as if there were others.
+    /// Where Redis is new, was restarted, or has lost its data, it knows of no nodes but those that have said so since. For
+    /// `staleness_bound` and a minute from then on this waits for `staleness_bound`, as if there were others that are cut off.
     ///
     /// A node that has never reached the shared tier, or not for a minute, is not known to anyone, and may serve what it has
     /// loaded itself for `isolated_ttl`. Where even that must not be, set

@@ -219,7 +219,8 @@ pub trait SharedTier: Send + Sync {
     /// applied the record at `position`, or may not serve any more what is older. Zero when that is so already.
     ///
     /// A tier that has lost its registrations, or never had any, does not know of the nodes before. These may serve what they
-    /// hold for `bound` at the longest, so for that time after its first registration nobody is taken to have heard.
+    /// hold for `bound` at the longest, and what they load themselves for as long after the record. So for that time after its first
+    /// registration, and for a minute longer, in which it would have remembered them, nobody is taken to have heard.
     ///
     /// # Errors
     /// The tier could not answer.

@@ -2,7 +2,8 @@
 -- ARGV: the two numbers of a position; for how many milliseconds a node that is not registered may serve what it holds.
 -- Returns in how many milliseconds every node either has applied the record at the position, or may not serve what is older
 -- any more: 0 when that is so already. Nodes that have not been heard of for a minute longer are forgotten.
--- Registrations may have been lost: then nodes that were registered before are waited for as if they were deaf.
+-- Registrations may have been lost: then nodes that were registered before are waited for as if they were deaf, for as long as
+-- they would have been remembered.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Another server, or the same after a restart, may have them as they were at some time before.
@@ -21,4 +22,8 @@ for i = 1, #nodes, 2 do
     wait = math.max(wait, till - now, ARGV[1] + alone - now)
   end
 end
-return math.max(wait, since + ARGV[3] - now)
+local lapsed = since + ARGV[3]
+if now <= lapsed + 60000 then
+  wait = math.max(wait, lapsed - now, ARGV[1] + ARGV[3] - now)
+end
+return wait
