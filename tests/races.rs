@@ -7,6 +7,9 @@ mod support;
 
 #[path = "races/between.rs"]
 mod between;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../examples/custom_tier.rs"]
+mod custom_tier;
 #[path = "races/foreign.rs"]
 mod foreign;
 #[path = "races/gated.rs"]

@@ -38,7 +38,7 @@ impl Breaker {
     /// Tells whether this failure opened the breaker.
     pub(crate) fn failed(&self) -> bool {
         let outages = self.outages.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        outages >= self.threshold && !self.open.swap(true, Ordering::AcqRel)
+        outages >= self.threshold && self.open()
     }
 
     /// Opens it whatever its threshold. Tells whether it was closed.

@@ -65,10 +65,10 @@ impl Call {
         }
     }
 
-    /// On one server, a script that tells other nodes of a caller's record goes out behind a PING. When Redis has carried out what came in, it writes to
-    /// its clients, to the one that was first given something to read last: alone, the script would have its caller answered before
-    /// any node hears of the record. With the PING, the nodes come first, so the wait for them is shorter by a write and by the
-    /// caller's waking up, and the caller's longer by a write to each node.
+    /// On one server, a script that tells other nodes of a caller's record goes out behind a PING. When Redis has carried out
+    /// what came in, it writes to its clients, to the one that was first given something to read last: alone, the script would
+    /// have its caller answered before any node hears of the record. With the PING, the nodes come first, so the wait for them
+    /// is shorter by a write and by the caller's waking up, and the caller's longer by a write to each node.
     async fn send<T: FromRedisValue>(&self, command: Cmd, connection: &mut impl ConnectionLike) -> RedisResult<T> {
         if !self.text.announces {
             return command.query_async(connection).await;

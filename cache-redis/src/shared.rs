@@ -220,7 +220,7 @@ impl SharedTier for RedisTier {
 
     async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError> {
         #[cfg(feature = "cluster")]
-        if self.inner.lane.cluster().is_some_and(|cluster| cluster.may_miss(pattern)) {
+        if self.inner.lane.cluster().is_some_and(|cluster| cluster.missed.any(pattern)) {
             return Ok(false);
         }
         let names = self.inner.names();

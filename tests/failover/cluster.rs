@@ -24,6 +24,23 @@ async fn node(cluster: &RedisCluster) -> CachingService {
     node
 }
 
+/// A cluster that goes on with what is left of it.
+fn in_parts() -> RedisCluster {
+    let cluster = RedisCluster::start();
+    // Else the servers refuse all slots while one is not served.
+    for server in cluster.primaries() {
+        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    cluster
+}
+
+/// A tier of the cluster, as that of a node.
+fn tier(cluster: &RedisCluster) -> RedisTier {
+    let tier = RedisTier::cluster(cluster.urls()).build().unwrap();
+    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    tier
+}
+
 /// A key of which neither the data nor the journal is on the other's primary.
 fn key_away_from_the_journal(cluster: &RedisCluster) -> String {
     let journal = cluster.primary_of("{cache}!journal");
@@ -90,11 +107,7 @@ async fn keys_with_a_hash_tag_lie_together_and_are_fenced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_server_costs_only_the_keys_that_it_had() {
-    let cluster = RedisCluster::start();
-    // Else the servers refuse all slots while one is not served.
-    for server in cluster.primaries() {
-        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
-    }
+    let cluster = in_parts();
     let (a, b) = (node(&cluster).await, node(&cluster).await);
     let gone = key_away_from_the_journal(&cluster);
     let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
@@ -124,10 +137,7 @@ async fn a_dead_server_costs_only_the_keys_that_it_had() {
 /// The others hear of it all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_server_cannot_remove_is_void_on_other_nodes() {
-    let cluster = RedisCluster::start();
-    for server in cluster.primaries() {
-        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
-    }
+    let cluster = in_parts();
     let (a, b) = (node(&cluster).await, node(&cluster).await);
     let gone = key_away_from_the_journal(&cluster);
     let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
@@ -146,8 +156,7 @@ async fn what_a_dead_server_cannot_remove_is_void_on_other_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rule_stays_where_of_several_scans_each_may_have_missed_a_key() {
     let cluster = RedisCluster::start();
-    let tier = RedisTier::cluster(cluster.urls()).build().unwrap();
-    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    let tier = tier(&cluster);
     let from = cluster.primary_of("{moving}");
     let slot = cluster.slot_of("{moving}");
     let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
@@ -170,12 +179,8 @@ async fn the_rule_stays_where_of_several_scans_each_may_have_missed_a_key() {
 /// Under a fence that stands already the next attempt would remove nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_of_several_keys_removes_what_is_there_though_one_of_them_cannot_be_fenced() {
-    let cluster = RedisCluster::start();
-    for server in cluster.primaries() {
-        server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
-    }
-    let tier = RedisTier::cluster(cluster.urls()).build().unwrap();
-    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    let cluster = in_parts();
+    let tier = tier(&cluster);
     let gone = key_away_from_the_journal(&cluster);
     let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
     let there = (0..).map(|n| format!("other{n}")).find(|key| owner(key) != owner(&gone)).unwrap();

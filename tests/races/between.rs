@@ -1,6 +1,5 @@
 //! A tier between the near and the shared one, and what is on its way to it.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,13 +8,14 @@ use async_trait::async_trait;
 use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, Pattern, RedisTier, TierError};
 use cache_testing::RedisServer;
 
+use crate::custom_tier::MapTier;
 use crate::setting::{NEW, OLD};
 use crate::support::{Gate, eventually, hears_invalidations, node};
 
 /// A tier that holds what is stored, before it is or before it answers.
 #[derive(Clone, Default)]
 struct Between {
-    entries: Arc<Mutex<HashMap<Key, Entry>>>,
+    map: MapTier,
     sent: Arc<Mutex<Option<Gate>>>,
     stored: Arc<Mutex<Option<Gate>>>,
     deletions: Arc<AtomicUsize>,
@@ -39,26 +39,24 @@ impl CacheTier for Between {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, TierError> {
-        Ok(self.entries.lock().unwrap().get(key).cloned())
+        self.map.get(key).await
     }
 
-    async fn set(&self, key: &Key, entry: Entry, _: Duration) -> Result<(), TierError> {
+    async fn set(&self, key: &Key, entry: Entry, ttl: Duration) -> Result<(), TierError> {
         pass(&self.sent).await;
-        self.entries.lock().unwrap().insert(key.clone(), entry);
+        self.map.set(key, entry, ttl).await?;
         pass(&self.stored).await;
         Ok(())
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
-        let mut entries = self.entries.lock().unwrap();
-        keys.iter().for_each(|key| drop(entries.remove(key)));
+        let deleted = self.map.delete(keys).await;
         self.deletions.fetch_add(1, Ordering::SeqCst);
-        Ok(0)
+        deleted
     }
 
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
-        self.entries.lock().unwrap().retain(|key, _| !pattern.matches(key.as_str()));
-        Ok(0)
+        self.map.invalidate_pattern(pattern).await
     }
 
     async fn ping(&self) -> Result<(), TierError> {
@@ -136,7 +134,7 @@ async fn it_hears_of_what_other_programs_write() {
     hears_invalidations(&node).await;
     node.set("k", OLD.to_owned()).await;
     eventually("it is copied", || async {
-        read(&node).await.as_deref() == Some(OLD) && !between.entries.lock().unwrap().is_empty()
+        read(&node).await.as_deref() == Some(OLD) && between.map.get(&Key::new("k").unwrap()).await.unwrap().is_some()
     })
     .await;
     redis.cli(&["DEL", "cache:k"]);

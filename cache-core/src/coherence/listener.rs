@@ -125,7 +125,7 @@ impl Listener {
             }
             BusMessage::LeaseEnded(key) => self.coherence.waiters.wake(key.as_str()),
             BusMessage::Swept(pattern, position) => self.coherence.rules.swept(position, &pattern),
-            BusMessage::Touched(keys) => self.coherence.void_touched(&keys),
+            BusMessage::Touched(keys) => self.coherence.void_touched(keys),
             BusMessage::TouchedAll => self.coherence.void_all_touched(),
             // The next record, or the heartbeat, shows the gap.
             BusMessage::Unreadable => {}

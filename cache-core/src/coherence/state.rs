@@ -116,7 +116,10 @@ impl Coherence {
     /// the change with it.
     pub(crate) fn acknowledged(&self, change: &Change, appended: &Appended) -> bool {
         let Appended { previous, position, .. } = *appended;
-        let (applied, renewed) = self.reached();
+        let (applied, renewed) = {
+            let journal = self.lock();
+            (journal.applied.unwrap_or(Position::START), journal.renewed)
+        };
         let agrees = self.recent.agrees_with(position, change);
         // It should have been met on the way to what was applied.
         let passed_over = renewed < position && position <= applied && self.recent.misses(position);
@@ -126,13 +129,7 @@ impl Coherence {
             self.lose();
         }
         // Again: a journal that was taken up meanwhile may have forgotten the change before it was remembered.
-        agrees && position > self.reached().1
-    }
-
-    /// What was applied of the journal, and where it was last taken up anew.
-    fn reached(&self) -> (Position, Position) {
-        let journal = self.lock();
-        (journal.applied.unwrap_or(Position::START), journal.renewed)
+        agrees && position > self.lock().renewed
     }
 
     /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
@@ -222,18 +219,15 @@ impl Coherence {
     }
 
     /// Somebody else has written these keys in the shared tier.
-    pub(crate) fn void_touched(&self, keys: &[Key]) {
-        let change = Change::Keys(keys.into());
-        self.tell_between(&change);
-        keys.iter().for_each(|key| self.void_near(key.as_str()));
-        self.tell_between(&change);
+    pub(crate) fn void_touched(&self, keys: Vec<Key>) {
+        let keys: Arc<[Key]> = keys.into();
+        let void = || keys.iter().for_each(|key| self.void_near(key.as_str()));
+        self.void_between(&Change::Keys(Arc::clone(&keys)), void);
     }
 
     /// As [`Coherence::void_touched`], for every key.
     pub(crate) fn void_all_touched(&self) {
-        self.tell_between(&Change::Clear);
-        self.void_listed(&Change::Clear);
-        self.tell_between(&Change::Clear);
+        self.void_between(&Change::Clear, || drop(self.void_listed(&Change::Clear)));
         self.counters.foreign_invalidations.increment();
     }
 
@@ -292,42 +286,34 @@ impl Coherence {
 
     /// Applies the next record of the journal.
     pub(crate) fn apply(&self, position: Position, record: Option<&Record>) {
+        if record.is_some_and(|record| record.acknowledge) {
+            self.asked.store(true, Ordering::Release);
+        }
         match record {
-            Some(record) => {
-                if record.acknowledge {
-                    self.asked.store(true, Ordering::Release);
-                }
-                match &record.change {
-                    // This node knows of its own writes, and when they end.
-                    Change::Fence(keys, _) if record.node == self.node => {
-                        self.void_before(&Change::Keys(keys.clone()), position);
-                    }
-                    change if record.node == self.node => self.void_before(change, position),
-                    change => {
-                        self.void_of_others(change, position);
-                        self.counters.invalidations_received.increment();
-                    }
-                }
+            Some(record) if record.node == self.node => match &record.change {
+                // This node knows of its own writes, and when they end.
+                Change::Fence(keys, _) => self.void_before(&Change::Keys(Arc::clone(keys)), position),
+                change => self.void_before(change, position),
+            },
+            Some(Record { change, .. }) => {
+                self.void_between(change, || self.void_before(change, position));
+                self.counters.invalidations_received.increment();
             }
             // What it said is unknown, so it may have voided anything.
-            None => self.void_of_others(&Change::Clear, position),
+            None => self.void_between(&Change::Clear, || self.void_before(&Change::Clear, position)),
         }
         let mut journal = self.lock();
         journal.applied = journal.applied.max(Some(position));
     }
 
-    fn void_of_others(&self, change: &Change, position: Position) {
-        // Before, so that nobody reads the old value in between who comes after the near tier was voided; and after, because until
-        // then a reader may put it back there.
-        self.tell_between(change);
-        self.void_before(change, position);
-        self.tell_between(change);
-    }
-
-    /// Has the tiers between the near and the shared one hear of a change that another node has made. They are not read until
-    /// they have.
-    fn tell_between(&self, change: &Change) {
-        self.between.iter().for_each(|tier| tier.pass_on(change, self));
+    /// Runs `void`, which voids what `change` of somebody else covers in this node, and has the tiers between the near and the shared
+    /// one hear of it: before, so that nobody reads the old value there who comes after the near tier was voided, and after, because
+    /// until then a reader may put it back there. They are not read until they have.
+    fn void_between(&self, change: &Change, void: impl FnOnce()) {
+        let tell = || self.between.iter().for_each(|tier| tier.pass_on(change, self));
+        tell();
+        void();
+        tell();
     }
 
     /// Applies a page of the journal that was asked for from `from` on, the last record that was applied, itself included.
@@ -360,19 +346,21 @@ impl Coherence {
         let renewed = if goes_on { last } else { Position::START };
         *journal = JournalState { applied: Some(last), known: last, renewed };
         drop(journal);
+        let mut since = Vec::new();
+        let restart = || {
+            since = self.recent.restart(last);
+            self.lost.store(false, Ordering::Release);
+            self.rules.restart(rules);
+            self.epochs.restart();
+            if self.near.is_some() {
+                self.sweeps.restart(self.rules.advance());
+            }
+            self.flights.detach_matching(|_| true, None);
+        };
         if goes_on {
-            self.tell_between(&Change::Clear);
-        }
-        let since = self.recent.restart(last);
-        self.lost.store(false, Ordering::Release);
-        self.rules.restart(rules);
-        self.epochs.restart();
-        if self.near.is_some() {
-            self.sweeps.restart(self.rules.advance());
-        }
-        self.flights.detach_matching(|_| true, None);
-        if goes_on {
-            self.tell_between(&Change::Clear);
+            self.void_between(&Change::Clear, restart)
+        } else {
+            restart()
         }
         since
     }
@@ -413,151 +401,4 @@ impl Coherence {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::entry::Entry;
-    use crate::flight::{Follower, Leader};
-
-    fn coherence(clock: &ManualClock) -> Coherence {
-        let counters = Arc::new(Counters::default());
-        Coherence::new(None, Arc::new(clock.clone()), counters, Timings::TEST, true)
-    }
-
-    fn join(coherence: &Coherence, key: &Key) -> Role {
-        coherence.join(key, TypeId::of::<u32>(), Access::ALL)
-    }
-
-    fn lead(coherence: &Coherence, key: &Key) -> Leader {
-        let Role::Leads(leader) = join(coherence, key) else { panic!("it is in flight") };
-        leader
-    }
-
-    fn follow(coherence: &Coherence, key: &Key) -> Follower {
-        let Role::Follows(follower) = join(coherence, key) else { panic!("it is not in flight") };
-        follower
-    }
-
-    /// Whether what a reader has read before may still be stored, as often as the tiers in between are told.
-    #[derive(Default)]
-    struct Storable(std::sync::OnceLock<Ticket>, Mutex<Vec<bool>>);
-
-    impl Debts for Storable {
-        fn owe(&self, _: &Change, _: &Coherence) {}
-
-        fn pass_on(&self, _: &Change, coherence: &Coherence) {
-            let old = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
-            self.1.lock().unwrap().push(coherence.may_store("k", &old, *self.0.get().unwrap()));
-        }
-
-        fn any(&self) -> bool {
-            false
-        }
-    }
-
-    #[test]
-    fn tiers_in_between_are_told_also_when_nothing_old_can_be_stored_there_any_more() {
-        let clock = ManualClock::new();
-        for change in [Change::Keys([Key::new("k").unwrap()].into()), Change::Clear] {
-            let storable = Arc::new(Storable::default());
-            let coherence = coherence(&clock).with_between(vec![Arc::clone(&storable) as Arc<dyn Debts>]);
-            drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
-            storable.0.set(coherence.note("k")).unwrap();
-            coherence.apply(Position::new(2, 0), Some(&Record::new(NodeId::new(9), change)));
-            assert_eq!(*storable.1.lock().unwrap(), [true, false]);
-        }
-    }
-
-    #[test]
-    fn a_value_that_was_sent_counts_as_no_younger_than_what_was_heard() {
-        let clock = ManualClock::new();
-        let shelf = Arc::new(crate::coherence::shelf::Shelf::default());
-        let coherence = coherence(&clock);
-        let coherence = Coherence { near: Some(shelf), ..coherence };
-        drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
-        coherence.confirm(clock.now());
-        // As if the process had stood still.
-        clock.advance(Duration::from_secs(60));
-        let (key, at) = (Key::new("k").unwrap(), Position::new(2, 0));
-        let sent = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
-        let sent = Entry { birth: at, ..sent };
-        coherence.insert_replica(&key, &sent, at, Duration::from_secs(600), || false);
-        let there = coherence.look_up("k").unwrap();
-        assert!(!coherence.may_serve(&there, clock.now()));
-        coherence.confirm(clock.now());
-        assert!(coherence.may_serve(&there, clock.now()));
-    }
-
-    #[test]
-    fn a_node_that_need_not_hear_of_anything_says_so() {
-        let timings = Timings { isolated_ttl: Duration::MAX, heartbeat_timeout: Duration::MAX, ..Timings::TEST };
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
-        let coherence = Coherence::new(None, clock, Arc::default(), timings, true);
-        assert_eq!((coherence.beat().trusted, coherence.beat().alone), (Duration::MAX, Duration::MAX));
-    }
-
-    #[test]
-    fn a_flight_is_detached_by_an_earlier_record_than_the_latest_known() {
-        let coherence = coherence(&ManualClock::new());
-        drop(coherence.begin(Position::new(5, 0), RuleSet::default()));
-        // Another invalidation of this node has been acknowledged at 7, while that of the key, at 6, has not yet.
-        coherence.learn(Position::new(7, 0));
-        let key = Key::new("k").unwrap();
-        let _old = lead(&coherence, &key);
-        coherence.void_before(&Change::Keys([key.clone()].into()), Position::new(6, 0));
-        let _new = lead(&coherence, &key);
-    }
-
-    #[test]
-    fn what_was_read_before_a_scan_ended_is_not_used_after_its_rule_is_forgotten() {
-        let coherence = coherence(&ManualClock::new());
-        drop(coherence.begin(Position::new(1, 0), RuleSet::default()));
-        let pattern = crate::pattern::Pattern::new("k*").unwrap();
-        let old = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
-        let old = Entry { birth: Position::new(1, 0), ..old };
-        coherence.void_before(&Change::Pattern(pattern.clone()), Position::new(2, 0));
-        let ticket = coherence.note("k");
-        assert!(!coherence.may_read("k", &old, ticket));
-        coherence.rules.swept(Position::new(2, 0), &pattern);
-        assert!(!coherence.may_read("k", &old, ticket), "it may have been read before the scan came to it");
-        assert!(coherence.may_read("k", &old, coherence.note("k")), "what is still there is not void");
-    }
-
-    #[test]
-    fn an_isolated_nodes_callers_join_no_flight_older_than_what_it_may_serve() {
-        let clock = ManualClock::new();
-        let coherence = coherence(&clock);
-        coherence.confirm(clock.now());
-        let key = Key::new("k").unwrap();
-        let _old = lead(&coherence, &key);
-        clock.advance(Duration::from_secs(60));
-        coherence.confirm(clock.now());
-        drop(follow(&coherence, &key));
-        coherence.isolate("test");
-        clock.advance(Duration::from_millis(9_999));
-        drop(follow(&coherence, &key));
-        clock.advance(Duration::from_millis(1));
-        let _new = lead(&coherence, &key);
-    }
-
-    #[test]
-    fn what_does_not_say_when_it_was_made_is_not_read_while_a_scan_may_come_to_it() {
-        let coherence = coherence(&ManualClock::new());
-        drop(coherence.begin(Position::new(1, 0), RuleSet { cleared: Position::new(1, 0), ..RuleSet::default() }));
-        let undated = Entry::new(crate::entry::Value::Absent, Timestamp::ZERO, Timestamp::MAX);
-        let undated = Entry { birth: Position::UNKNOWN, ..undated };
-        let early = coherence.note("k");
-        assert!(coherence.may_read("k", &undated, early), "a journal that begins voids nothing that is there");
-        let pattern = crate::pattern::Pattern::new("k*").unwrap();
-        coherence.void_before(&Change::Pattern(pattern.clone()), Position::new(2, 0));
-        let during = coherence.note("k");
-        assert!(!coherence.may_read("k", &undated, during));
-        assert!(coherence.may_read("other", &undated, during));
-        coherence.rules.swept(Position::new(2, 0), &pattern);
-        assert!(!coherence.may_read("k", &undated, during), "it may have been read before the scan came to it");
-        assert!(coherence.may_read("k", &undated, coherence.note("k")));
-        // What was read before the record was applied is as old as that, so the record voids it.
-        assert_eq!(early.birth_of(&undated), Position::new(1, 0));
-        assert!(!coherence.may_store("k", &undated, early));
-    }
-}
+mod tests;

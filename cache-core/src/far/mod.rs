@@ -201,23 +201,7 @@ impl Far {
         manner: Manner,
         coherence: &Coherence,
     ) -> Result<Carried, Queued> {
-        self.deliver(Owed::new(self, coherence, change), change, manner, coherence).await
-    }
-
-    /// As [`Far::invalidate`], of a change that is owed already.
-    pub(crate) async fn deliver(
-        &self,
-        owed: Owed<'_>,
-        change: &Change,
-        manner: Manner,
-        coherence: &Coherence,
-    ) -> Result<Carried, Queued> {
-        if !self.hears() {
-            return Err(Queued);
-        }
-        let Ok(carried) = self.carry(change, manner, coherence).await else { return Err(Queued) };
-        owed.delivered();
-        Ok(carried)
+        Owed::new(self, coherence, change).deliver(manner).await
     }
 
     /// Fences `keys` for `hold`. False when the tier is away, or could not say.

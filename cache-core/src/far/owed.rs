@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Far;
+use super::{Carried, Far, Manner, Queued};
 use crate::coherence::{Change, Coherence};
 
 /// Queues the change when dropped, unless it was delivered.
@@ -32,6 +32,16 @@ impl<'a> Owed<'a> {
 
     pub(crate) fn delivered(mut self) {
         self.delivered = true;
+    }
+
+    /// Carries the change to the tier. `Err` when the tier could not be told: then it is queued.
+    pub(crate) async fn deliver(self, manner: Manner) -> Result<Carried, Queued> {
+        if !self.far.hears() {
+            return Err(Queued);
+        }
+        let carried = self.far.carry(self.change, manner, self.coherence).await.map_err(|_| Queued)?;
+        self.delivered();
+        Ok(carried)
     }
 }
 

@@ -41,17 +41,15 @@ impl Far {
             // It hears of changes from now on, and is asked when it has been delivered what it is owed.
             self.breaker.close();
         }
-        if let Err(error) = self.drain(coherence).await {
-            if was_down {
-                self.breaker.open();
-            }
-            return Err(error);
+        let drained = self.drain(coherence).await;
+        if was_down && drained.is_err() {
+            self.breaker.open();
         }
+        drained?;
+        self.update_state();
         if was_down {
-            self.update_state();
             self.events.emit(Event::TierUp { tier: self.tier.name() });
         }
-        self.update_state();
         Ok(())
     }
 

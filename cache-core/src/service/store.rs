@@ -207,22 +207,18 @@ impl Inner {
         let change = Change::Keys([key.clone()].into());
         let owed = Owed::in_place_of_write(far, &self.coherence, &change);
         let stored = far.ask(far.tier.set(key, entry.clone(), ttl)).await.is_some();
-        if stored && self.removed_if_void(far, key, &entry, &change, ticket).await {
-            owed.delivered();
+        if stored {
+            self.keep_or_remove(key, &entry, owed, ticket).await;
         }
     }
 
     /// Removes what was just stored in a tier that cannot fence, should it be void by now. False when it could not be removed, and
     /// waits in the queue: the tier is not read until it is gone.
-    pub(super) async fn removed_if_void(
-        &self,
-        far: &Far,
-        key: &Key,
-        entry: &Entry,
-        change: &Change,
-        ticket: Ticket,
-    ) -> bool {
-        self.coherence.may_store(key.as_str(), entry, ticket)
-            || far.invalidate(change, Manner::default(), &self.coherence).await.is_ok()
+    pub(super) async fn keep_or_remove(&self, key: &Key, entry: &Entry, owed: Owed<'_>, ticket: Ticket) -> bool {
+        if self.coherence.may_store(key.as_str(), entry, ticket) {
+            owed.delivered();
+            return true;
+        }
+        owed.deliver(Manner::default()).await.is_ok()
     }
 }

@@ -80,8 +80,8 @@ impl Inner {
     async fn carry(&self, change: &Change, manner: Manner) -> (u64, bool, Option<Position>) {
         let (mut removed, mut queued, mut position) = (0, false, None);
         let mut owed = self.owed(change);
-        while let Some((far, owed)) = owed.pop() {
-            match far.deliver(owed, change, manner, &self.coherence).await {
+        while let Some((_, owed)) = owed.pop() {
+            match owed.deliver(manner).await {
                 Ok(carried) => {
                     removed = removed.max(carried.removed);
                     position = position.max(carried.position);
@@ -218,11 +218,11 @@ impl Inner {
             None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
         };
         let Some(written) = written else { return Written::Queued };
-        if far.shared().is_none() && !self.removed_if_void(far, key, entry, change, ticket).await {
-            return Written::Queued;
+        if far.shared().is_some() {
+            owed.delivered();
+            return written;
         }
-        owed.delivered();
-        written
+        if self.keep_or_remove(key, entry, owed, ticket).await { written } else { Written::Queued }
     }
 }
 

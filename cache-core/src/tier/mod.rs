@@ -26,8 +26,8 @@ pub use writes::{Backlog, DeadLetter, Kept, KeptWrite, NewWrite, Partition, Sett
 ///
 /// A tier that stands before a shared one hears of each change that another node makes a moment after that node's near tier
 /// does, and is not read in between, nor once its node has heard nothing for longer than
-/// [`isolated_ttl`](crate::CachingServiceBuilder::isolated_ttl). Nobody tells it of changes that were made while its node was not running: so it starts
-/// empty, or is one that all nodes use.
+/// [`isolated_ttl`](crate::CachingServiceBuilder::isolated_ttl). Nobody tells it of changes that were made while its node was
+/// not running: so it starts empty, or is one that all nodes use.
 ///
 /// Keys reach a tier without the namespace; a tier that several applications share adds it (see [`CacheTier::bind`]).
 #[async_trait]

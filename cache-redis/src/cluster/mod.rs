@@ -9,6 +9,7 @@
 
 mod failure;
 mod map;
+mod missed;
 mod replaced;
 mod scan;
 pub(crate) mod split;
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Pattern, TierError};
+use cache_core::TierError;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -37,6 +38,7 @@ use crate::topology::{Limits, Place, Server, SharedConnection, at};
 use failure::Direction;
 pub(crate) use failure::Failure;
 use map::{Address, Map};
+use missed::Missed;
 use replaced::Processes;
 pub(crate) use tracked::Tracked;
 
@@ -53,7 +55,8 @@ pub(crate) struct Cluster {
     inner: Arc<Inner>,
     /// At most one task, which draws the map; it ends with the cluster.
     drawer: Mutex<JoinSet<()>>,
-    missed: Mutex<Missed>,
+    /// What scans have passed over.
+    pub(crate) missed: Missed,
     processes: Processes,
 }
 
@@ -65,19 +68,6 @@ struct Inner {
     lanes: Mutex<HashMap<Address, Arc<Lane>>>,
     state: watch::Sender<State>,
     outdated: Notify,
-}
-
-/// The patterns whose keys moved while they were scanned for, so that some may not have been met.
-#[derive(Default)]
-struct Missed {
-    /// How many scans have, since one met everything.
-    times: HashMap<Pattern, u64>,
-    /// Whether there were more than there is room for: from then on no rule is forgotten before its time.
-    too_many: bool,
-}
-
-impl Missed {
-    const MOST: usize = 1_024;
 }
 
 enum State {
@@ -104,7 +94,7 @@ impl Cluster {
         Self {
             inner: Arc::new(inner),
             drawer: Mutex::new(JoinSet::new()),
-            missed: Mutex::default(),
+            missed: Missed::default(),
             processes: Processes::default(),
         }
     }
@@ -216,40 +206,6 @@ impl Cluster {
         let map = self.inner.draw().await?;
         let lanes = map.primaries().map(|address| self.inner.lane(address)).collect::<RedisResult<_>>();
         Ok((lanes.map_err(|error| tier_error("connecting", &error))?, map))
-    }
-
-    /// To be asked before a scan for `pattern` begins, and given to [`Self::scanned`] when it has ended.
-    pub(crate) fn missed(&self, pattern: &Pattern) -> u64 {
-        self.lock_missed().times.get(pattern).copied().unwrap_or(0)
-    }
-
-    /// A scan for `pattern` has ended. One that has met everything makes good for those before it, and for none that missed
-    /// something since it began.
-    pub(crate) fn scanned(&self, pattern: &Pattern, met_all: bool, missed_before: u64) {
-        let mut missed = self.lock_missed();
-        if met_all {
-            if missed.times.get(pattern) == Some(&missed_before) {
-                missed.times.remove(pattern);
-            }
-            return;
-        }
-        tracing::info!(target: "cache_aside", %pattern, "keys moved while they were scanned for: the pattern's rule stays");
-        if missed.times.len() < Missed::MOST || missed.times.contains_key(pattern) {
-            *missed.times.entry(pattern.clone()).or_default() += 1;
-        } else {
-            missed.too_many = true;
-        }
-    }
-
-    /// Whether keys that match `pattern` may not have been met: then its rule has to stay.
-    pub(crate) fn may_miss(&self, pattern: &Pattern) -> bool {
-        let missed = self.lock_missed();
-        missed.too_many || missed.times.contains_key(pattern)
-    }
-
-    fn lock_missed(&self) -> MutexGuard<'_, Missed> {
-        // A panic under the lock leaves counts that are each whole.
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the drawer and lets go of the connections.

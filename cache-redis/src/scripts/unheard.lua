@@ -4,6 +4,7 @@
 -- any more: 0 when that is so already. Nodes that have not been heard of for a minute longer are forgotten.
 -- Registrations may have been lost: then nodes that were registered before are waited for as if they were deaf, for as long as
 -- they would have been remembered.
+local remembered = 60000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Another server, or the same after a restart, may have them as they were at some time before.
@@ -16,14 +17,14 @@ for i = 1, #nodes, 2 do
   local till, alone, millis, sequence = string.match(nodes[i + 1], '^(%d+) (%d+) (%d+)-(%d+)$')
   if nodes[i] == 'since' then
     since = tonumber(nodes[i + 1])
-  elseif nodes[i] ~= 'server' and (not till or till + 60000 < now) then
+  elseif nodes[i] ~= 'server' and (not till or till + remembered < now) then
     redis.call('HDEL', KEYS[1], nodes[i])
   elseif till and (millis + 0 < ARGV[1] + 0 or millis + 0 == ARGV[1] + 0 and sequence + 0 < ARGV[2] + 0) then
     wait = math.max(wait, till - now, ARGV[1] + alone - now)
   end
 end
 local lapsed = since + ARGV[3]
-if now <= lapsed + 60000 then
+if now <= lapsed + remembered then
   wait = math.max(wait, lapsed - now, ARGV[1] + ARGV[3] - now)
 end
 return wait

@@ -173,10 +173,8 @@ impl Inner {
         for (key, leader, near, what) in missing {
             let at_hand = near.map(|near| near.fresher(what.at_hand.clone())).or_else(|| what.at_hand.clone());
             let held = self.throttles.hold(&key, self.clock.now());
-            match held.then(|| self.withheld(&key, plan, &leader, at_hand.as_ref())).flatten() {
-                Some(value) => drop((leader.end(End::Withheld), found.insert(key.as_str().to_owned(), value))),
-                None => due.push((key, leader, at_hand, what)),
-            }
+            let leader = if held { self.withhold(found, &key, leader, at_hand.as_ref(), plan) } else { Some(leader) };
+            due.extend(leader.map(|leader| (key, leader, at_hand, what)));
         }
         let permits = join_all(due.iter().map(|(key, .., what)| self.try_permit(wanted(key), what))).await;
         let mut leased = Vec::with_capacity(due.len());
@@ -184,11 +182,10 @@ impl Inner {
             match permit {
                 Permit::Filled(value) => end(found, &key, leader, value),
                 Permit::Store(store) => leased.push(Leased { key, leader, store, at_hand }),
-                Permit::Withheld => match self.withheld(&key, plan, &leader, at_hand.as_ref()) {
-                    Some(value) => drop((leader.end(End::Withheld), found.insert(key.as_str().to_owned(), value))),
-                    // This caller has nothing to fall back on.
-                    None => leased.push(Leased { key, leader, store: Store::Nowhere, at_hand }),
-                },
+                Permit::Withheld => {
+                    let leader = self.withhold(found, &key, leader, at_hand.as_ref(), plan);
+                    leased.extend(leader.map(|leader| Leased { key, leader, store: Store::Nowhere, at_hand }));
+                }
             }
         }
         if leased.is_empty() && invalid.is_empty() {
@@ -197,19 +194,25 @@ impl Inner {
         self.load_many(leased, invalid, plan, loader, found).await
     }
 
-    /// What a caller is given of a key whose load has failed a moment ago; `None` where there is nothing to serve.
-    fn withheld<T: Cacheable>(
+    /// Ends the flight of a key whose load has failed a moment ago, with what is at hand. Gives the leader back where that may not be
+    /// served: then this caller loads.
+    fn withhold<T: Cacheable>(
         &self,
+        found: &mut Found<T>,
         key: &Key,
-        plan: &Plan,
-        leader: &Leader,
+        leader: Leader,
         at_hand: Option<&AtHand>,
-    ) -> Option<Option<Arc<T>>> {
+        plan: &Plan,
+    ) -> Option<Leader> {
         let wanted = Wanted { key, plan, of: ValueType::of::<T>() };
-        let value = self.settle(wanted, at_hand, End::Withheld)?.ok()?;
-        leader.offer(at_hand?);
+        let (Some(at_hand), Some(Ok(value))) = (at_hand, self.settle(wanted, at_hand, End::Withheld)) else {
+            return Some(leader);
+        };
+        leader.offer(at_hand);
+        drop(leader.end(End::Withheld));
         self.counters.throttled.increment();
-        Some(value.map(erased::value))
+        found.insert(key.as_str().to_owned(), value.map(erased::value));
+        None
     }
 
     /// Loads in one call, stores each value as far as it may be, and ends each flight with what became of it.

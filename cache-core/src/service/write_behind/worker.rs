@@ -17,7 +17,6 @@ use crate::entry::Token;
 use crate::error::Error;
 use crate::event::Event;
 use crate::far::Far;
-use crate::key::Key;
 use crate::service::Cacheable;
 use crate::service::keyspace::KeyspaceKey;
 use crate::tier::{KeptWrite, Partition, Settle, Taken};
@@ -181,7 +180,7 @@ impl Worker {
                 self.counters.applied.add(carried.len() as u64);
                 self.settle(partition, token, Settle::Applied(carried)).await;
                 // What they have loaded meanwhile may be older, where the keys' closure was lost.
-                self.void_unshared(carried.iter().map(|write| write.key.clone()).collect()).await;
+                self.void_unshared(&Change::Keys(carried.iter().map(|write| write.key.clone()).collect())).await;
             }
             Applied::No => match carried {
                 [write] if attempt >= self.settings.max_attempts => self.bury(partition, token, write).await,
@@ -266,13 +265,14 @@ impl Worker {
                 tracing::warn!(target: "cache_aside", log = self.name, %id, %key, "a write may have been put aside: the tier did not say");
             }
         }
-        self.void_unshared(vec![key.clone()]).await;
-        self.coherence.void(&Change::Keys([key.clone()].into()));
+        let change = Change::Keys([key.clone()].into());
+        self.void_unshared(&change).await;
+        self.coherence.void(&change);
     }
 
-    async fn void_unshared(&self, keys: Vec<Key>) {
+    async fn void_unshared(&self, change: &Change) {
         let unshared: Vec<&Far> = self.unshared.iter().map(|far| &**far).collect();
-        void_in(&unshared, &Change::Keys(keys.into()), &self.coherence).await;
+        void_in(&unshared, change, &self.coherence).await;
     }
 
     fn decode<K: KeyspaceKey + Cacheable, V: Cacheable>(&self, write: &KeptWrite) -> Option<PendingWrite<K, V>> {
