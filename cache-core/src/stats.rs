@@ -146,14 +146,27 @@ const LANES: usize = 32;
 struct Lane(AtomicU64);
 
 impl BusyCounter {
+    #[inline]
     pub(crate) fn increment(&self) {
         self.add(1);
     }
 
+    #[inline]
     pub(crate) fn add(&self, n: u64) {
-        match self.own.get(lane()) {
-            // Nobody else writes to it, so nothing is lost between the two.
-            Some(own) => own.0.store(own.0.load(Ordering::Relaxed) + n, Ordering::Relaxed),
+        // An error means that there is nothing to say: it is not initialized, and not dropped.
+        let lane = LANE.try_with(Cell::get).unwrap_or(NO_LANE);
+        match self.own.get(lane) {
+            Some(own) => own.add(n),
+            None => self.add_elsewhere(lane, n),
+        }
+    }
+
+    /// For the first time in this thread, or where there was no lane for it.
+    #[cold]
+    fn add_elsewhere(&self, lane: usize, n: u64) {
+        let lane = if lane == UNASKED { take_lane() } else { lane };
+        match self.own.get(lane) {
+            Some(own) => own.add(n),
             None => _ = self.shared.0.fetch_add(n, Ordering::Relaxed),
         }
     }
@@ -163,17 +176,27 @@ impl BusyCounter {
     }
 }
 
-/// The lane that this thread alone writes to, or one that there is not.
-fn lane() -> usize {
-    LANE.get().unwrap_or_else(|| {
-        let lane = OWNED.try_with(|owned| owned.0).unwrap_or(LANES);
-        LANE.set(Some(lane));
-        lane
-    })
+impl Lane {
+    /// By the thread that has it. Nobody else writes to it, so nothing is lost between the two.
+    #[inline]
+    fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+    }
+}
+
+/// Where a thread adds that found no lane, and one that has not asked for one yet. Both lie beyond the lanes.
+const NO_LANE: usize = LANES;
+const UNASKED: usize = LANES + 1;
+
+/// Asks for the lane that this thread alone writes to.
+fn take_lane() -> usize {
+    let lane = OWNED.try_with(|owned| owned.0).unwrap_or(NO_LANE);
+    LANE.set(lane);
+    lane
 }
 
 thread_local! {
-    static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+    static LANE: Cell<usize> = const { Cell::new(UNASKED) };
     static OWNED: OwnedLane = OwnedLane::take();
 }
 
@@ -186,14 +209,14 @@ struct OwnedLane(usize);
 impl OwnedLane {
     fn take() -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self(free.get_or_insert_with(|| (0..LANES).collect()).pop().unwrap_or(LANES))
+        Self(free.get_or_insert_with(|| (0..LANES).collect()).pop().unwrap_or(NO_LANE))
     }
 }
 
 impl Drop for OwnedLane {
     fn drop(&mut self) {
         // What else ends with this thread may count yet.
-        LANE.set(Some(LANES));
+        LANE.set(NO_LANE);
         if self.0 < LANES {
             let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
             free.get_or_insert_default().push(self.0);

@@ -31,11 +31,14 @@ thread_local! {
 }
 
 /// Where a key would be held. Its end and its middle tell it from others well enough: keys that meet are found in the front.
+#[inline]
 fn index(key: &str) -> usize {
     let key = key.as_bytes();
-    let from = |at: usize| key.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let mixed = match key.len().checked_sub(8) {
-        Some(end) => from(end) ^ from(end / 2).rotate_left(29),
+    let mixed = match key.last_chunk() {
+        Some(end) => {
+            let middle = key[key.len() / 2..].first_chunk().unwrap_or(end);
+            u64::from_le_bytes(*end) ^ u64::from_le_bytes(*middle).rotate_left(29)
+        }
         None => key.iter().fold(0, |mixed, byte| mixed << 8 | u64::from(*byte)),
     };
     // Fibonacci hashing (Knuth, The Art of Computer Programming 6.4): the topmost bits depend on all others.

@@ -29,15 +29,17 @@ thread_local! {
 /// Numerical Recipes 7.1): any would do, and this takes two instructions.
 #[inline]
 fn is_one_in(many: u32) -> bool {
-    let drawn = DRAWN.with(|drawn| {
-        drawn.set(drawn.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-        drawn.get()
+    // `with` would be a call. An error cannot be: it is not initialized, and not dropped.
+    let drawn = DRAWN.try_with(|drawn| {
+        let next = drawn.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        drawn.set(next);
+        next
     });
     // The topmost bits are the random ones.
-    drawn.leading_zeros() >= many.ilog2()
+    drawn.is_ok_and(|drawn| drawn.leading_zeros() >= many.ilog2())
 }
 
-/// Whether this hit of the front is to be noted.
+/// Whether this look-up is to be noted, if it is a hit of the front.
 #[inline]
 pub(crate) fn is_noted() -> bool {
     is_one_in(NOTED)
