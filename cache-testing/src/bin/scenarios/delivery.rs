@@ -40,7 +40,7 @@ pub(crate) async fn run(options: &Options) -> Result<Cell, Failure> {
     let (bytes, library) = (RawPubSub::start(redis.address()).await?, LibraryPubSub::start(&redis.url()).await?);
     let run = Run { bytes, library, a, b, removed };
     // In a task, as a request to a service would be: the thread that started the runtime takes longer to be woken.
-    let times = tokio::spawn(run.rounds(options.choose(5_000, 500))).await??;
+    let times = tokio::spawn(run.rounds(options.choose(20_000, 500))).await??;
     let (ours, library, bytes) = (Spread::of(times.ours), Spread::of(times.library), Spread::of(times.bytes));
     let good = ours.median <= library.median * BOUND && ours.slow <= library.slow * BOUND;
     Ok(Cell::new(good, format!("{ours} ({library}; bare bytes {bytes})")))
