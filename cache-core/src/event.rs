@@ -107,6 +107,17 @@ pub enum Event {
         /// What its [`PendingWrite::id`](crate::PendingWrite::id) was.
         write: Position,
     },
+    /// `cache.write.unreadable`, error: an entry among the writes behind says no key, so this service did not write it. It was
+    /// removed, and those behind it go on.
+    #[non_exhaustive]
+    WriteUnreadable {
+        /// The name of the log: the prefix of its keyspace.
+        log: Arc<str>,
+        /// The number of the partition.
+        partition: u16,
+        /// The id of the entry in the stream of the partition.
+        entry: Position,
+    },
     /// `cache.lease.timed_out`, debug: a load is not stored because another node held the lease for longer than the load
     /// timeout.
     #[non_exhaustive]
@@ -229,6 +240,7 @@ traced! {
     DEBUG "cache.fill.fenced" FillFenced { key: tracing::field::display(key) } "not stored: invalidated meanwhile";
     WARN "cache.write.unfenced" WriteUnfenced { keys: *keys } "writing around the cache without a fence: the shared tier is away";
     ERROR "cache.write.dead" WriteDead { key: tracing::field::display(key), write: tracing::field::display(write) } "a write was put aside: it did not reach the source";
+    ERROR "cache.write.unreadable" WriteUnreadable { log: &**log, partition: *partition, entry: tracing::field::display(entry) } "an entry among the writes is none: removed";
     DEBUG "cache.lease.timed_out" LeaseTimedOut { key: tracing::field::display(key) } "not stored: another node holds the lease";
     DEBUG "cache.load.failed" LoadFailed { key: key.as_ref().map(tracing::field::display), failure: failure.as_str() } "load failed";
     DEBUG "cache.stale.served" StaleServed { key: tracing::field::display(key), by: tracing::field::debug(by) } "served a stale value";

@@ -31,6 +31,22 @@ impl RedisTier {
         format!("{{{}}}!writes:{log}/dead", self.inner.names().namespace)
     }
 
+    /// Removes entries of a partition's stream, and gives those that were there still: another worker may have removed the others.
+    async fn remove(&self, partition: Partition<'_>, entries: Vec<Position>) -> Result<Vec<Position>, TierError> {
+        if entries.is_empty() {
+            return Ok(entries);
+        }
+        let stream = self.stream(partition);
+        let mut batch = redis::Pipeline::new();
+        for entry in &entries {
+            // In this order: one that is acknowledged only would stay, and never be given to anybody again.
+            batch.cmd("XDEL").arg(&stream).arg(entry.to_string());
+            batch.cmd("XACK").arg(&stream).arg("writers").arg(entry.to_string()).ignore();
+        }
+        let removed: Vec<bool> = self.inner.lane.query_all("removing what is no write", &batch).await?;
+        Ok(entries.into_iter().zip(removed).filter_map(|(entry, removed)| removed.then_some(entry)).collect())
+    }
+
     /// How many writes of `key` are pending. Like its fences, it is in the slot of the key.
     fn pending(&self, key: &Key) -> String {
         self.inner.names().pending(key)
@@ -87,8 +103,18 @@ impl WriteLog for RedisTier {
         }
         let (number, entries, taken): (u16, Vec<StreamEntry>, u64) =
             redis::from_redis_value(reply).map_err(|_| unexpected("taking writes"))?;
-        let writes = entries.into_iter().map(|entry| read_write(entry, taken)).collect::<Result<_, _>>()?;
-        Ok(Some(Taken::new(number, writes)))
+        let (mut writes, mut unreadable) = (Vec::with_capacity(entries.len()), Vec::new());
+        for (id, fields) in entries {
+            let id = read_id(&id)?;
+            match read_key(&fields) {
+                // One without a payload cannot be decoded, and is put aside for that.
+                Some(key) => writes.push(KeptWrite::new(id, key, read_payload(&fields).unwrap_or_default(), taken)),
+                None => unreadable.push(id),
+            }
+        }
+        let mut taken = Taken::new(number, writes);
+        taken.unreadable = self.remove(partition(number), unreadable).await?;
+        Ok(Some(taken))
     }
 
     async fn settle(
@@ -152,26 +178,21 @@ fn read_id(text: &str) -> Result<Position, TierError> {
     text.parse().map_err(|_| unexpected("reading the id of a write"))
 }
 
-fn read_write((id, fields): StreamEntry, taken: u64) -> Result<KeptWrite, TierError> {
-    let (key, payload) = read_key_and_payload(&fields)?;
-    Ok(KeptWrite::new(read_id(&id)?, key, payload, taken))
-}
-
 fn read_letter((id, fields): StreamEntry) -> Result<DeadLetter, TierError> {
     let write = field(&fields, b"id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    match (read_key_and_payload(&fields), write) {
-        (Ok((key, payload)), Some(write)) => Ok(DeadLetter::new(read_id(&id)?, write, key, payload)),
+    match (write, read_key(&fields), read_payload(&fields)) {
+        (Some(write), Some(key), Some(payload)) => Ok(DeadLetter::new(read_id(&id)?, write, key, payload)),
         // Whoever sees this can remove it by hand.
         _ => Err(unexpected(&format!("reading the dead letter {id}"))),
     }
 }
 
-fn read_key_and_payload(fields: &[Vec<u8>]) -> Result<(Key, Bytes), TierError> {
-    let key = field(fields, b"key").and_then(|key| Key::new(std::str::from_utf8(key).ok()?).ok());
-    match (key, field(fields, b"payload")) {
-        (Some(key), Some(payload)) => Ok((key, Bytes::copy_from_slice(payload))),
-        _ => Err(unexpected("reading a write")),
-    }
+fn read_key(fields: &[Vec<u8>]) -> Option<Key> {
+    Key::new(std::str::from_utf8(field(fields, b"key")?).ok()?).ok()
+}
+
+fn read_payload(fields: &[Vec<u8>]) -> Option<Bytes> {
+    field(fields, b"payload").map(Bytes::copy_from_slice)
 }
 
 /// The value of the field `name` of a stream entry.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache_aside::coherence::Position;
 use cache_aside::{CachingService, Event, LocalTier, PendingWrite, Policy, RedisTier};
 use cache_testing::{FaultProxy, RedisServer};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -54,6 +55,57 @@ async fn a_write_whose_decoding_panics_is_put_aside_and_its_worker_goes_on() {
     assert_eq!(writes.backlog().await.unwrap().dead, 1);
     let is_told = |event: &Event| matches!(event, Event::WriteDead { key, write, .. } if key.as_str() == "touchy:7" && *write == dead);
     until(&mut events, "it is told", is_told).await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_put_among_the_writes_stops_nobody() {
+    // Also what a worker had taken that has died.
+    for taken in [false, true] {
+        let redis = RedisServer::start();
+        let (builder, told) = told(node_builder(&redis.url()));
+        let mut events = told.subscribe();
+        let node = builder.build().await.unwrap();
+        let source = Source::default();
+        let writes = behind(&users(&node, &source)).partitions(1).workers(1).build().unwrap();
+        let stream = "{cache}!writes:user/0";
+        let add = |fields: &[&str]| redis.cli(&[&["XADD", stream, "*"], fields].concat()).trim().to_owned();
+        let many = ["field", "value"].repeat(5_000);
+
+        let mut none = vec![add(&["secret", "none"])];
+        writes.put(&1, "one".to_owned()).await.unwrap();
+        none.push(add(&["key", "", "payload", "secret"]));
+        none.push(add(&["payload", "secret"]));
+        writes.put(&2, "two".to_owned()).await.unwrap();
+        add(&["key", "user:3"]);
+        add(&[&["key", "user:4", "payload", "secret"], &many[..]].concat());
+        writes.put(&2, "three".to_owned()).await.unwrap();
+        none.push(add(&["secret", "none"]));
+        if taken {
+            redis.cli(&["XGROUP", "CREATE", stream, "writers", "0"]);
+            redis.cli(&["XREADGROUP", "GROUP", "writers", "worker", "STREAMS", stream, ">"]);
+        }
+        apply_to(&writes, &source);
+        drained(&writes).await;
+        eventually("the last is settled", || async { redis.cli(&["EXISTS", &format!("{stream}/worker")]) == "0" })
+            .await;
+
+        assert_eq!(source.calls().concat(), ["one", "two", "three"], "in order");
+        let stats = writes.stats();
+        assert_eq!((stats.applied, stats.dead, stats.unreadable, stats.failed), (3, 2, 4, 0));
+        assert_eq!(redis.cli(&["XPENDING", stream, "writers"]).lines().next(), Some("0"));
+        let dead = writes.dead_letters(Position::START, 10).await.unwrap();
+        let dead: Vec<_> = dead.iter().map(|dead| (dead.name.as_str(), &dead.content)).collect();
+        assert_eq!(dead, [("user:3", &None), ("user:4", &None)]);
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::WriteUnreadable { log, partition, entry, .. } => told.push(format!("{log}/{partition} {entry}")),
+                event => assert!(!matches!(event, Event::TierDown { .. }), "{event:?}"),
+            }
+        }
+        assert_eq!(told, none.iter().map(|entry| format!("user/0 {entry}")).collect::<Vec<_>>(), "each once");
+        assert_eq!(node.stats().tiers[1].errors, 0, "nothing of it is a fault of Redis");
+    }
 }
 
 #[tokio::test]

@@ -77,13 +77,15 @@ pub struct Taken {
     pub partition: u16,
     /// The writes. More than one only if none of them was taken before.
     pub writes: Vec<KeptWrite>,
+    /// Entries among them that were no writes which could be read. They have been removed.
+    pub unreadable: Vec<Position>,
 }
 
 impl Taken {
     /// These writes of this partition.
     #[must_use]
     pub const fn new(partition: u16, writes: Vec<KeptWrite>) -> Self {
-        Self { partition, writes }
+        Self { partition, writes, unreadable: Vec::new() }
     }
 }
 
@@ -178,6 +180,9 @@ pub trait WriteLog: Send + Sync {
 
     /// Gives `worker` one of the log's partitions, from the number `first` on, that has writes and no other worker, for
     /// `lease`, and up to `limit` of its oldest writes. If a write of it was taken before, by whomever, then that one alone.
+    ///
+    /// What somebody else has put among them, and is no write that could be read, must not stop those behind it: it is removed, and
+    /// told of in [`Taken::unreadable`]. Where there was nothing else the partition is the worker's all the same.
     ///
     /// # Errors
     /// The tier could not say; what it may have given is free again after `lease`.

@@ -18,7 +18,12 @@ for i = 7, #ARGV, 2 do
   local write = dead and redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]
   redis.call('XACK', KEYS[2], 'writers', ARGV[i])
   if write then
-    redis.call('XADD', KEYS[3], '*', 'id', ARGV[i], unpack(write[2]))
+    -- By name: of fields that somebody else has put there may be too many to hand over.
+    local fields = {}
+    for at = #write[2] - 1, 1, -2 do
+      fields[write[2][at]] = write[2][at + 1]
+    end
+    redis.call('XADD', KEYS[3], '*', 'id', ARGV[i], 'key', fields.key, 'payload', fields.payload or '')
   end
   if redis.call('XDEL', KEYS[2], ARGV[i]) == 1 then
     local left, void = redis.call('DECR', count), dead

@@ -141,5 +141,5 @@ fn write_totals(stats: &WriteBehindStats) -> Vec<(&'static str, u64)> {
             named!("cache_aside_write_behind_": $($field)*)
         }};
     }
-    totals! { accepted refused applied failed repeated dead lost_leases }
+    totals! { accepted refused applied failed repeated dead unreadable lost_leases }
 }

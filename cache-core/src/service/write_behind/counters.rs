@@ -13,6 +13,7 @@ pub(super) struct Counters {
     pub(super) failed: Counter,
     pub(super) repeated: Counter,
     pub(super) dead: Counter,
+    pub(super) unreadable: Counter,
     pub(super) lost_leases: Counter,
 }
 
@@ -33,6 +34,8 @@ pub struct WriteBehindStats {
     pub repeated: u64,
     /// Writes that were put aside.
     pub dead: u64,
+    /// Entries that were no writes and were removed: somebody else has put them among the writes.
+    pub unreadable: u64,
     /// Times that a worker lost its partition to another, having stood still for longer than its lease.
     pub lost_leases: u64,
 }
@@ -46,6 +49,7 @@ impl Counters {
             failed: self.failed.get(),
             repeated: self.repeated.get(),
             dead: self.dead.get(),
+            unreadable: self.unreadable.get(),
             lost_leases: self.lost_leases.get(),
         }
     }

@@ -47,7 +47,8 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
     /// and later writes of the partition wait. After [`max_attempts`](super::WriteBehindBuilder::max_attempts) it is put
     /// aside: it becomes a [dead letter](WriteBehind::dead_letters), is counted and told of
     /// ([`Event::WriteDead`](crate::Event::WriteDead)), the key is invalidated, and later writes go on. So does a write that
-    /// cannot be decoded, at once.
+    /// cannot be decoded, at once. What somebody else has put among the writes, and says no key, is removed and told of
+    /// ([`Event::WriteUnreadable`](crate::Event::WriteUnreadable)).
     ///
     /// # Errors
     /// The call is made outside of a Tokio runtime, or the service was shut down.
@@ -156,6 +157,15 @@ impl Worker {
         Fut: Future<Output = Result<(), E>> + Send,
     {
         let partition = Partition { log: &self.name, number: taken.partition };
+        for entry in &taken.unreadable {
+            self.counters.unreadable.increment();
+            let (log, entry) = (self.name.as_str().into(), *entry);
+            self.coherence.events.emit(Event::WriteUnreadable { log, partition: partition.number, entry });
+        }
+        if taken.writes.is_empty() {
+            self.settle(partition, token, Settle::Applied(&[])).await;
+            return;
+        }
         let attempt = taken.writes.first().map_or(1, |write| write.taken);
         if attempt > 1 {
             self.counters.repeated.increment();
