@@ -107,6 +107,46 @@ async fn invalidations_wait_for_redis_and_are_delivered_before_it_is_read_again(
 }
 
 #[tokio::test]
+async fn a_scan_that_fails_is_made_again_without_another_record() {
+    let redis = RedisServer::start();
+    let a = node(&redis.url()).await;
+    a.set("user:1", 1_u32).await;
+    let records = || redis.cli(&["XRANGE", "{cache}!journal", "-", "+"]).matches("user:*").count();
+    let refused = || {
+        let stats = redis.cli(&["INFO", "commandstats"]);
+        let scans = stats.lines().find(|line| line.starts_with("cmdstat_scan:"));
+        let rejected = scans.and_then(|scans| scans.split("rejected_calls=").nth(1)?.split(',').next()?.parse().ok());
+        rejected.unwrap_or(0_u32)
+    };
+    let refused_again = async || {
+        let before = refused();
+        // Of those under way one may have been appended before.
+        eventually("it is tried again", || async { refused() >= before + 3 }).await;
+    };
+
+    redis.cli(&["ACL", "SETUSER", "default", "-scan"]);
+    assert_eq!(a.invalidate_pattern("user:*").await.unwrap().delivery, Delivery::Queued);
+    refused_again().await;
+    assert_eq!(records(), 1);
+    // What was made since is not covered by it.
+    assert_eq!(a.invalidate_pattern("user:*").await.unwrap().delivery, Delivery::Queued);
+    refused_again().await;
+    assert_eq!(records(), 2);
+    // Nor is anything by one that is gone.
+    redis.cli(&["DEL", "{cache}!journal"]);
+    eventually("the journal is taken up anew", || async { records() == 1 }).await;
+    refused_again().await;
+    assert_eq!(records(), 1);
+    assert_ne!(redis_state(&a).await, TierState::Up, "it waits for its scan");
+
+    redis.cli(&["ACL", "SETUSER", "default", "+scan"]);
+    // What is on its way does not count as queued.
+    eventually("it is delivered", || async { redis_state(&a).await == TierState::Up }).await;
+    assert_eq!((records(), redis.cli(&["EXISTS", "cache:user:1"]).as_str()), (1, "0"));
+    assert!(!redis.cli(&["HKEYS", "{cache}!rules"]).contains("user:*"), "everything was scanned for it");
+}
+
+#[tokio::test]
 async fn an_invalidation_whose_caller_goes_away_is_delivered_nevertheless() {
     let redis = RedisServer::start();
     let proxy = FaultProxy::start(redis.address());

@@ -132,6 +132,12 @@ impl Coherence {
         agrees && position > self.lock().renewed
     }
 
+    /// Whether the record of this node that was acknowledged at `position` is in the journal of now, as far as this node knows: one
+    /// that was taken up anew since may lack it.
+    pub(crate) fn has_record(&self, position: Position) -> bool {
+        position > self.lock().renewed
+    }
+
     /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
     /// has taken it up anew.
     fn lose(&self) {

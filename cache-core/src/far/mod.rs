@@ -226,16 +226,21 @@ impl Far {
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
     pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
-        let queued = self.queue(change, coherence, true);
+        self.enqueue_recorded(change, None, coherence);
+    }
+
+    /// As [`Far::enqueue`], where the record of the change may stand at `recorded` already.
+    fn enqueue_recorded(&self, change: &Change, recorded: Option<Position>, coherence: &Coherence) {
+        let queued = self.queue(change, recorded, coherence, true);
         self.update_state();
         self.events.emit(Event::InvalidationQueued { tier: self.tier.name(), queued });
         self.work.notify_one();
     }
 
     /// Tells how many wait.
-    fn queue(&self, change: &Change, coherence: &Coherence, announced: bool) -> usize {
+    fn queue(&self, change: &Change, recorded: Option<Position>, coherence: &Coherence, announced: bool) -> usize {
         let mut queue = self.lock_queue();
-        let overflowed = queue.push(change);
+        let overflowed = queue.push(change, recorded);
         let queued = queue.len();
         self.backlog.store(true, Ordering::Release);
         self.announced.fetch_or(announced, Ordering::AcqRel);
@@ -265,7 +270,15 @@ impl Far {
         until.filter(|until| *until > tokio::time::Instant::now())
     }
 
-    async fn carry(&self, change: &Change, manner: Manner, coherence: &Coherence) -> Result<Carried, TierError> {
+    /// `recorded` is where the record of a change with a scan stands, once it does: what fails after that only scans when it is
+    /// carried again.
+    async fn carry(
+        &self,
+        change: &Change,
+        recorded: &mut Option<Position>,
+        manner: Manner,
+        coherence: &Coherence,
+    ) -> Result<Carried, TierError> {
         let Some(shared) = self.shared() else {
             let removed = match change {
                 Change::Keys(keys) => self.attempt(self.tier.delete(keys)).await?,
@@ -291,10 +304,15 @@ impl Far {
             }
             return Ok(carried);
         }
-        let record = Record { node: coherence.node, change: change.clone(), acknowledge };
-        let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
-        acknowledge_in(coherence, change, &appended)?;
-        let position = appended.position;
+        let position = match recorded.filter(|position| coherence.has_record(*position)) {
+            Some(position) => position,
+            None => {
+                let record = Record { node: coherence.node, change: change.clone(), acknowledge };
+                let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
+                acknowledge_in(coherence, change, &appended)?;
+                *recorded.insert(appended.position)
+            }
+        };
         carried = Carried { removed: self.sweep(change).await?, position: Some(position) };
         if let Change::Pattern(pattern) = change
             && self.attempt(shared.swept(pattern, position)).await?
@@ -392,7 +410,7 @@ impl Debts for Far {
     }
 
     fn pass_on(&self, change: &Change, coherence: &Coherence) {
-        self.queue(change, coherence, false);
+        self.queue(change, None, coherence, false);
         self.work.notify_one();
     }
 

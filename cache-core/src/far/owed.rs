@@ -3,13 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use super::{Carried, Far, Manner, Queued};
-use crate::coherence::{Change, Coherence};
+use crate::coherence::{Change, Coherence, Position};
+use crate::error::TierError;
 
 /// Queues the change when dropped, unless it was delivered.
 pub(crate) struct Owed<'a> {
     far: &'a Far,
     coherence: &'a Coherence,
     change: &'a Change,
+    /// Where its record stands, once it has one: then only its scan is owed.
+    recorded: Option<Position>,
     delivered: bool,
     /// A write of the key is on its way to the tier.
     written: bool,
@@ -18,7 +21,19 @@ pub(crate) struct Owed<'a> {
 impl<'a> Owed<'a> {
     pub(crate) fn new(far: &'a Far, coherence: &'a Coherence, change: &'a Change) -> Self {
         far.under_way.fetch_add(1, Ordering::AcqRel);
-        Self { far, coherence, change, delivered: false, written: false }
+        Self { far, coherence, change, recorded: None, delivered: false, written: false }
+    }
+
+    /// As [`Owed::new`], of a change whose record may stand at `recorded` already.
+    pub(super) fn again(
+        far: &'a Far,
+        coherence: &'a Coherence,
+        change: &'a Change,
+        recorded: Option<Position>,
+    ) -> Self {
+        let mut owed = Self::new(far, coherence, change);
+        owed.recorded = recorded;
+        owed
     }
 
     /// As [`Owed::new`], where the change is owed in place of a write that is about to be sent. The write may still run after
@@ -35,13 +50,17 @@ impl<'a> Owed<'a> {
     }
 
     /// Carries the change to the tier. `Err` when the tier could not be told: then it is queued.
-    pub(crate) async fn deliver(self, manner: Manner) -> Result<Carried, Queued> {
+    pub(crate) async fn deliver(mut self, manner: Manner) -> Result<Carried, Queued> {
         if !self.far.hears() {
             return Err(Queued);
         }
-        let carried = self.far.carry(self.change, manner, self.coherence).await.map_err(|_| Queued)?;
+        let carried = self.carry(manner).await.map_err(|_| Queued)?;
         self.delivered();
         Ok(carried)
+    }
+
+    pub(super) async fn carry(&mut self, manner: Manner) -> Result<Carried, TierError> {
+        self.far.carry(self.change, &mut self.recorded, manner, self.coherence).await
     }
 }
 
@@ -51,7 +70,7 @@ impl Drop for Owed<'_> {
             if self.written {
                 self.far.hold_off();
             }
-            self.far.enqueue(self.change, self.coherence);
+            self.far.enqueue_recorded(self.change, self.recorded, self.coherence);
         }
         // After it was queued, so that it is seen all the time.
         self.far.under_way.fetch_sub(1, Ordering::AcqRel);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 
 use super::{Far, Manner, Owed};
-use crate::coherence::{Change, Coherence};
+use crate::coherence::{Change, Coherence, Position};
 use crate::error::TierError;
 use crate::event::Event;
 
@@ -68,20 +68,20 @@ impl Far {
     }
 
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
-        while let Some(change) = self.take_queued() {
-            let owed = Owed::new(self, coherence, &change);
+        while let Some((change, recorded)) = self.take_queued() {
+            let mut owed = Owed::again(self, coherence, &change, recorded);
             // After it was taken: whoever owes it in place of a write has said so before.
             self.held_off().await;
-            self.carry(&change, Manner::default(), coherence).await?;
+            owed.carry(Manner::default()).await?;
             owed.delivered();
         }
         Ok(())
     }
 
-    fn take_queued(&self) -> Option<Change> {
+    fn take_queued(&self) -> Option<(Change, Option<Position>)> {
         let mut queue = self.lock_queue();
-        let change = queue.take();
-        if change.is_none() {
+        let taken = queue.take();
+        if taken.is_none() {
             self.backlog.store(false, Ordering::Release);
             let announced = self.announced.swap(false, Ordering::AcqRel);
             drop(queue);
@@ -89,7 +89,7 @@ impl Far {
                 self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
             }
         }
-        change
+        taken
     }
 }
 
