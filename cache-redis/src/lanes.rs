@@ -7,7 +7,7 @@ use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 
 #[cfg(feature = "cluster")]
-use crate::cluster::{Cluster, Failure, slot_of_command};
+use crate::cluster::{Cluster, slot_of_command};
 use crate::gets::Gets;
 use crate::lane::Lane;
 use crate::scripts::Call;
@@ -77,13 +77,14 @@ impl Lanes {
         }
     }
 
-    /// What is under each name, in order. In a cluster nothing is under the names of a server that fails, while another answers.
-    pub(crate) async fn values(&self, names: &[String]) -> Result<Vec<Value>, TierError> {
+    /// What is under each name, in order. In a cluster a server that fails, while another answers, costs its own names alone.
+    pub(crate) async fn values(&self, names: &[String]) -> Result<Vec<Result<Value, TierError>>, TierError> {
         match self {
             Self::One(gets) => {
                 let mut command = redis::cmd("MGET");
                 command.arg(names);
-                gets.lane().query("MGET", &command).await
+                let values: Vec<Value> = gets.lane().query("MGET", &command).await?;
+                Ok(values.into_iter().map(Ok).collect())
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => {
@@ -94,7 +95,9 @@ impl Lanes {
                 };
                 let commands: Vec<_> = names.iter().map(get).collect();
                 let answers = cluster.scatter(&commands).await.map_err(|failure| failure.into_tier_error("GET"))?;
-                values_or_failure(answers).map_err(|failure| failure.into_tier_error("GET"))
+                let answers =
+                    answers.into_iter().map(|answer| answer.map_err(|failure| failure.into_tier_error("GET")));
+                values_or_failure(answers.collect())
             }
         }
     }
@@ -178,11 +181,11 @@ impl Lanes {
 
 /// The answers, where a failed one costs no other: an error only where there are no others.
 #[cfg(feature = "cluster")]
-fn values_or_failure(answers: Vec<Result<Value, Failure>>) -> Result<Vec<Value>, Failure> {
+fn values_or_failure(answers: Vec<Result<Value, TierError>>) -> Result<Vec<Result<Value, TierError>>, TierError> {
     if answers.iter().any(Result::is_ok) {
-        return Ok(answers.into_iter().map(|answer| answer.unwrap_or(Value::Nil)).collect());
+        return Ok(answers);
     }
-    answers.into_iter().collect()
+    answers.into_iter().map(|answer| answer.map(Ok)).collect()
 }
 
 #[cfg(feature = "cluster")]

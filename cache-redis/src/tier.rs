@@ -224,18 +224,23 @@ impl CacheTier for RedisTier {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, TierError> {
+        let each = self.get_each(keys).await?;
+        Ok(each.into_iter().map(Result::unwrap_or_default).collect())
+    }
+
+    async fn get_each(&self, keys: &[Key]) -> Result<Vec<Result<Option<Entry>, TierError>>, TierError> {
         let mut entries = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_PER_COMMAND) {
             let names: Vec<String> = keys.iter().map(|key| self.inner.names().data(key)).collect();
             if self.inner.wire == Wire::Plain {
-                entries.extend(plain::get_all(&self.inner, &names).await?);
+                entries.extend(plain::get_all(&self.inner, &names).await?.into_iter().map(Ok));
                 continue;
             }
             let replies = self.inner.lane.values(&names).await?;
             if replies.len() != keys.len() {
                 return Err(TierError::unavailable("MGET was answered with the wrong number of values"));
             }
-            entries.extend(replies.into_iter().map(|reply| self.inner.decode(reply)));
+            entries.extend(replies.into_iter().map(|reply| reply.map(|value| self.inner.decode(value))));
         }
         Ok(entries)
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cache_aside::clock::Timestamp;
 use cache_aside::coherence::{Change, NodeId, Record};
 use cache_aside::{
-    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, Namespace, Pattern, Policy, RedisTier, SharedTier,
-    Token, Value,
+    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, Namespace, Pattern, Policy, PreloadProgress, RedisTier,
+    SharedTier, Token, Value,
 };
 use cache_testing::RedisCluster;
 use cache_testing::resp::Reply;
@@ -132,6 +132,25 @@ async fn a_dead_server_costs_only_the_keys_that_it_had() {
     cluster.wait_until_well();
     eventually("what was queued is delivered", || async { b.status().await.queued_invalidations == 0 }).await;
     eventually("it is used again", || async { b.invalidate(&gone).await.delivery == Delivery::Done }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preload_says_that_it_left_out_the_keys_of_a_dead_server() {
+    let cluster = in_parts();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let owner = |key: u64| cluster.primary_of(&format!("cache:n:{key}"));
+    let journal = cluster.primary_of("{cache}!journal");
+    let keys = 0..90;
+    for key in keys.clone() {
+        a.set(format!("n:{key}"), key).await;
+    }
+    let dead = (0..3).find(|primary| *primary != journal).unwrap();
+    let gone = keys.clone().filter(|key| owner(*key) == dead).count() as u64;
+    cluster.primaries()[dead].kill();
+    let numbers = b.keyspace::<u64, u64>("n").build().unwrap();
+    let PreloadProgress { read, loaded, failed, failed_calls, complete, .. } = numbers.preload(keys).run().await;
+    assert_eq!((read, loaded, failed, failed_calls, complete), (90, 90 - gone, gone, 1, false));
+    assert!(!numbers.preload_all().run().await.complete);
 }
 
 /// The others hear of it all the same.

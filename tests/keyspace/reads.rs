@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_aside::{Keyspace, KeyspaceStats, LoadedBy, Policy, PreloadProgress};
+use cache_aside::{BusStatus, Keyspace, KeyspaceStats, LoadedBy, Policy, PreloadProgress};
 use cache_testing::RedisServer;
 
-use crate::support::{MINUTE, default_node, hears_invalidations, local_only, node};
+use crate::support::{MINUTE, default_node, eventually, hears_invalidations, local_only, node};
 
 #[tokio::test]
 async fn without_a_loader_it_only_reads() {
@@ -182,8 +182,8 @@ async fn a_node_that_starts_preloads_what_it_names() {
     assert_eq!(counted(&here.stats()), ["local 1 0", "redis 0 0"], "a preload is nobody's look-up");
 
     let progress = here.preload_or_load((0..300).chain(1_000..1_100)).run().await;
-    let PreloadProgress { read, loaded, failed, complete, .. } = progress;
-    assert_eq!((read, loaded, failed, complete), (400, 300, 100, true));
+    let PreloadProgress { read, loaded, failed, failed_calls, complete, .. } = progress;
+    assert_eq!((read, loaded, failed, failed_calls, complete), (400, 300, 100, 1, true));
     assert!(b.stats().loads > loads);
     assert_eq!(counted(&here.stats()), ["local 1 0", "redis 0 0"]);
 
@@ -199,6 +199,28 @@ async fn a_preload_says_what_it_could_not_read() {
     let keyspace = node.keyspace::<u64, u64>("square").build().unwrap();
     redis.kill();
     let progress = keyspace.preload(0..150).run().await;
-    let PreloadProgress { read, loaded, failed, complete, .. } = progress;
-    assert_eq!((read, loaded, failed, complete), (150, 0, 150, false));
+    let PreloadProgress { read, loaded, failed, failed_calls, complete, .. } = progress;
+    assert_eq!((read, loaded, failed, failed_calls, complete), (150, 0, 150, 2, false));
+    let progress = keyspace.preload_all().run().await;
+    assert_eq!((progress.read, progress.failed_calls, progress.complete), (0, 1, false));
+}
+
+/// What is read may be void by a record that did not reach the node.
+#[tokio::test]
+async fn a_preload_says_that_it_could_not_consult_the_journal() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let keyspace = |node: &cache_aside::CachingService| node.keyspace::<u64, u64>("square").build().unwrap();
+    let (there, here) = (keyspace(&a), keyspace(&b));
+    for key in 0..150 {
+        there.set(&key, key * key).await;
+    }
+    here.get(&0).await.unwrap();
+    redis.cli(&["ACL", "SETUSER", "default", "-xrange", "-subscribe"]);
+    redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    eventually("it is isolated", || async { b.status().await.bus != BusStatus::Healthy }).await;
+    let PreloadProgress { read, loaded, failed, failed_calls, complete, .. } = here.preload(0..150).run().await;
+    assert_eq!((read, loaded, failed, failed_calls, complete), (150, 1, 149, 2, false));
+    let all = here.preload_all().run().await;
+    assert!(all.read >= 150 && all.failed == all.read - all.loaded && !all.complete, "{all:?}");
 }

@@ -29,7 +29,7 @@ pub struct Preload<'a, T> {
     keys_per_second: u32,
     max_keys: u64,
     on_progress: Option<Report<'a>>,
-    /// Whether the shared tier was away for a batch.
+    /// Whether keys were left out because the shared tier could not be read for them.
     unread: bool,
     value: PhantomData<fn() -> T>,
 }
@@ -53,9 +53,12 @@ pub struct PreloadProgress {
     pub read: u64,
     /// Keys of which a value was found in a tier, or loaded. The near tier has it now, if the policy writes that and it has room.
     pub loaded: u64,
-    /// Keys of batches that could not be loaded, or that the shared tier was away for.
+    /// Keys that were left out: those of batches that could not be loaded, and those that the shared tier could not be read for. It
+    /// was away, or the server of a cluster that has them, or it could not be asked for the invalidations that this node has missed.
     pub failed: u64,
-    /// Whether everything was read that was to be. It is not, where the shared tier was away for a batch.
+    /// Calls that failed, if only for some of their keys: reads and loads of batches, and steps of the scan for keys.
+    pub failed_calls: u64,
+    /// Whether everything was read that was to be. It is not, where keys were left out that the shared tier may have.
     pub complete: bool,
 }
 
@@ -115,8 +118,8 @@ impl<'a, T: Cacheable> Preload<'a, T> {
     /// Reads the keys and fills the near tier. What is preloaded is held to the same rules as any other read, and stays for
     /// as long as the policy of the service, or of the keyspace, says. Dropping the future ends it; what has been loaded stays.
     ///
-    /// It ends early, and says so, when the shared tier cannot be asked for the keys that it has. Where it is away for a batch of
-    /// keys, those are [`failed`](PreloadProgress::failed), and the next are tried. Without a shared tier there is nothing to read.
+    /// It ends early, and says so, when the shared tier cannot be asked for the keys that it has. Keys that it cannot be read for are
+    /// [`failed`](PreloadProgress::failed), and the next are tried. Without a shared tier there is nothing to read.
     pub async fn run(mut self) -> PreloadProgress {
         let mut progress = PreloadProgress::default();
         match std::mem::replace(&mut self.keys, Keys::Given(Vec::new())) {
@@ -125,18 +128,16 @@ impl<'a, T: Cacheable> Preload<'a, T> {
         }
         progress.complete &= !self.unread;
         self.report(&progress);
-        let PreloadProgress { read, loaded, failed, complete } = progress;
-        tracing::info!(target: "cache_aside", read, loaded, failed, complete, "preloaded");
+        let PreloadProgress { read, loaded, failed, failed_calls, complete } = progress;
+        tracing::info!(target: "cache_aside", read, loaded, failed, failed_calls, complete, "preloaded");
         progress
     }
 
     async fn run_matching(&mut self, pattern: &Pattern, progress: &mut PreloadProgress) {
-        let scan = match self.inner.shared().and_then(|far| Some((far, far.shared()?))) {
-            Some((far, shared)) => far.ask(shared.scan(pattern)).await,
-            None => None,
-        };
-        if let Some(mut scan) = scan {
-            while !progress.complete && self.step(&mut *scan, progress).await {}
+        let Some((far, shared)) = self.inner.shared().and_then(|far| Some((far, far.shared()?))) else { return };
+        match far.ask(shared.scan(pattern)).await {
+            Some(mut scan) => while !progress.complete && self.step(&mut *scan, progress).await {},
+            None => progress.failed_calls += 1,
         }
     }
 
@@ -151,7 +152,10 @@ impl<'a, T: Cacheable> Preload<'a, T> {
     /// Reads the next keys. False when the shared tier could not be asked.
     async fn step(&mut self, scan: &mut dyn KeyScan, progress: &mut PreloadProgress) -> bool {
         let Some(far) = self.inner.shared() else { return false };
-        let Some(found) = far.ask(scan.next()).await else { return false };
+        let Some(found) = far.ask(scan.next()).await else {
+            progress.failed_calls += 1;
+            return false;
+        };
         let Some(keys) = found else {
             progress.complete = true;
             return true;
@@ -171,23 +175,25 @@ impl<'a, T: Cacheable> Preload<'a, T> {
     /// Reads one batch, which stands at `from` among the given keys, and keeps the pace.
     async fn read(&mut self, keys: &[impl AsRef<str>], from: usize, progress: &mut PreloadProgress) {
         let began = self.inner.clock.now();
-        let loaded = match &self.load {
-            Some(load) => load(from, from + keys.len()).await,
+        let (loaded, failed, error) = match &self.load {
+            Some(load) => match load(from, from + keys.len()).await {
+                Ok(loaded) => (loaded, 0, None),
+                Err(error) => (0, keys.len() as u64, Some(error)),
+            },
             None => {
                 let plan = self.inner.plan_of(self.policy.clone());
-                let (values, answered) = self.inner.get_many_answered::<T>(keys, &plan).await;
-                self.unread |= !answered;
-                let away = || "the shared tier is away".to_owned();
-                answered.then(|| values.iter().flatten().count() as u64).ok_or_else(away)
+                let (values, unread) = self.inner.get_many_told::<T>(keys, &plan).await;
+                self.unread |= unread > 0;
+                let error = (unread > 0).then(|| "the shared tier could not be read".to_owned());
+                (values.iter().flatten().count() as u64, unread, error)
             }
         };
         progress.read += keys.len() as u64;
-        match loaded {
-            Ok(loaded) => progress.loaded += loaded,
-            Err(error) => {
-                progress.failed += keys.len() as u64;
-                tracing::warn!(target: "cache_aside", error, "a batch could not be preloaded");
-            }
+        progress.loaded += loaded;
+        if let Some(error) = error {
+            progress.failed += failed;
+            progress.failed_calls += 1;
+            tracing::warn!(target: "cache_aside", error, keys = failed, "keys could not be preloaded");
         }
         self.report(progress);
         let pace = Duration::from_secs(1).mul_f64(keys.len() as f64 / f64::from(self.keys_per_second.max(1)));

@@ -44,6 +44,8 @@ pub(super) struct Missing {
     pub(super) at_hand: Option<AtHand>,
     /// The shared tier was asked and could not answer: a load that waited for it once does not do so again.
     pub(super) shared_failed: bool,
+    /// In a read of many: the shared tier may have a value. It could not say, for this key at least, or may not be believed.
+    pub(super) unread: bool,
 }
 
 /// Which entries are to be replaced, though they are fresh.
@@ -75,15 +77,15 @@ impl Inner {
     }
 
     pub(super) async fn get_many<T: Cacheable>(&self, keys: &[impl AsRef<str>], plan: &Plan) -> Vec<Option<Arc<T>>> {
-        self.get_many_answered(keys, plan).await.0
+        self.get_many_told(keys, plan).await.0
     }
 
-    /// The values of `keys`, and whether the shared tier answered, if it was asked for any of them.
-    pub(super) async fn get_many_answered<T: Cacheable>(
+    /// The values of `keys`, and of how many of them the shared tier may have a value that could not be read.
+    pub(super) async fn get_many_told<T: Cacheable>(
         &self,
         keys: &[impl AsRef<str>],
         plan: &Plan,
-    ) -> (Vec<Option<Arc<T>>>, bool) {
+    ) -> (Vec<Option<Arc<T>>>, u64) {
         let mut values: Vec<Option<Arc<T>>> = Vec::with_capacity(keys.len());
         let mut missing = Vec::new();
         for (index, key) in keys.iter().enumerate() {
@@ -101,14 +103,14 @@ impl Inner {
             }
         }
         let keys: Vec<Key> = missing.iter().map(|(_, key)| key.clone()).collect();
-        let mut answered = true;
+        let mut unread = 0;
         for ((index, _), read) in missing.iter().zip(self.read_far_many(&keys, plan, ValueType::of::<T>()).await) {
             match read {
                 FarRead::Found(value) => values[*index] = value.map(erased::value),
-                FarRead::Missing(what) => answered &= !what.shared_failed,
+                FarRead::Missing(what) => unread += u64::from(what.unread),
             }
         }
-        (values, answered)
+        (values, unread)
     }
 
     /// Asks the far tiers for `key`, nearest first, for a value that is fresh, and not to be replaced for another reason.
@@ -151,15 +153,21 @@ impl Inner {
             let as_of = self.current_as_of(far);
             let name = far.tier.name();
             let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = asked.len());
-            let Some(entries) = far.read(|| far.tier.get_many(&asked)).instrument(span).await else {
-                open.iter().for_each(|&at| readings[at].missing.shared_failed |= far.shared().is_some());
+            let shared = far.shared().is_some();
+            let Some(entries) = far.read(|| far.tier.get_each(&asked)).instrument(span).await else {
+                for at in open {
+                    readings[at].missing.shared_failed |= shared;
+                    readings[at].missing.unread |= shared;
+                }
                 continue;
             };
             if !self.is_current(far, as_of).await {
+                open.iter().for_each(|&at| readings[at].missing.unread |= shared);
                 continue;
             }
             for (at, entry) in open.into_iter().zip(entries) {
-                let entry = entry.map(|entry| Entry { as_of, ..entry });
+                readings[at].missing.unread |= shared && entry.is_err();
+                let entry = entry.ok().flatten().map(|entry| Entry { as_of, ..entry });
                 found[at] = self.take_in(&mut readings[at], far, depth, entry).await;
             }
         }

@@ -80,6 +80,15 @@ pub trait CacheTier: Send + Sync + 'static {
         Ok(entries)
     }
 
+    /// As [`CacheTier::get_many`], and says which keys could not be asked for while others could: those of a server that is down,
+    /// where keys are spread over several. This is what the service calls. The default knows of none.
+    ///
+    /// # Errors
+    /// As [`CacheTier::get_many`].
+    async fn get_each(&self, keys: &[Key]) -> Result<Vec<Result<Option<Entry>, TierError>>, TierError> {
+        Ok(self.get_many(keys).await?.into_iter().map(Ok).collect())
+    }
+
     /// Stores several entries. The default stores one after the other.
     ///
     /// # Errors

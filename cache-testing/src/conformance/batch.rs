@@ -9,10 +9,14 @@ use super::support::{HOUR, assert_absent, assert_holds, assert_payload, entry, g
 /// More than any tier is likely to put into one command.
 const MANY: usize = 2_500;
 
+/// What `get_each` gives, which `get_many` must give as well.
 async fn get_many(tier: &dyn CacheTier, keys: &[Key]) -> Vec<Option<Entry>> {
-    let found = tier.get_many(keys).await.expect("get_many");
-    assert_eq!(found.len(), keys.len(), "one answer for each key");
-    found
+    let all = tier.get_many(keys).await.expect("get_many");
+    let each = tier.get_each(keys).await.expect("get_each");
+    let each: Vec<Option<Entry>> = each.into_iter().map(|found| found.expect("the key can be asked for")).collect();
+    assert_eq!((all.len(), each.len()), (keys.len(), keys.len()), "one answer for each key");
+    assert!(all.iter().zip(&each).all(|(one, other)| one.is_some() == other.is_some()), "{all:?} and {each:?}");
+    each
 }
 
 /// The order is that of the keys, not that of the tier.
