@@ -195,7 +195,42 @@ async fn the_rule_stays_where_of_several_scans_each_may_have_missed_a_key() {
     assert!(tier.swept(&pattern, second).await.unwrap(), "one that meets everything makes good for both");
 }
 
-/// Under a fence that stands already the next attempt would remove nothing.
+/// What was there before a fence is removed when it is renewed, if the call that put it up ended half-way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_of_several_keys_that_was_given_up_half_way_removes_what_is_there_when_it_is_renewed() {
+    let cluster = in_parts();
+    let patience = MINUTE / 2;
+    let tier = RedisTier::cluster(cluster.urls()).connect_timeout(patience).response_timeout(patience).build().unwrap();
+    tier.bind(&Namespace::new("cache").unwrap()).unwrap();
+    let hung = key_away_from_the_journal(&cluster);
+    let owner = |key: &str| cluster.primary_of(&format!("cache:{key}"));
+    let there = (0..).map(|n| format!("other{n}")).find(|key| owner(key) != owner(&hung)).unwrap();
+    let keys = [&there, &hung].map(|key| Key::new(key).unwrap());
+    let entry = || Entry::new(Value::Absent, Timestamp::ZERO, Timestamp::MAX);
+    let record = Record::new(NodeId::new(7), Change::Fence(keys[..].into(), MINUTE));
+    let token = Token::from_bytes([7; 16]);
+    for key in &keys {
+        tier.set(key, entry(), MINUTE).await.unwrap();
+    }
+    let hanging = &cluster.primaries()[owner(&hung)];
+    hanging.stop();
+    let fences = format!("{{cache:{there}}}!fences");
+    let is_raised = || async { cluster.primaries()[owner(&there)].cli(&["EXISTS", &fences]) == "1" };
+    tokio::select! {
+        fenced = tier.fence(&keys, &record, token, MINUTE) => panic!("{fenced:?}, while a server hangs"),
+        () = eventually("the first is fenced", is_raised) => {}
+    }
+    hanging.resume();
+    cluster.wait_until_well();
+    assert!(tier.get(&keys[0]).await.unwrap().is_some(), "it was given up before that");
+    let fenced = tier.fence(&keys, &record, token, MINUTE).await.unwrap();
+    assert_eq!(fenced.removed, [true, true]);
+    for key in &keys {
+        assert!(tier.get(key).await.unwrap().is_none());
+    }
+}
+
+/// Those that could be fenced are empty, whatever the caller does next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_of_several_keys_removes_what_is_there_though_one_of_them_cannot_be_fenced() {
     let cluster = in_parts();

@@ -67,30 +67,16 @@ pub(crate) async fn fence(
         script.arg(&token.as_bytes()[..]).arg(millis(hold));
         cluster.invoke::<Value>(slot_of(fences.as_bytes()), &script).await
     });
-    // A fence stands before what it fences is removed, so nothing is stored in between. What is under one that stood already
-    // came under it, such as the lease of a write.
+    // A fence stands before what it fences is removed, so nothing is stored in between. Under one that stood already there may be
+    // something still: the call that raised it may have ended before it removed anything. Nothing has to stay there, since no
+    // write is enclosed in a cluster.
     let raised = join_all(raised).await;
-    let is_new: Vec<bool> = raised.iter().map(|raised| matches!(raised, Ok(Value::Int(1)))).collect();
-    let fenced: Vec<Key> =
-        keys.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(key, _)| key.clone()).collect();
-    // Also where others could not be fenced: the caller tries again, and then these stand already.
-    let removed = remove_each(inner, cluster, &fenced).await;
-    let left: Vec<Key> =
-        fenced.into_iter().zip(&removed).filter(|(_, removed)| removed.is_err()).map(|(key, _)| key).collect();
-    if !left.is_empty() {
-        // Under a fence that stands already the next attempt would remove nothing.
-        let _ = lift(inner, cluster, &left, token).await;
-    }
+    let fenced = keys.iter().zip(&raised).filter(|(_, raised)| raised.is_ok()).map(|(key, _)| key.clone());
+    // Also where others could not be fenced: the caller may go on without.
+    let removed = remove_each(inner, cluster, &fenced.collect::<Vec<_>>()).await;
     let raised: Result<Vec<Value>, Failure> = raised.into_iter().collect();
-    let removed = match raised {
-        Ok(_) => removed.into_iter().collect::<Result<Vec<bool>, Failure>>(),
-        Err(failure) => Err(failure),
-    };
-    let removed = removed.map_err(|failure| failure.into_tier_error("fencing")).map(|removed| {
-        let mut removed = removed.into_iter();
-        is_new.into_iter().map(|is_new| is_new && removed.next().unwrap_or_default()).collect()
-    });
-    recorded(inner, cluster, record, removed).await
+    let removed = raised.and_then(|_| removed.into_iter().collect());
+    recorded(inner, cluster, record, removed.map_err(|failure| failure.into_tier_error("fencing"))).await
 }
 
 async fn lift(inner: &Inner, cluster: &Cluster, keys: &[Key], token: Token) -> Result<(), TierError> {
