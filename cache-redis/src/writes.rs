@@ -182,8 +182,10 @@ fn read_letter((id, fields): StreamEntry) -> Result<DeadLetter, TierError> {
     let write = field(&fields, b"id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
     match (write, read_key(&fields), read_payload(&fields)) {
         (Some(write), Some(key), Some(payload)) => Ok(DeadLetter::new(read_id(&id)?, write, key, payload)),
-        // Whoever sees this can remove it by hand.
-        _ => Err(unexpected(&format!("reading the dead letter {id}"))),
+        // No outage, so that reading it again and again keeps nobody from the tier.
+        _ => Err(TierError::refused(format!(
+            "among the dead letters, {id} is none: somebody else has put it there; remove it by XDEL"
+        ))),
     }
 }
 
