@@ -10,7 +10,7 @@ use cache_testing::RedisServer;
 
 use crate::custom_tier::MapTier;
 use crate::setting::{NEW, OLD};
-use crate::support::{Gate, eventually, hears_invalidations, node};
+use crate::support::{Gate, eventually, hears_invalidations, near, node};
 
 /// A tier that holds what is stored, before it is or before it answers.
 #[derive(Clone, Default)]
@@ -66,8 +66,12 @@ impl CacheTier for Between {
 
 /// A node with the tier, and another without.
 async fn nodes(redis: &RedisServer) -> (CachingService, CachingService, Between) {
+    nodes_with(redis, LocalTier::new(0)).await
+}
+
+async fn nodes_with(redis: &RedisServer, near: LocalTier) -> (CachingService, CachingService, Between) {
     let between = Between::default();
-    let builder = CachingService::builder().local(LocalTier::new(0)).tier(between.clone());
+    let builder = CachingService::builder().local(near).tier(between.clone());
     let builder = builder.remote(RedisTier::new(redis.url()).unwrap()).tier_timeout(Duration::from_secs(10));
     let a = builder.build().await.unwrap();
     hears_invalidations(&a).await;
@@ -96,6 +100,27 @@ async fn a_reader_that_goes_away_while_it_copies_leaves_nothing_old() {
     reader.abort();
     assert!(reader.await.unwrap_err().is_cancelled());
     assert_eq!(read(&a).await, None);
+}
+
+#[tokio::test]
+async fn what_is_read_of_a_copy_that_came_late_goes_with_it() {
+    let redis = RedisServer::start();
+    let (a, b, between) = nodes_with(&redis, LocalTier::new(100)).await;
+    b.set("k", OLD.to_owned()).await;
+    let (sent, stored) = (close(&between.sent), close(&between.stored));
+    let copier = tokio::spawn({
+        let a = a.clone();
+        async move { read(&a).await }
+    });
+    sent.reached().await;
+    a.invalidate("k").await;
+    sent.open();
+    stored.reached().await;
+    // Until the copier has looked again nobody knows better.
+    drop(read(&a).await);
+    stored.open();
+    copier.await.unwrap();
+    assert_eq!((near(&a, "k").await, read(&a).await), (None, None));
 }
 
 #[tokio::test]

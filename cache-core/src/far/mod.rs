@@ -5,6 +5,7 @@ mod owed;
 mod queue;
 mod recovery;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(crate) struct Far {
     read_retries: usize,
     breaker: Breaker,
     queue: Mutex<Queue>,
-    /// Whether `queue` holds anything: read on every call.
+    /// Whether `queue` holds anything that the tier has yet to hear of: read on every call.
     backlog: AtomicBool,
     /// Whether any of it was told of as waiting.
     announced: AtomicBool,
@@ -226,30 +227,47 @@ impl Far {
 
     /// Remembers a change that the tier has yet to hear of. From now on the tier is not read until it has.
     pub(crate) fn enqueue(&self, change: &Change, coherence: &Coherence) {
-        self.enqueue_recorded(change, None, coherence);
+        self.queue(change, coherence, true);
+        self.announce_queued();
     }
 
-    /// As [`Far::enqueue`], where the record of the change may stand at `recorded` already.
-    fn enqueue_recorded(&self, change: &Change, recorded: Option<Position>, coherence: &Coherence) {
-        let queued = self.queue(change, recorded, coherence, true);
+    /// Remembers that what `change` voids has yet to be freed, whose record stands at `position`. The tier is read meanwhile: like
+    /// every node, this one knows what is void.
+    fn enqueue_scan(&self, change: &Change, position: Position, coherence: &Coherence) {
+        self.push_scan(change, position, coherence);
+        self.announced.store(true, Ordering::Release);
+        self.announce_queued();
+    }
+
+    fn announce_queued(&self) {
+        let queued = self.lock_queue().len();
         self.update_state();
         self.events.emit(Event::InvalidationQueued { tier: self.tier.name(), queued });
         self.work.notify_one();
     }
 
-    /// Tells how many wait.
-    fn queue(&self, change: &Change, recorded: Option<Position>, coherence: &Coherence, announced: bool) -> usize {
+    fn queue(&self, change: &Change, coherence: &Coherence, announced: bool) {
         let mut queue = self.lock_queue();
-        let overflowed = queue.push(change, recorded);
-        let queued = queue.len();
+        let overflowed = queue.push(change);
         self.backlog.store(true, Ordering::Release);
         self.announced.fetch_or(announced, Ordering::AcqRel);
         drop(queue);
+        self.tell_overflow(overflowed, coherence);
+    }
+
+    fn push_scan(&self, change: &Change, position: Position, coherence: &Coherence) {
+        let mut queue = self.lock_queue();
+        let overflowed = queue.push_scan(change, position);
+        self.backlog.store(queue.unheard() > 0, Ordering::Release);
+        drop(queue);
+        self.tell_overflow(overflowed, coherence);
+    }
+
+    fn tell_overflow(&self, overflowed: bool, coherence: &Coherence) {
         if overflowed {
             coherence.counters.queue_overflows.increment();
             self.events.emit(Event::QueueOverflowed { tier: self.tier.name() });
         }
-        queued
     }
 
     /// Delivers nothing owed until a write that was given up now cannot run any more: a write carries its own bound, which
@@ -270,15 +288,8 @@ impl Far {
         until.filter(|until| *until > tokio::time::Instant::now())
     }
 
-    /// `recorded` is where the record of a change with a scan stands, once it does: what fails after that only scans when it is
-    /// carried again.
-    async fn carry(
-        &self,
-        change: &Change,
-        recorded: &mut Option<Position>,
-        manner: Manner,
-        coherence: &Coherence,
-    ) -> Result<Carried, TierError> {
+    /// Tells the tier of a change: what it covers is void from then on. What is to be scanned for has yet to be freed.
+    async fn tell(&self, change: &Change, manner: Manner, coherence: &Coherence) -> Result<Carried, TierError> {
         let Some(shared) = self.shared() else {
             let removed = match change {
                 Change::Keys(keys) => self.attempt(self.tier.delete(keys)).await?,
@@ -289,37 +300,41 @@ impl Far {
             return Ok(Carried { removed, position: None });
         };
         let Manner { lift, acknowledge } = manner;
-        // Nobody could tell the entries that it covers from those that came after it.
-        let scanned = Change::Pattern(Pattern::all());
-        let undated = !shared.keeps_births() && matches!(change, Change::Clear | Change::Tags(_));
-        let change = if undated { &scanned } else { change };
         let mut carried = Carried { removed: 0, position: None };
+        let mut tell = async |change: Change, keys: &[Key], lift| {
+            let record = Record { node: coherence.node, change, acknowledge };
+            let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
+            acknowledge_in(coherence, &record.change, &appended)?;
+            carried.removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
+            carried.position = Some(appended.position);
+            Ok::<(), TierError>(())
+        };
         if let Change::Keys(keys) = change {
             for keys in keys.chunks(RECORD_MAX_KEYS) {
-                let record = Record { node: coherence.node, change: Change::Keys(keys.into()), acknowledge };
-                let appended = self.attempt(shared.invalidate(keys, &record, lift)).await?;
-                acknowledge_in(coherence, &record.change, &appended)?;
-                carried.removed += appended.removed.iter().filter(|removed| **removed).count() as u64;
-                carried.position = Some(appended.position);
+                tell(Change::Keys(keys.into()), keys, lift).await?;
             }
-            return Ok(carried);
+        } else {
+            tell(dated(shared, change).into_owned(), &[], None).await?;
         }
-        let position = match recorded.filter(|position| coherence.has_record(*position)) {
-            Some(position) => position,
-            None => {
-                let record = Record { node: coherence.node, change: change.clone(), acknowledge };
-                let appended = self.attempt(shared.invalidate(&[], &record, None)).await?;
-                acknowledge_in(coherence, change, &appended)?;
-                *recorded.insert(appended.position)
-            }
-        };
-        carried = Carried { removed: self.sweep(change).await?, position: Some(position) };
-        if let Change::Pattern(pattern) = change
+        Ok(carried)
+    }
+
+    /// Whether what a change voids is to be scanned for once the tier knows of it.
+    fn scans_for(&self, change: &Change) -> bool {
+        self.shared().is_some_and(|shared| matches!(*dated(shared, change), Change::Pattern(_) | Change::Clear))
+    }
+
+    /// Frees what a change voids whose record stands at `position`, and tells how many entries and leases are gone.
+    async fn free(&self, change: &Change, position: Position, coherence: &Coherence) -> Result<u64, TierError> {
+        let Some(shared) = self.shared() else { return Ok(0) };
+        let change = dated(shared, change);
+        let removed = self.sweep(&change).await?;
+        if let Change::Pattern(pattern) = &*change
             && self.attempt(shared.swept(pattern, position)).await?
         {
             coherence.rules.swept(position, pattern);
         }
-        Ok(carried)
+        Ok(removed)
     }
 
     /// Frees what a pattern or a clear covers. It takes as long as the tier is large, so the tier bounds its own steps.
@@ -378,6 +393,15 @@ impl Far {
     }
 }
 
+/// The change as it is carried to the tier. Where the tier does not say when its entries were made, nobody could tell those that a
+/// clear or a tag covers from those that came after it: then all that is there is scanned for.
+fn dated<'a>(shared: &dyn SharedTier, change: &'a Change) -> Cow<'a, Change> {
+    if !shared.keeps_births() && matches!(change, Change::Clear | Change::Tags(_)) {
+        return Cow::Owned(Change::Pattern(Pattern::all()));
+    }
+    Cow::Borrowed(change)
+}
+
 /// # Errors
 /// The journal that the record went to is gone, and the change may be gone with it: it is to be carried again.
 pub(crate) fn acknowledge_in(coherence: &Coherence, change: &Change, appended: &Appended) -> Result<(), TierError> {
@@ -410,7 +434,7 @@ impl Debts for Far {
     }
 
     fn pass_on(&self, change: &Change, coherence: &Coherence) {
-        self.queue(change, None, coherence, false);
+        self.queue(change, coherence, false);
         self.work.notify_one();
     }
 

@@ -24,15 +24,10 @@ impl<'a> Owed<'a> {
         Self { far, coherence, change, recorded: None, delivered: false, written: false }
     }
 
-    /// As [`Owed::new`], of a change whose record may stand at `recorded` already.
-    pub(super) fn again(
-        far: &'a Far,
-        coherence: &'a Coherence,
-        change: &'a Change,
-        recorded: Option<Position>,
-    ) -> Self {
+    /// As [`Owed::new`], of a change whose record stands at `position`: only its scan is owed.
+    pub(super) fn scan(far: &'a Far, coherence: &'a Coherence, change: &'a Change, position: Position) -> Self {
         let mut owed = Self::new(far, coherence, change);
-        owed.recorded = recorded;
+        owed.recorded = Some(position);
         owed
     }
 
@@ -50,17 +45,46 @@ impl<'a> Owed<'a> {
     }
 
     /// Carries the change to the tier. `Err` when the tier could not be told: then it is queued.
-    pub(crate) async fn deliver(mut self, manner: Manner) -> Result<Carried, Queued> {
+    pub(crate) async fn deliver(self, manner: Manner) -> Result<Carried, Queued> {
         if !self.far.hears() {
             return Err(Queued);
         }
-        let carried = self.carry(manner).await.map_err(|_| Queued)?;
-        self.delivered();
-        Ok(carried)
+        self.carry(manner).await.map_err(|_| Queued)
     }
 
-    pub(super) async fn carry(&mut self, manner: Manner) -> Result<Carried, TierError> {
-        self.far.carry(self.change, &mut self.recorded, manner, self.coherence).await
+    /// Tells the tier, and frees what is void by that. What fails half-way is queued, for its scan alone if its record stands.
+    pub(super) async fn carry(mut self, manner: Manner) -> Result<Carried, TierError> {
+        let told = self.tell(manner).await?;
+        let freed = match self.recorded {
+            Some(position) => self.far.free(self.change, position, self.coherence).await?,
+            None => 0,
+        };
+        if self.written {
+            // Somebody may have read until now what the write had put there, and hold it near.
+            self.coherence.void(self.change);
+        }
+        self.delivered();
+        Ok(Carried { removed: told.removed + freed, ..told })
+    }
+
+    /// Tells the tier, and leaves to the queue what has to be scanned for.
+    pub(super) async fn carry_record(mut self) -> Result<(), TierError> {
+        self.tell(Manner::default()).await?;
+        if let Some(position) = self.recorded {
+            self.far.push_scan(self.change, position, self.coherence);
+        }
+        self.delivered();
+        Ok(())
+    }
+
+    async fn tell(&mut self, manner: Manner) -> Result<Carried, TierError> {
+        if self.recorded.is_some_and(|position| self.coherence.has_record(position)) {
+            return Ok(Carried { removed: 0, position: self.recorded });
+        }
+        self.recorded = None;
+        let told = self.far.tell(self.change, manner, self.coherence).await?;
+        self.recorded = told.position.filter(|_| self.far.scans_for(self.change));
+        Ok(told)
     }
 }
 
@@ -70,7 +94,10 @@ impl Drop for Owed<'_> {
             if self.written {
                 self.far.hold_off();
             }
-            self.far.enqueue_recorded(self.change, self.recorded, self.coherence);
+            match self.recorded {
+                Some(position) => self.far.enqueue_scan(self.change, position, self.coherence),
+                None => self.far.enqueue(self.change, self.coherence),
+            }
         }
         // After it was queued, so that it is seen all the time.
         self.far.under_way.fetch_sub(1, Ordering::AcqRel);

@@ -1,73 +1,92 @@
 //! Invalidations that a tier has yet to hear of: bounded, without duplicates, in order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crate::coherence::{Change, Position, RECORD_MAX_KEYS};
 
 pub(crate) struct Queue {
     capacity: usize,
     order: VecDeque<Change>,
-    /// What is in the queue, and where its record stands, if it has one already and only its scan is owed.
-    known: HashMap<Change, Option<Position>>,
+    known: HashSet<Change>,
+    /// Changes that the tier has heard of, with where the record stands: what they void has yet to be freed.
+    scans: VecDeque<(Change, Position)>,
 }
 
 impl Queue {
-    /// A queue of at most `capacity` changes; a change of several keys counts once for each.
+    /// A queue of at most `capacity` changes, and as many scans; a change of several keys counts once for each.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, order: VecDeque::new(), known: HashMap::new() }
+        Self { capacity, order: VecDeque::new(), known: HashSet::new(), scans: VecDeque::new() }
     }
 
+    /// How many changes wait, also those for their scan alone.
     pub(crate) fn len(&self) -> usize {
+        self.unheard() + self.scans.len()
+    }
+
+    /// How many changes the tier has yet to hear of.
+    pub(crate) fn unheard(&self) -> usize {
         self.order.len()
     }
 
     /// Adds `change`, or puts it back when it could not be delivered (changes commute, so its place does not matter), and
-    /// tells whether the queue had to give up the single changes for one that covers them all. `recorded` is where the record
-    /// of the change stands already.
-    pub(crate) fn push(&mut self, change: &Change, recorded: Option<Position>) -> bool {
+    /// tells whether the queue had to give up the single changes for one that covers them all.
+    pub(crate) fn push(&mut self, change: &Change) -> bool {
         match change {
             // Once it has overflowed, what is left of the keys is covered too.
             Change::Keys(keys) | Change::Fence(keys, _) => {
-                keys.iter().any(|key| self.push_one(Change::Keys([key.clone()].into()), None))
+                keys.iter().any(|key| self.push_one(Change::Keys([key.clone()].into())))
             }
             Change::Clear => {
-                // Its record covers nothing that has come since.
-                self.become_clear(recorded.filter(|_| self.order.is_empty()));
+                self.become_clear();
                 false
             }
-            Change::Pattern(_) | Change::Tags(_) => self.push_one(change.clone(), recorded),
+            Change::Pattern(_) | Change::Tags(_) => self.push_one(change.clone()),
             Change::Begin => false,
         }
     }
 
-    fn push_one(&mut self, change: Change, recorded: Option<Position>) -> bool {
-        if let Some(clear) = self.known.get_mut(&Change::Clear) {
-            *clear = None;
-            return false;
-        }
-        if let Some(known) = self.known.get_mut(&change) {
-            // One of the two that has yet to be recorded may have been made after the record of the other.
-            *known = known.zip(recorded).map(|(known, recorded)| known.max(recorded));
+    fn push_one(&mut self, change: Change) -> bool {
+        if self.known.contains(&Change::Clear) || self.known.contains(&change) {
             return false;
         }
         if self.order.len() >= self.capacity {
-            self.become_clear(None);
+            self.become_clear();
             return true;
         }
-        self.known.insert(change.clone(), recorded);
+        // Its own scan does for an earlier one.
+        self.scans.retain(|(scanned, _)| *scanned != change);
+        self.known.insert(change.clone());
         self.order.push_back(change);
         false
     }
 
-    fn become_clear(&mut self, recorded: Option<Position>) {
+    fn become_clear(&mut self) {
         self.order = VecDeque::from([Change::Clear]);
-        self.known = HashMap::from([(Change::Clear, recorded)]);
+        self.known = HashSet::from([Change::Clear]);
+        self.scans.clear();
     }
 
-    /// Takes the oldest changes out, merged where they are keys, and tells where the record of the change stands, if it has one
-    /// already. A change that is pushed while it is being delivered is
-    /// queued anew: the tier may have applied the earlier one before the source changed again.
-    pub(crate) fn take(&mut self) -> Option<(Change, Option<Position>)> {
+    /// Adds the scan of `change`, whose record stands at `position`, and tells whether the queue had to become one change that
+    /// covers everything.
+    pub(crate) fn push_scan(&mut self, change: &Change, position: Position) -> bool {
+        if self.known.contains(&Change::Clear) || self.known.contains(change) {
+            return false;
+        }
+        if let Some((_, known)) = self.scans.iter_mut().find(|(scanned, _)| scanned == change) {
+            *known = position.max(*known);
+            return false;
+        }
+        if self.scans.len() >= self.capacity {
+            self.become_clear();
+            return true;
+        }
+        self.scans.push_back((change.clone(), position));
+        false
+    }
+
+    /// Takes the oldest changes out that the tier has yet to hear of, merged where they are keys. A change that is pushed while
+    /// it is being delivered is queued anew: the tier may have applied the earlier one before the source changed again.
+    pub(crate) fn take(&mut self) -> Option<Change> {
         let mut keys = Vec::new();
         while keys.len() < RECORD_MAX_KEYS
             && let Some(Change::Keys(next)) = self.order.front()
@@ -75,13 +94,18 @@ impl Queue {
             keys.extend(next.iter().cloned());
             self.drop_front();
         }
-        if keys.is_empty() { self.drop_front() } else { Some((Change::Keys(keys.into()), None)) }
+        if keys.is_empty() { self.drop_front() } else { Some(Change::Keys(keys.into())) }
     }
 
-    fn drop_front(&mut self) -> Option<(Change, Option<Position>)> {
+    /// Takes out the oldest change of which only the scan is left.
+    pub(crate) fn take_scan(&mut self) -> Option<(Change, Position)> {
+        self.scans.pop_front()
+    }
+
+    fn drop_front(&mut self) -> Option<Change> {
         let change = self.order.pop_front()?;
-        let recorded = self.known.remove(&change).flatten();
-        Some((change, recorded))
+        self.known.remove(&change);
+        Some(change)
     }
 }
 
@@ -103,11 +127,11 @@ mod tests {
     fn changes_come_out_in_order_without_duplicates_and_merged() {
         let mut queue = Queue::new(10);
         for change in [keys(&["a"]), keys(&["b", "a"]), pattern("p*"), keys(&["c"]), pattern("p*")] {
-            assert!(!queue.push(&change, None));
+            assert!(!queue.push(&change));
         }
         assert_eq!(queue.len(), 4);
         for expected in [keys(&["a", "b"]), pattern("p*"), keys(&["c"])] {
-            assert_eq!(queue.take(), Some((expected, None)));
+            assert_eq!(queue.take(), Some(expected));
         }
         assert!(queue.take().is_none());
     }
@@ -115,53 +139,61 @@ mod tests {
     #[test]
     fn an_overflow_becomes_one_clear() {
         let mut queue = Queue::new(2);
-        assert!(queue.push(&keys(&["a", "b", "c"]), None));
-        assert!(!queue.push(&keys(&["d"]), None), "the clear covers it");
+        assert!(queue.push(&keys(&["a", "b", "c"])));
+        assert!(!queue.push(&keys(&["d"])), "the clear covers it");
         assert_eq!(queue.len(), 1);
-        assert_eq!(queue.take(), Some((Change::Clear, None)));
+        assert_eq!(queue.take(), Some(Change::Clear));
     }
 
     #[test]
     fn a_key_that_changes_again_during_its_delivery_is_delivered_again() {
         let mut queue = Queue::new(10);
-        queue.push(&keys(&["a"]), None);
-        let (taken, _) = queue.take().unwrap();
-        queue.push(&keys(&["a"]), None);
-        assert_eq!(queue.take(), Some((taken, None)));
+        queue.push(&keys(&["a"]));
+        let taken = queue.take().unwrap();
+        queue.push(&keys(&["a"]));
+        assert_eq!(queue.take(), Some(taken));
     }
 
     #[test]
     fn what_could_not_be_delivered_is_kept() {
         let mut queue = Queue::new(10);
-        queue.push(&keys(&["a", "b"]), None);
-        let (taken, _) = queue.take().unwrap();
+        queue.push(&keys(&["a", "b"]));
+        let taken = queue.take().unwrap();
         assert_eq!(queue.len(), 0);
-        queue.push(&taken, None);
-        assert_eq!(queue.take(), Some((taken, None)));
+        queue.push(&taken);
+        assert_eq!(queue.take(), Some(taken));
     }
 
     #[test]
-    fn a_record_counts_for_what_was_made_before_it_and_for_nothing_else() {
-        let at = |n| Some(Position::new(n, 0));
-        let take = |pushes: &[(Change, Option<Position>)]| {
-            let mut queue = Queue::new(2);
-            for (change, recorded) in pushes {
-                queue.push(change, *recorded);
-            }
-            queue.take()
-        };
+    fn a_scan_is_owed_unless_another_will_do_for_it() {
+        let at = |n| Position::new(n, 0);
         let (p, other) = (pattern("p*"), pattern("other*"));
-        assert_eq!(take(&[(p.clone(), at(5))]), Some((p.clone(), at(5))));
-        assert_eq!(take(&[(p.clone(), at(5)), (p.clone(), at(7))]), Some((p.clone(), at(7))));
-        assert_eq!(take(&[(p.clone(), at(5)), (p.clone(), None)]), Some((p.clone(), None)), "it was made again");
-        assert_eq!(take(&[(p.clone(), None), (p.clone(), at(5))]), Some((p.clone(), None)));
-        assert_eq!(take(&[(Change::Clear, at(5))]), Some((Change::Clear, at(5))));
-        for besides in [&p, &keys(&["k"]), &Change::Clear] {
-            let (clear, besides) = ((Change::Clear, at(5)), (besides.clone(), None));
-            assert_eq!(take(&[clear.clone(), besides.clone()]), Some((Change::Clear, None)), "{besides:?} came later");
-            assert_eq!(take(&[besides, clear]), Some((Change::Clear, None)));
+        let mut queue = Queue::new(2);
+        assert!(!queue.push_scan(&p, at(5)) && !queue.push_scan(&p, at(7)) && !queue.push_scan(&other, at(6)));
+        assert_eq!((queue.len(), queue.unheard(), queue.take()), (2, 0, None));
+        assert_eq!(queue.take_scan(), Some((p.clone(), at(7))));
+
+        // Made again, it is to be recorded again, and scanned for after that.
+        queue.push(&other);
+        assert_eq!((queue.len(), queue.take_scan()), (1, None));
+        queue.push_scan(&other, at(6));
+        assert_eq!(queue.take_scan(), None);
+        assert_eq!(queue.take(), Some(other.clone()));
+
+        // What comes besides does not change that its record stands.
+        queue.push_scan(&Change::Clear, at(8));
+        queue.push(&keys(&["k"]));
+        assert_eq!((queue.take(), queue.take_scan()), (Some(keys(&["k"])), Some((Change::Clear, at(8)))));
+
+        queue.push_scan(&p, at(9));
+        queue.push(&Change::Clear);
+        queue.push_scan(&other, at(9));
+        assert_eq!((queue.len(), queue.take(), queue.take_scan()), (1, Some(Change::Clear), None));
+
+        for n in 0..2 {
+            assert!(!queue.push_scan(&pattern(&format!("{n}*")), at(9)));
         }
-        let overflow = [(p, at(5)), (other, at(6)), (keys(&["k"]), None)];
-        assert_eq!(take(&overflow), Some((Change::Clear, None)));
+        assert!(queue.push_scan(&p, at(9)), "there is no room");
+        assert_eq!((queue.len(), queue.take()), (1, Some(Change::Clear)));
     }
 }

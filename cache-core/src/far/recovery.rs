@@ -1,5 +1,6 @@
 //! Brings a far tier back: pings it until it answers, delivers what it missed, and only then lets it be read again.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -46,50 +47,81 @@ impl Far {
             self.breaker.open();
         }
         drained?;
-        self.update_state();
+        self.announce_delivered();
         if was_down {
             self.events.emit(Event::TierUp { tier: self.tier.name() });
         }
+        self.free_owed(coherence).await?;
+        self.announce_delivered();
         Ok(())
     }
 
     /// Delivers what the tier is owed, trying for up to three timeouts. To be called when [`Far::recover`] has ended.
     pub(crate) async fn settle(&self, coherence: &Coherence) {
         let attempts = async {
-            while self.backlog.load(Ordering::Acquire) && self.mend(coherence).await.is_err() {
+            while self.queued() > 0 && self.mend(coherence).await.is_err() {
                 // Not on the service's clock: like the bound, it is there for a peer that does not answer.
                 tokio::time::sleep(WAITS.0).await;
             }
         };
-        if tokio::time::timeout(self.timeout.saturating_mul(3), attempts).await.is_err() {
-            let (tier, queued) = (self.tier.name(), self.queued());
-            self.events.emit(Event::InvalidationsLost { tier, queued });
+        let ended = tokio::time::timeout(self.timeout.saturating_mul(3), attempts).await.is_ok();
+        // What is void by a record that stands is void, freed or not.
+        let queued = self.lock_queue().unheard() as u64;
+        if !ended && queued > 0 {
+            self.events.emit(Event::InvalidationsLost { tier: self.tier.name(), queued });
         }
     }
 
+    /// Tells the tier of what it has yet to hear of.
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
-        while let Some((change, recorded)) = self.take_queued() {
-            let mut owed = Owed::again(self, coherence, &change, recorded);
+        while let Some(change) = self.take_queued() {
+            let owed = Owed::new(self, coherence, &change);
             // After it was taken: whoever owes it in place of a write has said so before.
             self.held_off().await;
-            owed.carry(Manner::default()).await?;
-            owed.delivered();
+            owed.carry_record().await?;
         }
         Ok(())
     }
 
-    fn take_queued(&self) -> Option<(Change, Option<Position>)> {
+    fn take_queued(&self) -> Option<Change> {
         let mut queue = self.lock_queue();
-        let taken = queue.take();
-        if taken.is_none() {
+        let change = queue.take();
+        if change.is_none() {
             self.backlog.store(false, Ordering::Release);
-            let announced = self.announced.swap(false, Ordering::AcqRel);
-            drop(queue);
-            if announced {
-                self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
+        }
+        change
+    }
+
+    /// Frees what is void in the tier by changes that it has heard of. What comes in meanwhile does not wait for that.
+    async fn free_owed(&self, coherence: &Coherence) -> Result<(), TierError> {
+        while let Some((change, position)) = self.take_scan() {
+            let mut freed = pin!(Owed::scan(self, coherence, &change, position).carry(Manner::default()));
+            loop {
+                tokio::select! {
+                    freed = &mut freed => {
+                        freed?;
+                        break;
+                    }
+                    () = self.work.notified() => self.drain(coherence).await?,
+                }
             }
         }
-        taken
+        Ok(())
+    }
+
+    fn take_scan(&self) -> Option<(Change, Position)> {
+        self.lock_queue().take_scan()
+    }
+
+    /// Tells that nothing waits any more, if that is so, and anybody was told that something did.
+    fn announce_delivered(&self) {
+        let queue = self.lock_queue();
+        let delivered = queue.len() == 0 && self.announced.swap(false, Ordering::AcqRel);
+        drop(queue);
+        self.update_state();
+        if delivered {
+            self.events.emit(Event::InvalidationsDelivered { tier: self.tier.name() });
+        }
     }
 }
 
