@@ -3,14 +3,18 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cache_aside::{CachingService, Delivery, LocalTier, Policy, RedisTier, Wire};
-use cache_testing::RedisServer;
+use cache_aside::{BusStatus, CachingService, Delivery, LocalTier, Policy, RedisTier, Wire};
+use cache_testing::{FaultProxy, RedisServer};
 
 use super::support::{Gate, GatedLoad, MINUTE, eventually, heard, hears_invalidations, near};
 
 async fn plain_node(redis: &RedisServer) -> CachingService {
+    plain_node_at(redis.url()).await
+}
+
+async fn plain_node_at(url: String) -> CachingService {
     let patience = Duration::from_secs(10);
-    let remote = RedisTier::builder(redis.url()).connect_timeout(patience).response_timeout(patience);
+    let remote = RedisTier::builder(url).connect_timeout(patience).response_timeout(patience);
     let builder = CachingService::builder().local(LocalTier::new(1_000)).tier_timeout(patience);
     let builder = builder.remote(remote.wire(Wire::Plain).build().unwrap()).default_policy(Policy::new(MINUTE));
     let node = builder.build().await.unwrap();
@@ -50,6 +54,22 @@ async fn other_programs_read_what_is_stored_and_what_they_write_is_read() {
     redis.cli(&["PSETEX", "cache:short", "50", "\"short\""]);
     get(&a, "short").await;
     eventually("the near tier does not outlive it", || async { near(&a, "short").await.is_none() }).await;
+}
+
+/// The end of a scan is told once.
+#[tokio::test]
+async fn a_node_that_missed_the_end_of_a_scan_reads_again_what_it_was_for() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.address());
+    let (a, b) = (plain_node(&redis).await, plain_node_at(redis.url_at(proxy.port())).await);
+    let isolated = || async { matches!(b.status().await.bus, BusStatus::Isolated { .. }) };
+    proxy.cut().await;
+    eventually("it hears nothing", isolated).await;
+    a.clear().await;
+    a.set("k", 7_u32).await;
+    proxy.pass().await;
+    hears_invalidations(&b).await;
+    eventually("it reads what is there", || async { b.get::<u32>("k").await.is_some() }).await;
 }
 
 #[tokio::test]

@@ -72,13 +72,31 @@ impl Listener {
         self.bounded(connection.begin(known)).await?;
         let last = self.bounded(connection.last_position()).await?;
         match self.coherence.applied() {
-            None => drop(self.begin(&mut *connection, last).await?),
+            None => {
+                self.coherence.recent.look_through();
+                let since = self.begin(&mut *connection, last).await?;
+                since.iter().for_each(|change| self.debts.owe(change, &self.coherence));
+            }
             // Also where it ends as it did: another may stand in its place.
-            Some(applied) => self.catch_up(&mut *connection, applied, last).await?,
+            Some(applied) => {
+                self.catch_up(&mut *connection, applied, last).await?;
+                self.forget_swept(&mut *connection).await?;
+            }
         }
         // Only a node that is registered, with what it has applied, is waited for by those who ask for acknowledgements.
         self.compare(&mut *connection).await?;
         Ok(connection)
+    }
+
+    /// Forgets the patterns whose scans have ended while nothing was heard: that is told once, and is in no journal.
+    async fn forget_swept(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
+        // Before the rules are read, which know of everything up to this.
+        let applied = self.coherence.applied().unwrap_or(Position::START);
+        if self.coherence.rules.has_patterns() {
+            let kept = self.bounded(connection.rules()).await?;
+            self.coherence.rules.swept_but(&kept, applied);
+        }
+        Ok(())
     }
 
     /// Applies what comes until the connection is lost, and says why it was.

@@ -218,6 +218,24 @@ impl Rules {
         }
     }
 
+    /// Whether anything is being scanned for, as far as this node knows.
+    pub(crate) fn has_patterns(&self) -> bool {
+        !self.lock().patterns.is_empty()
+    }
+
+    /// Forgets the patterns up to `until` that everything has been scanned for, as what the shared tier `kept` shows.
+    pub(crate) fn swept_but(&self, kept: &RuleSet, until: Position) {
+        let mut list = self.lock();
+        let before = list.patterns.len();
+        let is_kept =
+            |at: Position, pattern: &Pattern| kept.patterns.iter().any(|(kept, since)| kept == pattern && *since >= at);
+        list.patterns.retain(|(at, pattern)| *at > until || is_kept(*at, pattern));
+        if list.patterns.len() != before {
+            // As in `swept`.
+            self.forgotten.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     /// Takes the rules of a journal in place of those of another that is gone. The caller voids what this node holds.
     pub(crate) fn restart(&self, rules: RuleSet) {
         let mut list = self.lock();

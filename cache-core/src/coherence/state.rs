@@ -354,9 +354,10 @@ impl Coherence {
         drop(journal);
         let mut since = Vec::new();
         let restart = || {
+            self.rules.restart(rules);
+            // After the rules: a change is remembered before it becomes a rule, so one whose rule was replaced just now is given.
             since = self.recent.restart(last);
             self.lost.store(false, Ordering::Release);
-            self.rules.restart(rules);
             self.epochs.restart();
             if self.near.is_some() {
                 self.sweeps.restart(self.rules.advance());

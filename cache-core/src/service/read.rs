@@ -256,7 +256,8 @@ impl Inner {
             }
             from = page.records.last().map_or(from, |(newest, _)| *newest);
             if page.records.len() < PAGE {
-                return from >= known;
+                // What is known to be missing may stand before what was applied.
+                return from >= known && !self.coherence.has_lost();
             }
         }
     }

@@ -3,7 +3,8 @@
 use shuttle::thread;
 
 use super::*;
-use crate::sync::explore;
+use crate::coherence::{JournalPage, RuleSet};
+use crate::sync::{AtomicBool, explore};
 
 /// What a far tier holds, and the reads that go through it.
 struct Far {
@@ -111,4 +112,47 @@ fn a_rule_given_again_outlives_the_scan_for_the_older_one() {
         });
         far.read();
     });
+}
+
+#[test]
+fn a_rule_that_a_reader_applies_while_the_journal_is_taken_up_anew_is_kept_or_given_again() {
+    for change in [Change::Tags(tags()), Change::Pattern(pattern()), Change::Clear] {
+        explore(move || {
+            let (coherence, appended) = (Node::new().coherence, AtomicBool::new(false));
+            let record = || Record::new(NodeId::new(7), change.clone());
+            drop(coherence.begin(at(1), RuleSet::default()));
+            let given = thread::scope(|scope| {
+                // A reader of a node that records do not reach.
+                scope.spawn(|| {
+                    appended.store(true, SeqCst);
+                    let page =
+                        JournalPage { oldest: Some(at(1)), records: vec![(at(1), None), (at(2), Some(record()))] };
+                    coherence.replay(at(1), &page)
+                });
+                let listener = scope.spawn(|| {
+                    coherence.recent.look_through();
+                    let rules = if appended.load(SeqCst) { rules_of(&change, at(2)) } else { RuleSet::default() };
+                    coherence.begin(at(1), rules)
+                });
+                listener.join().unwrap()
+            });
+            // What the listener hears of next.
+            if coherence.applied() < Some(at(2)) {
+                coherence.apply(at(2), Some(&record()));
+            }
+            let void = coherence.rules.void(KEY, &tags(), at(1));
+            assert!(void || !given.is_empty(), "nobody knows of the rule any more");
+        });
+    }
+}
+
+/// What the shared tier keeps of a record.
+fn rules_of(change: &Change, at: Position) -> RuleSet {
+    let mut rules = RuleSet::default();
+    match change {
+        Change::Pattern(pattern) => rules.patterns.push((pattern.clone(), at)),
+        Change::Tags(tags) => rules.tags.extend(tags.slots().iter().map(|slot| (*slot, at))),
+        _ => rules.cleared = at,
+    }
+    rules
 }
