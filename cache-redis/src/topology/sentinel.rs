@@ -102,7 +102,11 @@ impl Watched {
 
     async fn ask(&self, sentinel: &ConnectionInfo) -> RedisResult<Option<(String, u16)>> {
         let client = Client::open(sentinel.clone())?;
+        // Half, so that those that hang have failed while the answers of the others can still be counted.
+        let half = self.limits.connect_timeout / 2;
+        let response = self.limits.response_timeout.min(half / 2);
         let config = self.limits.of_connections();
+        let config = config.set_connection_timeout(Some(half)).set_response_timeout(Some(response));
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.sentinels.service);
