@@ -150,7 +150,9 @@ impl Cell {
         let builder = node_builder(&redis.url_at(link.port())).heartbeat_timeout(DAY).isolated_ttl(DAY);
         let builder = builder.local(near.clone()).namespace(&namespace).clock(clock.clone());
         let node = builder.default_policy(policy(name)).build().await.unwrap();
-        let far = RedisTier::new(redis.url()).unwrap();
+        // The test's own, which is not what is timed.
+        let far =
+            RedisTier::builder(redis.url()).connect_timeout(SECOND * 60).response_timeout(SECOND * 60).build().unwrap();
         far.bind(&Namespace::new(&namespace).unwrap()).unwrap();
         let (held, age) = match state {
             "fresh" => (Some(Some("old")), 30),
