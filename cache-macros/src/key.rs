@@ -55,11 +55,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
 /// The key before anything is written.
 fn empty(expansion: &Expansion<'_>) -> TokenStream {
     let (private, key) = (expansion.private(), &expansion.key);
-    let separators = match &expansion.cached.key {
-        Key::Template(template) => template.separators.as_str(),
-        Key::Default { .. } => "",
-    };
-    quote!(let mut #key = #private::KeyBuffer::new(#separators);)
+    quote!(let mut #key = #private::KeyBuffer::empty();)
 }
 
 /// The key where there is no function for it.
@@ -101,39 +97,53 @@ fn template_writes(expansion: &Expansion<'_>, pieces: &[Piece]) -> TokenStream {
         let (pattern, name) = (input.pattern.as_ref()?, &input.hidden);
         Some(quote!(#[allow(unused_variables)] let #pattern = #name;))
     });
-    let private = |span| expansion.private_at(span);
-    let writes = pieces.iter().map(|piece| piece_write(piece, key, &private));
-    quote!(#(#destructured)* #(#writes)*)
+    let writes = pieces_write(pieces, key, &|span| expansion.private_at(span));
+    quote!(#(#destructured)* #writes)
 }
 
 /// A template's text as a `String`, where the arguments are in scope.
 pub(crate) fn text(template: &Template, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
     let key = local("__text");
-    let (separators, here) = (&template.separators, private(Span::call_site()));
-    let writes = template.pieces.iter().map(|piece| piece_write(piece, &key, private));
+    let here = private(Span::call_site());
+    let writes = pieces_write(&template.pieces, &key, private);
     quote! {{
         #[allow(unused_imports)]
         use #here::{WriteDisplay as _, WritePlain as _};
-        let mut #key = #here::KeyBuffer::new(#separators);
+        let mut #key = #here::KeyBuffer::empty();
         {
             let #key = &mut #key;
-            #(#writes)*
+            #writes
         }
         #key.into_string()
     }}
 }
 
-fn piece_write(piece: &Piece, key: &Ident, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
-    let placeholder = match piece {
-        Piece::Literal(text) => return quote!(#key.literal(#text);),
-        Piece::Placeholder(placeholder) => placeholder,
-    };
-    if !placeholder.hashed {
-        return placeholder_write(placeholder, key, private);
-    }
-    let value = local("__value");
-    let write = placeholder_write(placeholder, &value, private);
-    quote_spanned!(placeholder.span=> #key.hashed(|#value| { #write });)
+/// Writes all pieces to `key`, a mutable reference. What ends a placeholder is told only where it changes: most keys
+/// have nothing but `:`, and are to tell nothing.
+fn pieces_write(pieces: &[Piece], key: &Ident, private: &dyn Fn(Span) -> TokenStream) -> TokenStream {
+    let mut separator = None;
+    let writes = pieces.iter().map(|piece| {
+        let placeholder = match piece {
+            Piece::Literal(text) => return quote!(#key.literal(#text);),
+            Piece::Placeholder(placeholder) => placeholder,
+        };
+        if placeholder.hashed {
+            let value = local("__value");
+            let write = placeholder_write(placeholder, &value, private);
+            return quote_spanned!(placeholder.span=> #key.hashed(|#value| { #write }););
+        }
+        let write = placeholder_write(placeholder, key, private);
+        if separator == placeholder.separator {
+            return write;
+        }
+        separator = placeholder.separator;
+        let told = match separator {
+            Some(character) => quote!(::core::option::Option::Some(#character)),
+            None => quote!(::core::option::Option::None),
+        };
+        quote!(#key.separate_by(#told); #write)
+    });
+    quote!(#(#writes)*)
 }
 
 /// Writes to `key`, a mutable reference.

@@ -50,7 +50,7 @@ use proc_macro::TokenStream;
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter, `{N}` for a constant one (of the `impl` block with a format, `{N:?}`, since it looks like a type). Reserved characters in them are percent-escaped, so two argument lists never share a key. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
+/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter, `{N}` for a constant one (of the `impl` block with a format, `{N:?}`, since it looks like a type). What would be taken for another key or a pattern is escaped in them, so two argument lists never share a key: see below. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
 /// | `ttl`, `local_ttl`, `negative_ttl`, `load_timeout` | Durations: `"300ms"`, `"5m"`, `"1h30m"`, or an expression of type `Duration`. |
 /// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. In an `impl` block the path of `Self` stays in the key. |
 /// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. They are made where a value is to be loaded or put, not at a hit. |
@@ -67,6 +67,18 @@ use proc_macro::TokenStream;
 /// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. An argument that it reads may be left out of the `key`: its values then share results as far as they give the same service. |
 /// | `companions = associated`, `= none` | Where the function stands, if that cannot be seen from it: see below. |
 /// | `crate = path` | Where the crate `cache_aside` is found if it was renamed. |
+///
+/// # What is escaped in a key
+///
+/// In what a placeholder writes, `:`, `*`, `?`, `[`, `]`, `{`, `}`, `\`, `%` and control characters are
+/// percent-escaped: `a:b` is written `a%3Ab`. So is the character that ends the placeholder: the first punctuation of
+/// the text behind it, if that is none of these. With `key = "search:{tenant}:{page}-{size}"` a `-` is escaped in
+/// `page`, and in `tenant` and `size` it is not.
+///
+/// Nothing else in the template matters, so two templates, or a key and the `pattern` of [`macro@cache_invalidate`],
+/// write an argument alike if they go on alike behind it, up to the first punctuation: `search:{tenant}:*` fits, and so
+/// does `search:{tenant}:{page}-*`. A key that is put together by hand lacks the escapes: take it from
+/// `find_user::key(..)`.
 ///
 /// # Beside the function
 ///
@@ -157,7 +169,7 @@ pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `key = "user:{id}"` | A key, as for [`macro@cached`]. |
 /// | `keys = ["user:{id}", ..]` | Several keys, or an expression that gives them. |
-/// | `pattern = "user:{id}:*"` | Every key that matches. No argument can widen it, since what it holds is escaped. |
+/// | `pattern = "user:{id}:*"` | Every key that matches. No argument can widen it, since what it holds is escaped, as in the key of [`macro@cached`] if that goes on alike behind the placeholder: `doc-{id}-*` for the key `doc-{id}-{page}`, and not `doc-{id}*`. |
 /// | `tags = ["org:{org}"]` | Everything with one of these tags, or an expression that gives them. |
 /// | `when = expr` | Invalidates only if this holds of the arguments. |
 /// | `when = \|returned\| expr` | Decides by what the function returned, also after an error: `\|_\| true` for always. |

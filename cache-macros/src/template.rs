@@ -8,8 +8,6 @@ use syn::{Expr, ExprField, ExprMethodCall, LitStr};
 /// A template, cut into its pieces.
 pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
-    /// Characters that this template escapes in its placeholders beyond the reserved ones, because they separate two.
-    pub(crate) separators: String,
 }
 
 impl Template {
@@ -37,6 +35,8 @@ pub(crate) struct Placeholder {
     pub(crate) format: Option<String>,
     /// Whether only a hash of it is written: `{token:hash}`.
     pub(crate) hashed: bool,
+    /// What is escaped in it beyond the reserved characters, because it ends it.
+    pub(crate) separator: Option<char>,
     pub(crate) span: Span,
 }
 
@@ -58,7 +58,7 @@ const RESERVED: [char; 8] = [':', '*', '?', '[', ']', '{', '}', '\\'];
 /// Reads the template; `None` if it has a mistake.
 pub(crate) fn parse(literal: &LitStr, errors: &mut Errors) -> Option<Template> {
     match cut(literal) {
-        Ok(pieces) => Some(Template { separators: separators(&pieces, literal, errors)?, pieces }),
+        Ok(mut pieces) => separate(&mut pieces, literal, errors).then_some(Template { pieces }),
         Err(error) => {
             errors.push(error);
             None
@@ -138,6 +138,7 @@ fn placeholder(text: &str, literal: &LitStr) -> syn::Result<Placeholder> {
             expression,
             format: format.filter(|_| !hashed).map(str::to_owned),
             hashed,
+            separator: None,
             span: literal.span(),
         }),
         None => fail(format!(
@@ -174,31 +175,42 @@ fn root(expression: &Expr) -> Option<Ident> {
     }
 }
 
-/// The characters to escape in this template beyond the reserved ones, so that every argument list has its own key.
+/// Notes what ends each placeholder, so that every argument list has its own key; or reports what keeps that from being
+/// so.
 ///
-/// The text between two placeholders ends the first one if it holds a character that no placeholder's text can hold.
-/// Where it has no reserved one, its first punctuation becomes one (letters and digits are what escapes are made of).
-fn separators(pieces: &[Piece], literal: &LitStr, errors: &mut Errors) -> Option<String> {
-    let mut separators = String::new();
-    for (at, window) in pieces.windows(2).enumerate() {
-        match window {
-            [Piece::Placeholder(_), Piece::Placeholder(_)] => {
-                errors.on(literal, "two placeholders with nothing between them could share a key (`1` and `23`, `12` and `3`): put a `:` between them");
-                return None;
-            }
-            [Piece::Placeholder(_), Piece::Literal(between)] if at + 2 < pieces.len() => match separator(between) {
-                Separator::Reserved => {}
-                Separator::Other(character) if separators.contains(character) => {}
-                Separator::Other(character) => separators.push(character),
-                Separator::None => {
-                    errors.on(literal, format!("`{between}` can be a part of the arguments beside it, so that two argument lists could share a key: put a `:` between them"));
-                    return None;
+/// What ends it is the first character of the text behind it that is reserved or other punctuation (letters and digits
+/// are what escapes are made of). It is escaped in the placeholder, and nothing before it in that text is the same
+/// character: so the first one behind the beginning of the placeholder is this one, which says where the placeholder
+/// ends. The first placeholder begins where the text before it ends, each other one where the text behind its
+/// predecessor does, and the last one may go on to the end of the key. So a key gives back what each placeholder has
+/// written.
+///
+/// That depends on nothing but the text behind the placeholder: where two templates, or a key and a pattern, agree on
+/// it, they write a value alike. Therefore it holds of the text behind the last placeholder as well.
+fn separate(pieces: &mut [Piece], literal: &LitStr, errors: &mut Errors) -> bool {
+    let mut rest = pieces;
+    while let Some((piece, behind)) = rest.split_first_mut() {
+        if let Piece::Placeholder(placeholder) = piece {
+            match behind {
+                [] => {}
+                [Piece::Placeholder(_), ..] => {
+                    errors.on(literal, "two placeholders with nothing between them could share a key (`1` and `23`, `12` and `3`): put a `:` between them");
+                    return false;
                 }
-            },
-            _ => {}
+                [Piece::Literal(text), others @ ..] => match separator(text) {
+                    Separator::Reserved => {}
+                    Separator::Other(character) => placeholder.separator = Some(character),
+                    Separator::None if others.is_empty() => {}
+                    Separator::None => {
+                        errors.on(literal, format!("`{text}` can be a part of the arguments beside it, so that two argument lists could share a key: put a `:` between them"));
+                        return false;
+                    }
+                },
+            }
         }
+        rest = behind;
     }
-    Some(separators)
+    true
 }
 
 enum Separator {
@@ -207,12 +219,13 @@ enum Separator {
     None,
 }
 
-fn separator(between: &str) -> Separator {
-    if between.contains(RESERVED) {
-        return Separator::Reserved;
+fn separator(text: &str) -> Separator {
+    let ends = |c: &char| RESERVED.contains(c) || (c.is_ascii() && *c != '%' && !c.is_ascii_alphanumeric());
+    match text.chars().find(ends) {
+        Some(character) if RESERVED.contains(&character) => Separator::Reserved,
+        Some(character) => Separator::Other(character),
+        None => Separator::None,
     }
-    let usable = |c: &char| c.is_ascii() && *c != '%' && !c.is_ascii_alphanumeric();
-    between.chars().find(usable).map_or(Separator::None, Separator::Other)
 }
 
 #[cfg(test)]
@@ -231,26 +244,50 @@ mod tests {
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(literal) => format!("{literal:?}"),
-                Piece::Placeholder(placeholder) => format!("{}/{:?}", placeholder.root, placeholder.format),
+                Piece::Placeholder(Placeholder { root, format, separator, .. }) => {
+                    let separator = separator.map(|character| format!("+{character}")).unwrap_or_default();
+                    format!("{root}/{format:?}{separator}")
+                }
             })
             .collect();
-        format!("{} +{:?}", pieces.join(" "), template.separators)
+        pieces.join(" ")
     }
 
     #[test]
     fn is_cut_into_pieces() {
-        assert_eq!(shape("user:{id}"), r#""user:" id/None +"""#);
-        assert_eq!(shape("{user.id}:{name.len()}:x"), r#"user/None ":" name/None ":x" +"""#);
-        assert_eq!(shape("{{{id:08x}}}"), r#""{" id/Some("08x") "}" +"""#);
-        assert_eq!(shape("{a.get::<u8>(b::C)}"), r#"a/None +"""#);
+        assert_eq!(shape("user:{id}"), r#""user:" id/None"#);
+        assert_eq!(shape("{user.id}:{name.len()}:x"), r#"user/None ":" name/None ":x""#);
+        assert_eq!(shape("{{{id:08x}}}"), r#""{" id/Some("08x") "}""#);
+        assert_eq!(shape("{a.get::<u8>(b::C)}"), "a/None");
     }
 
     #[test]
-    fn what_separates_placeholders_is_escaped_in_them() {
-        assert_eq!(shape("{a}-{b}/{c}-{d}"), r#"a/None "-" b/None "/" c/None "-" d/None +"-/""#);
-        assert_eq!(shape("{a}1-2{b}"), r#"a/None "1-2" b/None +"-""#);
-        assert_eq!(shape("{a}-:{b}"), r#"a/None "-:" b/None +"""#);
-        assert_eq!(shape("{a}2"), r#"a/None "2" +"""#);
+    fn what_ends_a_placeholder_is_escaped_in_it() {
+        assert_eq!(shape("{a}-{b}/{c}:{d}"), r#"a/None+- "-" b/None+/ "/" c/None ":" d/None"#);
+        assert_eq!(shape("{a}1-2/{b}"), r#"a/None+- "1-2/" b/None"#);
+        assert_eq!(shape("{a}-:{b}:-{c}"), r#"a/None+- "-:" b/None ":-" c/None"#);
+        assert_eq!(shape("{a}%é-{b}-v1"), r#"a/None+- "%é-" b/None+- "-v1""#);
+        assert_eq!(shape("{a}-*"), r#"a/None+- "-*""#);
+        assert_eq!(shape("{a}2"), r#"a/None "2""#);
+    }
+
+    /// Templates that agree on the text behind a placeholder agree on what it escapes, whatever else they hold.
+    #[test]
+    fn what_a_placeholder_escapes_depends_on_the_text_behind_it() {
+        let separator = |text: &str, at: usize| match read(text).map(|mut template| template.pieces.swap_remove(at)) {
+            Ok(Piece::Placeholder(placeholder)) => placeholder.separator,
+            _ => panic!("{text} has no placeholder at {at}"),
+        };
+        for behind in ["-", "/", "_", ".", " ", ":", "a-", "-:", "9:_", "é/"] {
+            let alone = separator(&format!("{{a}}{behind}*"), 0);
+            for other in ["-", "/", ":", "_x", "y."] {
+                assert_eq!(
+                    separator(&format!("{{z}}{other}{{a}}{behind}{{b}}{other}{{c}}"), 2),
+                    alone,
+                    "{behind} {other}"
+                );
+            }
+        }
     }
 
     #[test]

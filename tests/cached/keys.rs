@@ -1,6 +1,7 @@
 //! Which arguments share a key: none.
 
 use super::*;
+use cache_aside::cache_invalidate;
 use proptest::prelude::*;
 
 #[cached(key = "search:{tenant}:{query}/{page}-{size}")]
@@ -32,9 +33,57 @@ fn placeholders_are_arguments_fields_method_calls_and_types() {
 }
 
 #[test]
-fn reserved_characters_and_separators_are_escaped() {
+fn reserved_characters_and_what_ends_a_placeholder_are_escaped() {
     assert_eq!(search::key("a:b", "c*[d]/e", -1, 2), "search:a%3Ab:c%2A%5Bd%5D%2Fe/%2D1-2");
     assert_eq!(search::key("", "", 0, 0), "search::/0-0");
+    assert_eq!(search::key("acme-eu", "a-b", 1, -2), "search:acme-eu:a-b/1--2");
+    assert_eq!(separated::key("a-_", "a-_ ", "a ", "a_-", "a-v"), "a%2D_-:a-_ :a%20 1-a%5F-2_a%2Dv-v1");
+}
+
+#[cached(key = "search:{tenant}:{words:?}/{page:02}")]
+async fn other_search(tenant: &str, words: &[&str], page: u8) -> u8 {
+    unimplemented!("{tenant} {words:?} {page}: only its keys are used")
+}
+
+#[cached(key = "{a}-:{b}:{c} 1-{d}2_{e}-v1")]
+async fn separated(a: &str, b: &str, c: &str, d: &str, e: &str) -> u8 {
+    unimplemented!("{a} {b} {c} {d} {e}: only its keys are used")
+}
+
+#[cache_invalidate(pattern = "search:{tenant}:*")]
+async fn forget_tenant(tenant: &str) -> usize {
+    tenant.len()
+}
+
+#[cache_invalidate(pattern = "search:{tenant}:{query}/*")]
+async fn forget_query(tenant: &str, query: &str) -> usize {
+    tenant.len() + query.len()
+}
+
+#[cache_invalidate(pattern = "{a}-*")]
+async fn forget_first(a: &str) -> usize {
+    a.len()
+}
+
+#[cache_invalidate(pattern = "{a}-:{b}:{c} 1-{d}2_*")]
+async fn forget_first_four(a: &str, b: &str, c: &str, d: &str) -> usize {
+    a.len() + b.len() + c.len() + d.len()
+}
+
+#[tokio::test]
+async fn a_pattern_writes_a_value_as_the_key_does() {
+    scoped(async {
+        search::put("acme-eu", "a/b", 1, 2, 3).await;
+        search::put("acme", "a/b", 1, 2, 4).await;
+        assert_eq!(search::get("acme-eu", "a/b", 1, 2).await.as_deref(), Some(&3));
+        forget_tenant("acme-eu").await;
+        assert_eq!(search::get("acme-eu", "a/b", 1, 2).await, None);
+        forget_query("acme", "a").await;
+        assert_eq!(search::get("acme", "a/b", 1, 2).await.as_deref(), Some(&4), "no argument widens a pattern");
+        forget_query("acme", "a/b").await;
+        assert_eq!(search::get("acme", "a/b", 1, 2).await, None);
+    })
+    .await;
 }
 
 #[test]
@@ -110,13 +159,25 @@ async fn long_keys_are_cached_as_well() {
 }
 
 fn awkward() -> impl Strategy<Value = String> {
-    const PARTS: [&str; 18] =
-        ["", ":", "*", "?", "[a]", "{", "}", "\\", "%", "%3A", "3A", "/", "-", "%n", "%i", "a", "é", "\n"];
+    const PARTS: [&str; 20] =
+        ["", ":", "*", "?", "[a]", "{", "}", "\\", "%", "%3A", "3A", "/", "-", "_", " ", "%n", "%i", "a", "é", "\n"];
     prop::collection::vec(prop::sample::select(&PARTS[..]), 0..4).prop_map(|parts| parts.concat())
 }
 
 fn searches() -> impl Strategy<Value = (String, String, i32, i32)> {
     (awkward(), awkward(), -2..3, -2..3)
+}
+
+type Separated = [String; 5];
+
+/// What the text of the template between its placeholders is made of, too.
+fn separated_arguments() -> impl Strategy<Value = Separated> {
+    let part = prop::sample::select(vec!["", "-", "_", " ", ":", "1", "2", "-:", "2_", " 1-", "-v1", "%2D", "a"]);
+    prop::array::uniform5(prop::collection::vec(part, 0..3).prop_map(|parts| parts.concat()))
+}
+
+fn separated_key([a, b, c, d, e]: &Separated) -> String {
+    separated::key(a, b, c, d, e)
 }
 
 fn default_searches() -> impl Strategy<Value = (String, Vec<String>, Option<i32>)> {
@@ -210,6 +271,44 @@ proptest! {
     fn different_arguments_never_share_a_key(a in searches(), b in searches()) {
         let key = |(tenant, query, page, size): &(String, String, i32, i32)| search::key(tenant, query, *page, *size);
         prop_assert_eq!(a == b, key(&a) == key(&b));
+    }
+
+    #[test]
+    fn mixed_separators_never_let_two_arguments_share_a_key(a in separated_arguments(), b in separated_arguments()) {
+        prop_assert_eq!(a == b, separated_key(&a) == separated_key(&b), "{}", separated_key(&a));
+    }
+
+    /// What one placeholder has more at its end than another argument list, the next one has more at its beginning.
+    #[test]
+    fn what_moves_from_one_argument_to_the_next_changes_the_key(
+        a in separated_arguments(), at in 0..4_usize, moved in separated_arguments(),
+    ) {
+        let (mut left, mut right) = (a.clone(), a);
+        left[at].push_str(&moved[0]);
+        right[at + 1].insert_str(0, &moved[0]);
+        prop_assert_eq!(left == right, separated_key(&left) == separated_key(&right), "{}", separated_key(&left));
+    }
+
+    #[test]
+    fn templates_that_agree_on_what_is_around_a_placeholder_write_it_alike(a in searches(), page in 0..3_u8) {
+        let (by_query, by_words) = (search::key(&a.0, &a.1, a.2, a.3), other_search::key(&a.0, &[], page));
+        let tenant = |key: &str| key.split(':').nth(1).map(str::to_owned);
+        prop_assert_eq!(tenant(&by_query), tenant(&by_words));
+    }
+
+    #[test]
+    fn a_pattern_matches_the_keys_of_its_values_and_no_others(a in separated_arguments(), b in separated_arguments()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(scoped(async {
+            let [one, two, three, four, five] = &a;
+            let is_cached = async || separated::get(one, two, three, four, five).await.is_some();
+            separated::put(one, two, three, four, five, 1).await;
+            forget_first(&b[0]).await;
+            assert_eq!(is_cached().await, a[0] != b[0], "{} {b:?}", separated_key(&a));
+            separated::put(one, two, three, four, five, 1).await;
+            forget_first_four(one, two, three, &b[3]).await;
+            assert_eq!(is_cached().await, a[3] != b[3], "{} {b:?}", separated_key(&a));
+        }));
     }
 
     #[test]

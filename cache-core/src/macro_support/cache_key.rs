@@ -213,7 +213,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key<T: CacheKey + ?Sized>(value: &T) -> String {
-        let mut key = KeyBuffer::new("");
+        let mut key = KeyBuffer::empty();
         key.argument(value);
         key.into_string()
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn parts<T: CacheKey + ?Sized>(value: &T) -> String {
-        let mut key = KeyBuffer::new("");
+        let mut key = KeyBuffer::empty();
         key.parts(value);
         key.into_string()
     }

@@ -14,19 +14,26 @@ pub struct KeyBuffer {
     /// All of the key, while `long` is empty; full from then on.
     short: ArrayString<{ Self::INLINE_BYTES }>,
     long: String,
-    /// What is escaped in arguments beyond the reserved characters, because it separates two in this key's template.
-    separators: &'static str,
+    /// What is escaped in arguments beyond the reserved characters, because it ends them in this key's template.
+    separator: Option<char>,
 }
 
 impl KeyBuffer {
     /// How long a key may be before it is allocated.
     pub const INLINE_BYTES: usize = 128;
 
-    /// An empty key. None of the separators is a letter or a digit.
+    /// An empty key.
     #[must_use]
     #[inline]
-    pub const fn new(separators: &'static str) -> Self {
-        Self { short: ArrayString::new_const(), long: String::new(), separators }
+    pub const fn empty() -> Self {
+        Self { short: ArrayString::new_const(), long: String::new(), separator: None }
+    }
+
+    /// Escapes this character, too, in the arguments from here on. It is ASCII, and neither a letter nor a digit nor
+    /// `%`.
+    #[inline]
+    pub const fn separate_by(&mut self, separator: Option<char>) {
+        self.separator = separator;
     }
 
     /// Appends a part of the template as it is.
@@ -86,7 +93,7 @@ impl KeyBuffer {
     /// node must come to the same key, and `find_user::key(..)` knows no service. So it hides what cannot be guessed, such
     /// as a token, and not what can be tried out, such as a birthday.
     pub fn hashed(&mut self, write: impl FnOnce(&mut Self)) {
-        let mut value = Self::new("");
+        let mut value = Self::empty();
         write(&mut value);
         let hash =
             Sha256::new_with_prefix("cache-aside: a hashed placeholder\0").chain_update(value.as_str()).finalize();
@@ -120,7 +127,7 @@ impl KeyBuffer {
 
     #[inline]
     pub(super) fn escaped(&mut self, text: &str) {
-        if self.separators.is_empty() && is_plain(text.as_bytes()) {
+        if self.separator.is_none() && is_plain(text.as_bytes()) {
             self.literal(text);
         } else {
             self.escape(text);
@@ -130,7 +137,7 @@ impl KeyBuffer {
     /// Appends the digits of a number, and its sign, which may have to be escaped.
     #[inline]
     pub(super) fn signed(&mut self, text: &str) {
-        if self.separators.is_empty() || !text.starts_with('-') {
+        if self.separator.is_none() || !text.starts_with('-') {
             self.literal(text);
         } else {
             self.escape(text);
@@ -141,7 +148,7 @@ impl KeyBuffer {
     fn escape(&mut self, text: &str) {
         let mut plain_from = 0;
         for (at, character) in text.char_indices() {
-            if self.is_plain(character) {
+            if !is_reserved(character) && self.separator != Some(character) {
                 continue;
             }
             self.literal(&text[plain_from..at]);
@@ -151,10 +158,6 @@ impl KeyBuffer {
             }
         }
         self.literal(&text[plain_from..]);
-    }
-
-    fn is_plain(&self, character: char) -> bool {
-        !is_reserved(character) && (self.separators.is_empty() || !self.separators.contains(character))
     }
 
     fn percent(&mut self, byte: u8) {
@@ -204,8 +207,8 @@ pub struct KeyWriter<'a> {
 }
 
 impl KeyWriter<'_> {
-    /// Appends what `value` displays. Reserved characters (`: * ? [ ] { } \ %`, control characters and the template's
-    /// separators) are percent-escaped.
+    /// Appends what `value` displays. Reserved characters (`: * ? [ ] { } \ %`, control characters, and the one that
+    /// ends the placeholder in its template) are percent-escaped.
     ///
     /// # Panics
     /// The value's `Display` failed, as `to_string` does.
@@ -300,7 +303,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn placeholder<T: Display>(value: T) -> String {
-        let mut key = KeyBuffer::new("");
+        let mut key = KeyBuffer::empty();
         (&&Placeholder(&value)).write(&mut key);
         key.into_string()
     }
@@ -309,15 +312,18 @@ mod tests {
     fn reserved_characters_are_escaped() {
         assert_eq!(placeholder("a:b*c?d[e]f{g}h\\i%j"), "a%3Ab%2Ac%3Fd%5Be%5Df%7Bg%7Dh%5Ci%25j");
         assert_eq!(placeholder("tab\tdel\u{7f}next\u{85}é-/"), "tab%09del%7Fnext%C2%85é-/");
-        let mut key = KeyBuffer::new("-/");
-        key.text(format_args!("a-b/c"));
-        assert_eq!(key.as_str(), "a%2Db%2Fc");
+        let mut key = KeyBuffer::empty();
+        for separator in [Some('-'), Some('/'), None] {
+            key.separate_by(separator);
+            key.text(format_args!("a-b/c,"));
+        }
+        assert_eq!(key.as_str(), "a%2Db/c,a-b%2Fc,a-b/c,");
     }
 
     #[test]
     fn a_key_moves_to_the_heap_when_it_is_long() {
         for length in [0, 1, 126, 127, 128, 129, 500] {
-            let mut key = KeyBuffer::new("");
+            let mut key = KeyBuffer::empty();
             (0..length).for_each(|_| key.literal("x"));
             assert_eq!((key.as_str().len(), key.long.is_empty()), (length, length <= KeyBuffer::INLINE_BYTES));
             key.literal(&"é".repeat(100));
@@ -327,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_default_key_reads_like_a_call() {
-        let mut key = KeyBuffer::new("");
+        let mut key = KeyBuffer::empty();
         key.function("shop::users::{{closure}}::find");
         key.argument(&7);
         key.literal(":");

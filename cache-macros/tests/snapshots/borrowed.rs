@@ -1,6 +1,6 @@
 #[allow(clippy::all, unused_parens, unused_qualifications)]
 async fn find_user<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
-    let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+    let mut __key = ::cache_aside::__private::KeyBuffer::empty();
     find_user::__key::<T>(&mut __key, &id);
     #[allow(unused_imports)]
     use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
@@ -46,13 +46,13 @@ enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     fn key<T: CacheKey>(id: &T) -> ::std::string::String {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key::<T>(&mut __key, &id);
         __key.into_string()
     }
     ///The cached value, or `None`: never loads.
     async fn get<T: CacheKey>(id: &T) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key::<T>(&mut __key, &id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
@@ -80,7 +80,7 @@ impl find_user {
     }
     ///Stores a value in place of the cached one, on every node.
     async fn put<T: CacheKey>(id: &T, value: User) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key::<T>(&mut __key, &id);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
@@ -101,7 +101,7 @@ impl find_user {
     }
     ///Drops the cached value from every tier of every node.
     async fn invalidate<T: CacheKey>(id: &T) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key::<T>(&mut __key, &id);
         ::cache_aside::__private::Call::new(
                 &::cache_aside::CachingService::global(),
@@ -114,7 +114,7 @@ impl find_user {
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     async fn refresh<T: CacheKey>(db: &Db, id: &T) -> Option<Arc<User>> {
         {
-            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            let mut __key = ::cache_aside::__private::KeyBuffer::empty();
             find_user::__key::<T>(&mut __key, &id);
             ::cache_aside::__private::Call::new(
                     &::cache_aside::CachingService::global(),

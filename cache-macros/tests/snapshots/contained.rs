@@ -1,6 +1,6 @@
 impl Users {
     async fn find(&self, id: u64) -> Result<User, DbError> {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         {
             let id = &id;
             let __key = &mut __key;

@@ -8,7 +8,7 @@ async fn save_user(user: &User) -> Result<(), DbError> {
             {
                 #[allow(unused_imports)]
                 use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-                let mut __text = ::cache_aside::__private::KeyBuffer::new("");
+                let mut __text = ::cache_aside::__private::KeyBuffer::empty();
                 {
                     let __text = &mut __text;
                     __text.literal("user:");
@@ -20,7 +20,7 @@ async fn save_user(user: &User) -> Result<(), DbError> {
         pattern: ::core::option::Option::Some({
             #[allow(unused_imports)]
             use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-            let mut __text = ::cache_aside::__private::KeyBuffer::new("");
+            let mut __text = ::cache_aside::__private::KeyBuffer::empty();
             {
                 let __text = &mut __text;
                 __text.literal("list:");

@@ -4,7 +4,7 @@ impl Users {
         let __argument_0 = id;
         #[allow(unused_variables)]
         let Path(id) = &__argument_0;
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         Self::__find_key(&self, &mut __key, &__argument_0);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
@@ -48,7 +48,7 @@ impl Users {
         clippy::all
     )]
     pub(crate) fn find_key(&self, id: Path<u64>) -> ::std::string::String {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         Self::__find_key(&self, &mut __key, &id);
         __key.into_string()
     }
@@ -65,7 +65,7 @@ impl Users {
         &self,
         id: Path<u64>,
     ) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
@@ -102,7 +102,7 @@ impl Users {
         id: Path<u64>,
         value: User,
     ) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
@@ -132,7 +132,7 @@ impl Users {
         clippy::all
     )]
     pub(crate) async fn find_invalidate(&self, id: Path<u64>) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         Self::__find_key(&self, &mut __key, &id);
         #[allow(unused_variables)]
         let Path(id) = &id;
@@ -153,7 +153,7 @@ impl Users {
     )]
     pub(crate) async fn find_refresh(&self, id: Path<u64>) -> User {
         {
-            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            let mut __key = ::cache_aside::__private::KeyBuffer::empty();
             Self::__find_key(&self, &mut __key, &id);
             #[allow(unused_variables)]
             let Path(id) = &id;

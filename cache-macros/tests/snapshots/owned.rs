@@ -4,7 +4,7 @@ pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
     if id > 0 {} else {
         return find_user::find_user(id, org).await;
     }
-    let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+    let mut __key = ::cache_aside::__private::KeyBuffer::empty();
     find_user::__key(&mut __key, &id, &org);
     #[allow(unused_imports)]
     use ::cache_aside::__private::{ProbeErrors as _, ProbePayload as _, ProbeShape as _};
@@ -33,7 +33,7 @@ pub async fn find_user(id: u64, org: String) -> Result<User, DbError> {
                 {
                     #[allow(unused_imports)]
                     use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
-                    let mut __text = ::cache_aside::__private::KeyBuffer::new("");
+                    let mut __text = ::cache_aside::__private::KeyBuffer::empty();
                     {
                         let __text = &mut __text;
                         __text.literal("org:");
@@ -68,7 +68,7 @@ pub enum find_user {}
 impl find_user {
     ///The key of [`find_user()`]'s value for these arguments.
     pub fn key(id: u64, org: String) -> ::std::string::String {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key(&mut __key, &id, &org);
         __key.into_string()
     }
@@ -77,7 +77,7 @@ impl find_user {
         id: u64,
         org: String,
     ) -> ::core::option::Option<::std::sync::Arc<User>> {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key(&mut __key, &id, &org);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
@@ -108,7 +108,7 @@ impl find_user {
     }
     ///Stores a value in place of the cached one, on every node.
     pub async fn put(id: u64, org: String, value: User) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key(&mut __key, &id, &org);
         #[allow(unused_imports)]
         use ::cache_aside::__private::{
@@ -136,7 +136,7 @@ impl find_user {
                         use ::cache_aside::__private::{
                             WriteDisplay as _, WritePlain as _,
                         };
-                        let mut __text = ::cache_aside::__private::KeyBuffer::new("");
+                        let mut __text = ::cache_aside::__private::KeyBuffer::empty();
                         {
                             let __text = &mut __text;
                             __text.literal("org:");
@@ -152,7 +152,7 @@ impl find_user {
     }
     ///Drops the cached value from every tier of every node.
     pub async fn invalidate(id: u64, org: String) -> ::cache_aside::Receipt {
-        let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+        let mut __key = ::cache_aside::__private::KeyBuffer::empty();
         find_user::__key(&mut __key, &id, &org);
         ::cache_aside::__private::Call::new(
                 &::cache_aside::CachingService::global(),
@@ -166,7 +166,7 @@ impl find_user {
     ///Drops the cached value, and returns what [`find_user()`] loads anew.
     pub async fn refresh(id: u64, org: String) -> Result<User, DbError> {
         {
-            let mut __key = ::cache_aside::__private::KeyBuffer::new("");
+            let mut __key = ::cache_aside::__private::KeyBuffer::empty();
             find_user::__key(&mut __key, &id, &org);
             ::cache_aside::__private::Call::new(
                     &::cache_aside::CachingService::global(),

@@ -67,7 +67,7 @@ pub(in crate::service) struct Space {
 
 impl Space {
     pub(in crate::service) fn write<Q: CacheKey + ?Sized>(&self, key: &Q) -> KeyBuffer {
-        let mut buffer = KeyBuffer::new("");
+        let mut buffer = KeyBuffer::empty();
         buffer.literal(&self.prefix);
         buffer.parts(key);
         buffer
