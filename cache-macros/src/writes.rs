@@ -140,12 +140,12 @@ impl Write<'_> {
         quote!(#(#attributes)* #visibility #signature #block)
     }
 
-    /// The body's future.
+    /// The body's future, in which nothing happens until it is polled.
     fn run(&self) -> TokenStream {
         let body = self.function.body.stream();
         match self.awaited {
             Awaited::Async => signature::async_block(&self.returned, &TokenStream::new(), &body),
-            Awaited::Future | Awaited::Boxed => quote!((move || { #body })()),
+            Awaited::Future | Awaited::Boxed => quote!(async move { (move || { #body })().await }),
         }
     }
 

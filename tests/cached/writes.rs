@@ -292,6 +292,52 @@ async fn around_fences_the_keys_while_the_body_runs() {
     .await;
 }
 
+/// Whether the near tier has `user:7`, without waiting.
+fn is_cached() -> bool {
+    let cache = CachingService::global();
+    let mut found = std::pin::pin!(cache.get::<User>("user:7"));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    matches!(found.as_mut().poll(&mut context), Poll::Ready(Some(_)))
+}
+
+/// The part of such a body that runs where the future is made is a part of the write.
+#[tokio::test]
+#[allow(clippy::manual_async_fn, reason = "that is what is tested")]
+async fn no_part_of_a_body_runs_before_its_keys_are_fenced() {
+    type Boxed = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+    #[cache_invalidate(key = "user:{id}", around = true)]
+    fn fenced(id: u64) -> impl Future<Output = bool> + Send {
+        let (was_cached, _) = (is_cached(), id);
+        async move { was_cached }
+    }
+    #[cache_invalidate(key = "user:{id}", around = true)]
+    fn fenced_in_a_box(id: u64) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        let (was_cached, _) = (is_cached(), id);
+        Box::pin(async move { was_cached })
+    }
+    #[cache_invalidate(key = "user:{id}", before = true)]
+    fn invalidated(id: u64) -> impl Future<Output = bool> + Send {
+        let (was_cached, _) = (is_cached(), id);
+        async move { was_cached }
+    }
+    #[cache_invalidate(key = "user:{id}", before = true)]
+    fn invalidated_in_a_box(id: u64) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        let (was_cached, _) = (is_cached(), id);
+        Box::pin(async move { was_cached })
+    }
+    scoped(async {
+        let writes: [fn() -> Boxed; 4] =
+            [|| Box::pin(fenced(7)), || fenced_in_a_box(7), || Box::pin(invalidated(7)), || invalidated_in_a_box(7)];
+        for (at, write) in writes.into_iter().enumerate() {
+            fill(&["user:7"]).await;
+            assert!(is_cached());
+            assert!(!write().await, "{at}");
+        }
+    })
+    .await;
+}
+
 struct Users {
     cache: CachingService,
 }
