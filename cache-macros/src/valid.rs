@@ -320,12 +320,14 @@ fn is_name(placeholder: &Placeholder) -> bool {
     placeholder.format.is_none() && matches!(placeholder.expression, Expr::Path(_))
 }
 
-/// A type parameter of the return type that is not in the key would let two types share it.
+/// A type or constant parameter that is not in the key would let two of them share it, if the return type has it or no
+/// argument does. One that an argument has is up to that argument.
 fn check_parameters(function: &Function, arguments: &Arguments, template: &Template, errors: &mut Errors) {
     for parameter in parameters(function) {
         let named = template.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(p) if p.root == *parameter));
         let returned = tokens::mention(&function.signature.output, parameter);
-        if returned && !named && !arguments.skip.contains(parameter) {
+        let taken = signature::typed(&function.signature).any(|input| tokens::mention(&input.ty, parameter));
+        if (returned || !taken) && !named && !arguments.skip.contains(parameter) {
             errors.on(
                 parameter,
                 format!(
@@ -445,17 +447,17 @@ mod tests {
     fn a_type_has_a_name_and_nothing_else() {
         let function = "async fn f<T, const N: usize>() {}";
         for key in [quote!("{T:>8}"), quote!("{T.len()}"), quote!("{Self:?}")] {
-            let (errors, _) = check(quote!(key = #key, companions = associated), function);
+            let (errors, _) = check(quote!(key = #key, companions = associated, skip(T, N)), function);
             assert!(
                 errors.len() == 1 && errors[0].contains("all that a key can hold of it is its name"),
                 "{key}: {errors:?}"
             );
         }
         for key in [quote!("{T}:{N}:{Self}:{U}"), quote!("{T:hash}:{N:04}:{N.pow(2)}"), quote!("{M:04}:{M.pow(2)}")] {
-            let (errors, _) = check(quote!(key = #key, companions = associated), function);
+            let (errors, _) = check(quote!(key = #key, companions = associated, skip(T, N)), function);
             assert_eq!(errors, Vec::<String>::new(), "{key}");
         }
-        let (errors, _) = check(quote!(key = "{U}"), function);
+        let (errors, _) = check(quote!(key = "{U}", skip(T, N)), function);
         assert!(errors.len() == 1 && errors[0].contains("write `companions = associated`"), "{errors:?}");
     }
 

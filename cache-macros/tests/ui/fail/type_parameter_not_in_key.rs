@@ -10,4 +10,15 @@ where
     None
 }
 
+#[cached(key = "top")]
+async fn top<const N: usize>() -> usize {
+    N
+}
+
+#[cached(key = "count:{id}")]
+async fn count<T: Send, K: std::fmt::Display + Sync>(id: &K) -> usize {
+    let _ = id;
+    size_of::<T>()
+}
+
 fn main() {}

@@ -32,7 +32,22 @@ where
     1
 }
 
+#[cached(key = "top:{N}:{T}")]
+async fn in_key_alone<T: Send, const N: usize>() -> usize {
+    N + size_of::<T>()
+}
+
+#[cached(key = "count:{id}", skip(repository, T))]
+async fn shared<R: Sync, T: Send>(repository: &R, id: u64) -> u64 {
+    let _ = repository;
+    id
+}
+
 fn main() {
+    let _ = in_key_alone::<u8, 2>();
+    let _ = in_key_alone::key::<u8, 2>();
+    let _ = shared::<_, u8>(&1, 2);
+    let _ = shared::key(2);
     let _ = find::<String, str>("a");
     let _ = find::key::<String, _>("a");
     let _ = by_default::<String, u8, 2>([1, 2]);
