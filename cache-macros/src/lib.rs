@@ -200,13 +200,14 @@ pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStrea
 /// ```text
 /// #[derive(Clone, PartialEq, Eq, Hash, CacheKey)]
 /// struct PageKey { shop: ShopId, language: Language, number: u32 }
-/// // In the keyspace "page": page:7:German:3
+/// // In the keyspace "page": page:7:%lGerman%i%z:3
 /// ```
 ///
-/// Every field must be a `CacheKey`, and is a part of the key, in the order of declaration; a type parameter must be one too. A
-/// type with one field is written as that field. An enum begins with the name of its variant: whoever renames one, or reorders
-/// fields, gives the values other keys. `#[cache_key(crate = path)]` says where the crate `cache_aside` is found if it was
-/// renamed.
+/// Every field must be a `CacheKey`, and is a part of the key, in the order of declaration; a type parameter must be
+/// one too. A type with one field is written as that field. An enum begins with the name of its variant: whoever
+/// renames one, or reorders fields, gives the values other keys. What has several parts, and every enum, has marks
+/// around it where it is a part itself, as the `Language` above: `%l` before it, `%i` behind each part and `%z` behind
+/// it. `#[cache_key(crate = path)]` says where the crate `cache_aside` is found if it was renamed.
 #[proc_macro_derive(CacheKey, attributes(cache_key))]
 pub fn derive_cache_key(item: TokenStream) -> TokenStream {
     derive_key::expand(item.into()).into()

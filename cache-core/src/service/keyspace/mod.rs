@@ -41,10 +41,15 @@ impl<K: CacheKey + Clone + Eq + Hash + Send + Sync + 'static> KeyspaceKey for K 
 
 /// The values of one kind, under typed keys: made by [`CachingService::keyspace`](crate::CachingService::keyspace).
 ///
-/// The value of key `7` in the keyspace `user` is under `user:7`, and that of `(7, "en")` under `user:7:en`: the same keys
-/// that `#[cached(key = "user:{id}:{language}")]` makes, so both see the same values. What is reserved in a part is escaped.
-/// So two keys never share a value, unless the prefix of another keyspace goes on where this one ends (`user` and
-/// `user:1`); give such keyspaces prefixes of which none begins the other.
+/// The value of key `7` in the keyspace `user` is under `user:7`, and that of `(7, "en")` under `user:7:en`. What is
+/// reserved in a part is escaped. So two keys never share a value, unless the prefix of another keyspace goes on where
+/// this one ends (`user` and `user:1`); give such keyspaces prefixes of which none begins the other.
+///
+/// `#[cached(key = "user:{id}:{language}")]` makes the same keys, so both see the same values, where every part has a
+/// placeholder of its own and is a number, a `bool`, a `char`, a text, an address or a `Uuid`. Of other types a
+/// placeholder writes what they display, if they do, and a keyspace what their [`CacheKey`] writes: those agree only
+/// where these two do. What has several parts itself is written with marks where it stands in one placeholder: with
+/// `key = "user:{key}"` the key `(7, "en")` is `user:%l7%ien%i%z`.
 ///
 /// With a loader it is read-through: [`Keyspace::get`] loads what no tier has. Cloning it is cheap; clones share everything.
 pub struct Keyspace<K, V, S: KeyspaceSource<K, V> = NoLoader> {
