@@ -1,26 +1,34 @@
 //! Questions about tokens. Types and expressions are looked at as tokens: what matters is whether a name or a
 //! lifetime occurs, and syn's visitors would cost every user compile time.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::Lit;
+use syn::ext::IdentExt;
 
 /// Whether the identifier occurs anywhere in the tokens, which are of a type.
 pub(crate) fn mention(tokens: &impl ToTokens, name: &Ident) -> bool {
     any(tokens.to_token_stream(), &mut |token| matches!(token, TokenTree::Ident(ident) if ident == name))
 }
 
-/// Whether tokens of an expression read the variable. What is merely called like it does not: a field, a method, a macro, a
-/// part of a path, or what a closure binds.
+/// Whether tokens of an expression read the variable, be it in a format string. What is merely called like it does not:
+/// a field, a method, a macro, a part of a path, or what a closure binds.
 pub(crate) fn read(tokens: &impl ToTokens, variable: &Ident) -> bool {
     let tokens: Vec<TokenTree> = tokens.to_token_stream().into_iter().collect();
     let is =
         |at: usize, character| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == character);
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
+        let behind = |distance: usize, character| at.checked_sub(distance).is_some_and(|at| is(at, character));
         match token {
-            TokenTree::Group(group) if read(&group.stream(), variable) => return true,
+            TokenTree::Group(group) => {
+                let named = at.checked_sub(2).is_some_and(|at| matches!(tokens[at], TokenTree::Ident(_)));
+                let is_macros = named && behind(1, '!');
+                if read(&group.stream(), variable) || is_macros && captured(group.stream(), variable) {
+                    return true;
+                }
+            }
             TokenTree::Ident(ident) if ident == variable => {
-                let behind = |distance: usize, character| at.checked_sub(distance).is_some_and(|at| is(at, character));
                 let is_member = behind(1, '.') && !behind(2, '.');
                 let is_in_path = behind(1, ':') && behind(2, ':');
                 // The name of a field has a colon behind it, too.
@@ -45,6 +53,28 @@ pub(crate) fn read(tokens: &impl ToTokens, variable: &Ident) -> bool {
         at += 1;
     }
     false
+}
+
+/// Whether a string among a macro's arguments captures the variable, as those of `format!` do.
+fn captured(arguments: TokenStream, variable: &Ident) -> bool {
+    let name = variable.unraw().to_string();
+    arguments.into_iter().any(|token| match token {
+        TokenTree::Literal(literal) => matches!(Lit::new(literal), Lit::Str(text) if captures(&text.value(), &name)),
+        // What a `macro_rules` macro passed on stands in an invisible group.
+        TokenTree::Group(group) => group.delimiter() == Delimiter::None && captured(group.stream(), variable),
+        _ => false,
+    })
+}
+
+/// Whether a format string has `{name}`, `{name:..}`, or `name$` for a width or a precision.
+fn captures(text: &str, name: &str) -> bool {
+    let text = text.replace("{{", "");
+    text.split('{').skip(1).filter_map(|from| from.split('}').next()).any(|placeholder| {
+        let (argument, format) = placeholder.split_once(':').unwrap_or((placeholder, ""));
+        let mut counts = format.rsplit('$').skip(1);
+        let is_name = |c: char| c == '_' || c.is_alphanumeric();
+        argument.trim() == name || counts.any(|count| count.rsplit(|c| !is_name(c)).next() == Some(name))
+    })
 }
 
 /// Whether what follows the token is an operand, and no operator.
@@ -126,6 +156,34 @@ mod tests {
         let name = Ident::new("db", proc_macro2::Span::call_site());
         assert!(mention(&quote!(Pair<&'a [(u8, db)]>), &name), "in nested groups");
         assert!(!mention(&quote!(dbs::Pool), &name));
+    }
+
+    #[test]
+    fn a_format_string_captures_variables() {
+        let name = Ident::new("id", proc_macro2::Span::call_site());
+        for reads in [
+            quote!(format!("user:{id}")),
+            quote!(vec![format!("{{{id:08x}}}")]),
+            quote!(f(&std::format!(r#"{ id :?}"#))),
+            quote!(format!("{other:>id$}{id2}")),
+            quote!(format!("{:1$.id$}", 1, 2)),
+            quote!(a != 1 && b == format!("{id}")),
+        ] {
+            assert!(read(&reads, &name), "{reads}");
+        }
+        for other in [
+            quote!("{id}"),
+            quote!(f("{id}")),
+            quote!(a != ("{id}")),
+            quote!(format!("{}", f("{id}"))),
+            quote!(format!("{{id}} id {ids:?} {:id} }id {")),
+            quote!(format!(b"{id}", '{')),
+            quote!(ids.map(|id| format!("{id}"))),
+        ] {
+            assert!(!read(&other, &name), "{other}");
+        }
+        let raw = Ident::new_raw("type", proc_macro2::Span::call_site());
+        assert!(read(&quote!(format!("{type}")), &raw));
     }
 
     #[test]
