@@ -59,7 +59,7 @@ fn statements(expansion: &Expansion<'_>) -> TokenStream {
     }
 }
 
-/// The body, to be run once.
+/// The body, to be run once, behind a use of the arguments that only the attribute uses: they are not unused.
 fn closure(expansion: &Expansion<'_>) -> TokenStream {
     let function = expansion.cached.function;
     let body = function.body.stream();
@@ -67,7 +67,8 @@ fn closure(expansion: &Expansion<'_>) -> TokenStream {
         let (pattern, name) = (&typed.pat, &input.hidden);
         quote!(let #pattern = #name;)
     });
-    let patterns = quote!(#(#patterns)*);
+    let used = expansion.cached.inputs.iter().flat_map(|input| &input.used);
+    let patterns = quote!(#(#patterns)* #(let _ = &#used;)*);
     match expansion.cached.awaited {
         Awaited::Async => {
             let block = signature::async_block(&expansion.cached.returned, &patterns, &body);

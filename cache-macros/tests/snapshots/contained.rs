@@ -39,6 +39,7 @@ impl Users {
                 return __returned;
             }
             let id = id;
+            let _ = &id;
             #[allow(clippy::let_and_return, clippy::let_unit_value)]
             let __returned: Result<User, DbError> = { self.db.find(id).await };
             #[allow(unreachable_code)] __returned
