@@ -73,7 +73,7 @@ impl Reader<'_> {
         match texts {
             Texts::Templates(literals) => {
                 let texts: Vec<_> = literals.iter().filter_map(|literal| self.text(literal)).collect();
-                quote!(::std::vec::Vec::<::std::string::String>::from([#(#texts),*]))
+                vector(&texts)
             }
             Texts::Expression(expression) => {
                 let private = private(self.arguments.crate_path.as_ref(), expression.span());
@@ -88,7 +88,7 @@ impl Reader<'_> {
         let one = arguments.key.as_ref().and_then(|key| self.text(key));
         let several = arguments.keys.as_ref().map(|keys| self.texts(keys));
         match (one, several) {
-            (Some(one), None) => Some(quote!(::std::vec::Vec::from([#one]))),
+            (Some(one), None) => Some(vector(&[one])),
             (Some(one), Some(several)) => {
                 let keys = local("__keys");
                 Some(quote!({ let mut #keys = #several; #keys.push(#one); #keys }))
@@ -163,7 +163,7 @@ impl Write<'_> {
             None => quote!(#krate::CachingService::global()),
             Some(cache) => {
                 let private = self.private(cache.span());
-                quote_spanned!(cache.span()=> #private::service(&(#cache)).clone())
+                quote_spanned!(cache.span()=> ::core::clone::Clone::clone(#private::service(&(#cache))))
             }
         };
         let condition = match &self.arguments.when {
@@ -269,6 +269,13 @@ impl Write<'_> {
             let #probe = #returns;
             #end
         }
+    }
+}
+
+/// A vector of texts. The function's module may have no prelude, and so not the trait.
+fn vector(texts: &[TokenStream]) -> TokenStream {
+    quote! {
+        <::std::vec::Vec<::std::string::String> as ::core::convert::From<_>>::from([#(#texts),*])
     }
 }
 

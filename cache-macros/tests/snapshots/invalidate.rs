@@ -4,7 +4,11 @@ async fn save_user(user: &User) -> Result<(), DbError> {
     let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
     let __when: bool = true;
     let __voided = ::cache_aside::__private::Voided {
-        keys: ::std::vec::Vec::from([
+        keys: <::std::vec::Vec<
+            ::std::string::String,
+        > as ::core::convert::From<
+            _,
+        >>::from([
             {
                 #[allow(unused_imports)]
                 use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};

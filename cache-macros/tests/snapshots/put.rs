@@ -1,7 +1,11 @@
 async fn save_user(user: User) -> Result<User, DbError> {
     let __service: ::cache_aside::CachingService = ::cache_aside::CachingService::global();
     let __when: bool = true;
-    let __key: ::std::vec::Vec<::std::string::String> = ::std::vec::Vec::from([
+    let __key: ::std::vec::Vec<::std::string::String> = <::std::vec::Vec<
+        ::std::string::String,
+    > as ::core::convert::From<
+        _,
+    >>::from([
         {
             #[allow(unused_imports)]
             use ::cache_aside::__private::{WriteDisplay as _, WritePlain as _};
