@@ -22,7 +22,7 @@ impl Template {
 
 pub(crate) enum Piece {
     Literal(String),
-    Placeholder(Placeholder),
+    Placeholder(Box<Placeholder>),
 }
 
 /// An argument, or something that it gives.
@@ -92,7 +92,7 @@ fn cut(literal: &LitStr) -> syn::Result<Vec<Piece>> {
                 return fail("a `{` without its `}`: write `{{` for the character itself".to_owned());
             };
             push_literal(&mut pieces, &mut plain);
-            pieces.push(Piece::Placeholder(placeholder(&from[1..1 + length], literal)?));
+            pieces.push(Piece::Placeholder(Box::new(placeholder(&from[1..1 + length], literal)?)));
             rest = &from[length + 2..];
         }
     }
@@ -244,9 +244,9 @@ mod tests {
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(literal) => format!("{literal:?}"),
-                Piece::Placeholder(Placeholder { root, format, separator, .. }) => {
-                    let separator = separator.map(|character| format!("+{character}")).unwrap_or_default();
-                    format!("{root}/{format:?}{separator}")
+                Piece::Placeholder(placeholder) => {
+                    let separator = placeholder.separator.map(|character| format!("+{character}")).unwrap_or_default();
+                    format!("{}/{:?}{separator}", placeholder.root, placeholder.format)
                 }
             })
             .collect();

@@ -24,7 +24,7 @@ pub(crate) fn read(tokens: &impl ToTokens, variable: &Ident) -> bool {
             TokenTree::Group(group) => {
                 let named = at.checked_sub(2).is_some_and(|at| matches!(tokens[at], TokenTree::Ident(_)));
                 let is_macros = named && behind(1, '!');
-                if read(&group.stream(), variable) || is_macros && captured(group.stream(), variable) {
+                if read(&group.stream(), variable) || (is_macros && captured(group.stream(), variable)) {
                     return true;
                 }
             }
