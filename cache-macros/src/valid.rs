@@ -14,7 +14,7 @@ use proc_macro2::Ident;
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, GenericParam, Pat, PatType, Token, Type};
+use syn::{Expr, GenericParam, Pat, PatType, Signature, Token, Type, WherePredicate};
 
 /// A function and all that is known about its cache.
 pub(crate) struct Cached<'a> {
@@ -326,8 +326,7 @@ fn check_parameters(function: &Function, arguments: &Arguments, template: &Templ
     for parameter in parameters(function) {
         let named = template.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(p) if p.root == *parameter));
         let returned = tokens::mention(&function.signature.output, parameter);
-        let taken = signature::typed(&function.signature).any(|input| tokens::mention(&input.ty, parameter));
-        if (returned || !taken) && !named && !arguments.skip.contains(parameter) {
+        if (returned || !is_taken(&function.signature, parameter)) && !named && !arguments.skip.contains(parameter) {
             errors.on(
                 parameter,
                 format!(
@@ -336,6 +335,25 @@ fn check_parameters(function: &Function, arguments: &Arguments, template: &Templ
             );
         }
     }
+}
+
+/// Whether the arguments say what the parameter is: one of them has it in its type, or the bounds of another parameter do, as
+/// those of a function do of what it returns.
+fn is_taken(signature: &Signature, parameter: &Ident) -> bool {
+    let binds = |generic: &GenericParam| match generic {
+        GenericParam::Type(other) => other.ident != *parameter && tokens::mention(&other.bounds, parameter),
+        _ => false,
+    };
+    let ties = |predicate: &WherePredicate| match predicate {
+        WherePredicate::Type(of) => {
+            !tokens::mention(&of.bounded_ty, parameter) && tokens::mention(&of.bounds, parameter)
+        }
+        _ => false,
+    };
+    let generics = &signature.generics;
+    signature::typed(signature).any(|input| tokens::mention(&input.ty, parameter))
+        || generics.params.iter().any(binds)
+        || generics.where_clause.iter().any(|clause| clause.predicates.iter().any(ties))
 }
 
 /// Every argument is in the key or skipped, and not both. One that is neither counts as a part of the key from here on,

@@ -43,7 +43,16 @@ async fn shared<R: Sync, T: Send>(repository: &R, id: u64) -> u64 {
     id
 }
 
+#[cached(key = "by:{id}", skip(load))]
+async fn by<F, Fut: Future<Output = u64> + Send + 'static>(id: u64, load: F) -> u64
+where
+    F: Fn(u64) -> Fut + Send + Sync + 'static,
+{
+    load(id).await
+}
+
 fn main() {
+    let _ = by(1, |id| async move { id });
     let _ = in_key_alone::<u8, 2>();
     let _ = in_key_alone::key::<u8, 2>();
     let _ = shared::<_, u8>(&1, 2);
