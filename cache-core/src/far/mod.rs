@@ -258,7 +258,8 @@ impl Far {
     fn push_scan(&self, change: &Change, position: Position, coherence: &Coherence) {
         let mut queue = self.lock_queue();
         let overflowed = queue.push_scan(change, position);
-        self.backlog.store(queue.unheard() > 0, Ordering::Release);
+        // It stays what it is otherwise: something else may be on its way.
+        self.backlog.fetch_or(overflowed, Ordering::AcqRel);
         drop(queue);
         self.tell_overflow(overflowed, coherence);
     }

@@ -228,6 +228,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_scan_keeps_a_tier_from_nothing_and_does_not_hide_what_is_on_its_way() {
+        let coherence = Coherence::new(None, Arc::new(SystemClock::new()), Arc::default(), Timings::TEST, false);
+        let (far, key) = (far(0), Change::Keys([Key::new("k").unwrap()].into()));
+        let scan = || far.enqueue_scan(&Change::Pattern(Pattern::all()), Position::new(1, 0), &coherence);
+        scan();
+        assert!(far.is_ready() && far.queued() == 1);
+        far.enqueue(&key, &coherence);
+        assert_eq!(far.take_queued(), Some(key));
+        scan();
+        assert!(!far.is_ready(), "the key is on its way");
+        assert!(far.take_queued().is_none() && far.is_ready());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_given_up_while_others_are_delivered_is_waited_for_as_well() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
