@@ -153,7 +153,7 @@ impl BusyCounter {
 
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        // An error means that there is nothing to say: it is not initialized, and not dropped.
+        // There is no error: it is neither initialized nor dropped. `get` would be a call.
         let lane = LANE.try_with(Cell::get).unwrap_or(NO_LANE);
         match self.own.get(lane) {
             Some(own) => own.add(n),

@@ -29,7 +29,7 @@ thread_local! {
 /// Numerical Recipes 7.1): any would do, and this takes two instructions.
 #[inline]
 fn is_one_in(many: u32) -> bool {
-    // `with` would be a call. An error cannot be: it is not initialized, and not dropped.
+    // There is no error: it is neither initialized nor dropped. `with` would be a call.
     let drawn = DRAWN.try_with(|drawn| {
         let next = drawn.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         drawn.set(next);

@@ -75,7 +75,7 @@ impl Listener {
             None => {
                 self.coherence.recent.look_through();
                 let since = self.begin(&mut *connection, last).await?;
-                since.iter().for_each(|change| self.debts.owe(change, &self.coherence));
+                self.owe(&since);
             }
             // Also where it ends as it did: another may stand in its place.
             Some(applied) => {
@@ -177,7 +177,7 @@ impl Listener {
             let changes = self.coherence.recent.all();
             let records = changes.len();
             tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "a server was replaced: delivering the latest records again");
-            changes.iter().for_each(|change| self.debts.owe(change, &self.coherence));
+            self.owe(&changes);
         }
         // What a caller has found to be lost since has yet to be dealt with.
         if !self.coherence.has_lost() {
@@ -231,8 +231,13 @@ impl Listener {
         self.coherence.counters.resets.increment();
         self.coherence.events.emit(Event::BusReset { redelivered: lost.len() });
         // After the beginning, so that what they void here is not forgotten.
-        lost.iter().for_each(|change| self.debts.owe(change, &self.coherence));
+        self.owe(&lost);
         Ok(())
+    }
+
+    /// Has the changes carried again.
+    fn owe(&self, changes: &[Change]) {
+        changes.iter().for_each(|change| self.debts.owe(change, &self.coherence));
     }
 
     /// The changes that the journal has lost. A journal that reaches back to none of them was lost as a whole, and the

@@ -209,13 +209,14 @@ impl Rules {
 
     /// Forgets a pattern that everything has been scanned for, unless it was given again since.
     pub(crate) fn swept(&self, position: Position, pattern: &Pattern) {
-        let mut list = self.lock();
-        let before = list.patterns.len();
-        list.patterns.retain(|(at, known)| *at > position || known != pattern);
-        if list.patterns.len() != before {
-            // Under the lock, so that whoever does not find the rule any more finds this.
-            self.forgotten.fetch_add(1, Ordering::AcqRel);
-        }
+        self.keep(|(at, known)| *at > position || known != pattern);
+    }
+
+    /// Forgets the patterns up to `until` that everything has been scanned for, as what the shared tier `kept` shows.
+    pub(crate) fn swept_but(&self, kept: &RuleSet, until: Position) {
+        let stands =
+            |at: Position, pattern: &Pattern| kept.patterns.iter().any(|(kept, since)| kept == pattern && *since >= at);
+        self.keep(|(at, pattern)| *at > until || stands(*at, pattern));
     }
 
     /// Whether anything is being scanned for, as far as this node knows.
@@ -223,15 +224,12 @@ impl Rules {
         !self.lock().patterns.is_empty()
     }
 
-    /// Forgets the patterns up to `until` that everything has been scanned for, as what the shared tier `kept` shows.
-    pub(crate) fn swept_but(&self, kept: &RuleSet, until: Position) {
+    fn keep(&self, is_kept: impl Fn(&(Position, Pattern)) -> bool) {
         let mut list = self.lock();
         let before = list.patterns.len();
-        let is_kept =
-            |at: Position, pattern: &Pattern| kept.patterns.iter().any(|(kept, since)| kept == pattern && *since >= at);
-        list.patterns.retain(|(at, pattern)| *at > until || is_kept(*at, pattern));
+        list.patterns.retain(is_kept);
         if list.patterns.len() != before {
-            // As in `swept`.
+            // Under the lock, so that whoever does not find the rule any more finds this.
             self.forgotten.fetch_add(1, Ordering::AcqRel);
         }
     }
