@@ -1,13 +1,13 @@
 //! The front: the way of a hit that does not pass through moka.
 //!
-//! moka finds a key by an epoch-guarded table, reads the clock, and notes each access for its policy. The front is one slot
-//! for each hash of a key, which refers to what moka holds; it owns nothing that moka does not. A slot serves only as long
-//! as nothing was removed or replaced under it since moka was seen to hold what is in it:
+//! moka finds a key by an epoch-guarded table, reads the clock, and notes each access for its policy. The front is a table of
+//! small sets (it is set-associative), whose slots refer to what moka holds; it owns nothing that moka does not. A slot serves
+//! only as long as nothing was removed or replaced in its set since moka was seen to hold what is in it:
 //!
-//! - Every removal and insertion takes effect in moka first and moves the version of the slot second, and only then returns.
+//! - Every removal and insertion takes effect in moka first and moves the version of the set second, and only then returns.
 //! - A look-up that has to ask moka notes the version first and asks second. What it finds was there at that version.
 //!
-//! So what is in a slot at the slot's version cannot have been removed by a call that has returned. It does not matter what
+//! So what is in a slot at its set's version cannot have been removed by a call that has returned. It does not matter what
 //! moka does in between or in what order it tells of it: an entry that it evicts may be served until then, and no longer
 //! than until the next removal of its key, whether moka had it or not.
 
@@ -27,8 +27,12 @@ mod interleavings;
 #[cfg(test)]
 mod tests;
 
-/// More slots cost more memory than the hits of rare keys are worth: these are 2 MiB.
-const MOST_SLOTS: usize = 1 << 17;
+/// How many keys that meet in a set find a slot in it. With the version it is 32 bytes, so no set lies in two lines of the
+/// processor's cache.
+const WAYS: usize = 3;
+
+/// More sets cost more memory than the hits of rare keys are worth: these are 2 MiB.
+const MOST_SETS: usize = 1 << 16;
 
 /// What moka holds under a key.
 #[derive(Debug)]
@@ -51,23 +55,33 @@ impl<E> Kept<E> {
 }
 
 #[derive(Debug)]
-struct Place<E> {
-    slot: Slot<Kept<E>>,
+#[repr(align(32))]
+struct Set<E> {
     version: AtomicU64,
+    slots: [Slot<Kept<E>>; WAYS],
 }
 
-/// Where a key belongs in the front.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct At(usize);
+impl<E> Set<E> {
+    fn new() -> Self {
+        Self { version: AtomicU64::new(0), slots: std::array::from_fn(|_| Slot::default()) }
+    }
+}
 
-/// How far the removals under a slot had come.
+/// Where a key belongs in the front: in a set, and there as a rule in one of its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    set: usize,
+    first: usize,
+}
+
+/// How far the removals in a set had come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Version(u64);
 
 #[derive(Debug)]
 pub(crate) struct Front<E> {
-    places: Box<[Place<E>]>,
-    /// Counts what moves the versions of all slots. It starts above what was never seen.
+    sets: Box<[Set<E>]>,
+    /// Counts what moves the versions of all sets. It starts above what was never seen.
     all: AtomicU64,
     hasher: RandomState,
 }
@@ -75,33 +89,41 @@ pub(crate) struct Front<E> {
 impl<E> Front<E> {
     /// A front for a tier of at most `entries`.
     pub(crate) fn new(entries: u64) -> Self {
-        let entries = usize::try_from(entries).unwrap_or(MOST_SLOTS).clamp(1, MOST_SLOTS);
-        let place = |_| Place { slot: Slot::default(), version: AtomicU64::new(0) };
-        // Of keys that meet in a slot one asks moka each time, so there is room for twice as many. For one key there is one.
-        let slots = (2 * entries - 1).next_power_of_two().min(MOST_SLOTS);
-        let places = (0..slots).map(place).collect();
-        Self { places, all: AtomicU64::new(1), hasher: RandomState::default() }
+        let entries = usize::try_from(entries).unwrap_or(MOST_SETS).max(1);
+        // At most two keys a set on average: of a hundred keys some nine are in a set that is full, and ask moka each time.
+        let sets = entries.div_ceil(2).min(MOST_SETS).next_power_of_two();
+        Self { sets: (0..sets).map(|_| Set::new()).collect(), all: AtomicU64::new(1), hasher: RandomState::default() }
     }
 
     #[inline]
     pub(crate) fn at(&self, key: &str) -> At {
-        // Keys that are made to meet in one slot are as slow as moka, which has its own hash.
+        // Keys that are made to meet in one set are as slow as moka, which has its own hash.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key.as_bytes());
-        // The cast keeps the low bits, and the mask some of those.
-        At(hasher.finish() as usize & (self.places.len() - 1))
+        let hash = hasher.finish();
+        // The casts keep the low bits, and the mask some of those; the other half says where to begin in the set.
+        At { set: hash as usize & (self.sets.len() - 1), first: ((hash >> 32) * WAYS as u64 >> 32) as usize }
+    }
+
+    /// The slots that `at` may be in, the likeliest first.
+    #[inline]
+    fn slots(&self, at: At) -> impl Iterator<Item = &Slot<Kept<E>>> {
+        let (before, from) = self.sets[at.set].slots.split_at(at.first);
+        from.iter().chain(before)
     }
 
     /// Runs `look` on what the front has under `key`.
     #[inline]
-    pub(crate) fn find<R>(&self, at: At, key: &str, look: impl FnOnce(&Arc<Kept<E>>) -> R) -> Option<R> {
-        self.places[at.0].slot.with(|there| {
-            let kept = there.filter(|kept| kept.key.as_str() == key && self.is_current(at, kept))?;
-            Some(look(kept))
+    pub(crate) fn find<R>(&self, at: At, key: &str, mut look: impl FnMut(&Arc<Kept<E>>) -> R) -> Option<R> {
+        self.slots(at).find_map(|slot| {
+            slot.with(|there| {
+                let kept = there.filter(|kept| kept.key.as_str() == key && self.is_current(at, kept))?;
+                Some(look(kept))
+            })
         })
     }
 
-    /// Whether nothing was removed under the slot since moka was seen to hold `kept`.
+    /// Whether nothing was removed in the set since moka was seen to hold `kept`.
     #[inline]
     pub(crate) fn is_current(&self, at: At, kept: &Kept<E>) -> bool {
         // Before the version: both its parts only grow, so they are then no older than what was added up to this.
@@ -112,21 +134,19 @@ impl<E> Front<E> {
     /// To be noted before moka is asked.
     #[inline]
     pub(crate) fn version(&self, at: At) -> Version {
-        let place = self.places[at.0].version.load(Ordering::Acquire);
-        Version(place + self.all.load(Ordering::Acquire))
+        let set = self.sets[at.set].version.load(Ordering::Acquire);
+        Version(set + self.all.load(Ordering::Acquire))
     }
 
     /// Takes in what moka was found to hold after `version` was noted, if there is room or `evict`.
     pub(crate) fn admit(&self, at: At, version: Version, kept: &Arc<Kept<E>>, evict: impl FnOnce() -> bool) {
         kept.seen.fetch_max(version.0, Ordering::AcqRel);
-        let slot = &self.places[at.0].slot;
-        let (inside, room) = slot.with(|there| match there {
-            Some(there) => (Arc::ptr_eq(there, kept), !self.is_current(at, there)),
-            None => (false, true),
-        });
-        if inside || !(room || evict()) {
+        if self.slots(at).any(|slot| slot.with(|there| there.is_some_and(|there| Arc::ptr_eq(there, kept)))) {
             return;
         }
+        let free = |slot: &&Slot<Kept<E>>| slot.with(|there| there.is_none_or(|there| !self.is_current(at, there)));
+        let displaced = || evict().then(|| &self.sets[at.set].slots[at.first]);
+        let Some(slot) = self.slots(at).find(free).or_else(displaced) else { return };
         slot.put(Arc::clone(kept));
         // moka may have let go of it meanwhile and found it not in the slot yet.
         if kept.gone.load(Ordering::SeqCst) {
@@ -136,10 +156,10 @@ impl<E> Front<E> {
 
     /// moka has removed or replaced something under `at`. To be called before the call that made it do so returns.
     pub(crate) fn moved(&self, at: At) {
-        self.places[at.0].version.fetch_add(1, Ordering::SeqCst);
+        self.sets[at.set].version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// moka has removed something under any number of slots.
+    /// moka has removed something in any number of sets.
     pub(crate) fn all_moved(&self) {
         self.all.fetch_add(1, Ordering::SeqCst);
     }
@@ -147,6 +167,6 @@ impl<E> Front<E> {
     /// Lets go of what moka has let go of.
     pub(crate) fn release(&self, kept: &Arc<Kept<E>>) {
         kept.gone.store(true, Ordering::SeqCst);
-        self.places[self.at(kept.key.as_str()).0].slot.take(kept);
+        self.slots(self.at(kept.key.as_str())).for_each(|slot| slot.take(kept));
     }
 }

@@ -77,9 +77,9 @@ impl Tier {
     /// When all is quiet the front holds nothing that moka has let go of.
     fn settled(&self) {
         self.look_up();
-        let held = self.front.places[0].slot.with(|there| there.cloned());
         let kept = self.moka.lock().unwrap().clone();
-        let same = held.is_none_or(|held| kept.is_some_and(|kept| Arc::ptr_eq(&held, &kept)));
+        let mut held = self.front.sets[0].slots.iter().filter_map(|slot| slot.with(|there| there.cloned()));
+        let same = held.all(|held| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(&held, kept)));
         assert!(same, "the front keeps what moka has let go of");
     }
 }

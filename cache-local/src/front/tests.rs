@@ -49,21 +49,40 @@ fn what_moka_let_go_of_is_let_go_of() {
 }
 
 #[test]
-fn a_key_takes_the_place_of_another_only_when_told_to() {
-    let (front, first, second) = (Front::new(1), kept("first"), kept("second"));
-    let at = front.at("first");
-    assert_eq!(at, front.at("second"));
-    front.admit(at, front.version(at), &first, ROOM);
-    front.admit(at, front.version(at), &second, ROOM);
-    assert!(finds(&front, "first") && !finds(&front, "second"));
-    front.admit(at, front.version(at), &second, || true);
-    assert!(!finds(&front, "first") && finds(&front, "second"));
-    assert_eq!(Arc::strong_count(&first), 1);
+fn keys_that_meet_share_a_set_until_it_is_full() {
+    let front = Front::new(1);
+    let kept: Vec<_> = (0..=WAYS).map(|n| kept(&format!("k{n}"))).collect();
+    let admit = |kept: &Arc<Kept<u32>>, evict: fn() -> bool| {
+        let at = front.at(kept.key.as_str());
+        front.admit(at, front.version(at), kept, evict);
+    };
+    let found = || kept.iter().filter(|kept| finds(&front, kept.key.as_str())).count();
+    (0..2).for_each(|_| kept.iter().for_each(|kept| admit(kept, ROOM)));
+    assert_eq!(found(), WAYS);
+    assert!(!finds(&front, "k3"), "it took the place of another");
+    assert!(kept[..WAYS].iter().all(|kept| Arc::strong_count(kept) == 2), "one has two slots");
+    admit(&kept[WAYS], || true);
+    assert!(found() == WAYS && finds(&front, "k3"));
+    assert_eq!(kept.iter().map(Arc::strong_count).sum::<usize>(), kept.len() + WAYS);
 }
 
 #[test]
-fn it_has_no_more_slots_than_it_may() {
-    for (entries, slots) in [(0, 1), (1, 1), (1_000, 2_048), (u64::MAX, MOST_SLOTS)] {
-        assert_eq!(Front::<u32>::new(entries).places.len(), slots);
+fn what_is_outdated_makes_room() {
+    let (front, all) = (Front::new(1), (0..=WAYS).map(|n| kept(&format!("k{n}"))).collect::<Vec<_>>());
+    let at = |kept: &Kept<u32>| front.at(kept.key.as_str());
+    all[..WAYS].iter().for_each(|kept| front.admit(at(kept), front.version(at(kept)), kept, ROOM));
+    front.moved(at(&all[0]));
+    let last = &all[WAYS];
+    front.admit(at(last), front.version(at(last)), last, ROOM);
+    assert!(finds(&front, "k3"));
+    front.release(last);
+    assert!(!finds(&front, "k3") && Arc::strong_count(last) == 1);
+}
+
+#[test]
+fn it_has_no_more_sets_than_it_may() {
+    for (entries, sets) in [(0, 1), (1, 1), (2, 1), (1_000, 512), (u64::MAX, MOST_SETS)] {
+        assert_eq!(Front::<u32>::new(entries).sets.len(), sets);
     }
+    assert_eq!(size_of::<Set<u32>>(), 32);
 }
