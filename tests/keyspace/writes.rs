@@ -122,6 +122,30 @@ async fn a_value_that_was_invalidated_while_it_was_written_is_not_stored() {
     }
 }
 
+/// A tag removes nothing, so the lease under the fence stands.
+#[tokio::test]
+async fn a_value_whose_tag_was_invalidated_while_it_was_written_is_not_served() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    let tagged = |node: &CachingService| -> Users {
+        let load = |_: u64| async { Ok::<_, String>("source".to_owned()) };
+        node.keyspace("user").policy(Policy::new(MINUTE).tags(["team"])).loader(load).build().unwrap()
+    };
+    for other in [&a, &b] {
+        let (gate, write) = begin(&tagged(&a), "new").await;
+        other.invalidate_tags(["team"]).await;
+        gate.open();
+        write.await.unwrap().unwrap();
+        heard(other, &[&a, &b]).await;
+        for node in [&a, &b] {
+            assert_eq!(tagged(node).get_cached(&7).await, None);
+        }
+        assert_eq!(read(&tagged(&a)).await, "source");
+        assert_eq!(tagged(&b).get_cached(&7).await.unwrap().as_str(), "source", "what is loaded since is kept");
+        a.invalidate("user:7").await;
+    }
+}
+
 #[tokio::test]
 async fn without_a_shared_tier_it_is_kept_near() {
     let node = local_only().await;

@@ -183,7 +183,7 @@ pub trait SharedTier: Send + Sync {
         Ok(false)
     }
 
-    /// Lifts the fence with the token `fence`, appends `record`, and stores an entry, born at the record's position, as one
+    /// Lifts the fence with the token `fence`, appends `record`, and stores an entry, with the birth that it brings, as one
     /// step: if `key` still holds the lease with the token `lease` and has no other fence. Otherwise it removes what is there.
     /// The default, as [`SharedTier::enclose`] gave no lease, stores nothing.
     ///

@@ -2,7 +2,8 @@
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
 -- milliseconds from which on the caller has given up; the token of the fence; the lease without its flag.
 -- Returns the position of the record before, and of the record, and 1 when the entry was stored, else 0.
--- The lease went with whatever else has happened to the key since it was put, and with it the right to store.
+-- The lease went with whatever else has happened to the key since it was put, and with it the right to store. But for a tag,
+-- which removes nothing: the entry keeps the birth that it brings, of before the write, so that such a record voids it.
 local now = redis.call('TIME')
 if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
@@ -16,9 +17,7 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local previous = last[1] and last[1][1] or '0-0'
 local position = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[1])
 if stored == 1 then
-  local millis, sequence = string.match(position, '^(%d+)-(%d+)$')
-  local birth = struct.pack('>I8I8', tonumber(millis), tonumber(sequence))
-  redis.call('SET', KEYS[2], string.sub(ARGV[4], 1, 54) .. birth .. string.sub(ARGV[4], 71), 'PX', ARGV[5])
+  redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 else
   redis.call('UNLINK', KEYS[2])
 end
