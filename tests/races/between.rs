@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, Pattern, RedisTier, TierError};
+use cache_aside::{CacheTier, CachingService, Entry, Key, LocalTier, Pattern, Policy, RedisTier, TierError};
 use cache_testing::RedisServer;
 
 use crate::custom_tier::MapTier;
 use crate::setting::{NEW, OLD};
-use crate::support::{Gate, eventually, hears_invalidations, near, node};
+use crate::support::{Gate, MINUTE, eventually, hears_invalidations, near, node};
 
 /// A tier that holds what is stored, before it is or before it answers.
 #[derive(Clone, Default)]
@@ -18,6 +18,9 @@ struct Between {
     map: MapTier,
     sent: Arc<Mutex<Option<Gate>>>,
     stored: Arc<Mutex<Option<Gate>>>,
+    /// Before and after what is there is deleted.
+    deleting: Arc<Mutex<Option<Gate>>>,
+    deleted: Arc<Mutex<Option<Gate>>>,
     deletions: Arc<AtomicUsize>,
 }
 
@@ -50,7 +53,9 @@ impl CacheTier for Between {
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        pass(&self.deleting).await;
         let deleted = self.map.delete(keys).await;
+        pass(&self.deleted).await;
         self.deletions.fetch_add(1, Ordering::SeqCst);
         deleted
     }
@@ -164,4 +169,55 @@ async fn it_hears_of_what_other_programs_write() {
     .await;
     redis.cli(&["DEL", "cache:k"]);
     eventually("it is gone", || async { read(&node).await.is_none() }).await;
+}
+
+/// Whoever reads before the key is fenced copies the old value into the tier.
+#[tokio::test]
+async fn nothing_old_is_copied_behind_a_write_that_is_stored() {
+    let redis = RedisServer::start();
+    let (a, b, between) = nodes(&redis).await;
+    let users = a.keyspace("k").policy(Policy::new(MINUTE));
+    let users = users.loader(|_: u64| async { Ok::<_, String>(NEW.to_owned()) }).build().unwrap();
+    b.set("k:7", OLD.to_owned()).await;
+    let deleted = close(&between.deleted);
+    let write = tokio::spawn({
+        let users = users.clone();
+        async move { users.write_through(&7, NEW.to_owned(), |_| async { Ok::<_, String>(()) }).await }
+    });
+    deleted.reached().await;
+    drop(a.get::<String>("k:7").await);
+    deleted.open();
+    write.await.unwrap().unwrap();
+    assert_eq!(users.get_cached(&7).await.as_deref().map(String::as_str), Some(NEW));
+}
+
+/// A reader that comes before the tier is told puts the old value back into the near tier.
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_voids_what_was_read_meanwhile() {
+    let redis = RedisServer::start();
+    for sets in [false, true] {
+        let (a, b, between) = nodes_with(&redis, LocalTier::new(100)).await;
+        b.set("k", OLD.to_owned()).await;
+        assert_eq!(read(&a).await.as_deref(), Some(OLD));
+        // Where it is set Redis has it by then.
+        let gate = close(if sets { &between.sent } else { &between.deleting });
+        let caller = tokio::spawn({
+            let a = a.clone();
+            async move {
+                if sets {
+                    a.set("k", NEW.to_owned()).await;
+                } else {
+                    a.invalidate("k").await;
+                }
+            }
+        });
+        gate.reached().await;
+        assert_eq!(read(&a).await.as_deref(), Some(OLD), "the tier has yet to be told");
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        gate.open();
+        eventually("it is delivered", || async { a.status().await.queued_invalidations == 0 }).await;
+        assert_ne!(near(&a, "k").await.as_deref(), Some(OLD));
+        assert_eq!(read(&a).await.as_deref(), sets.then_some(NEW));
+    }
 }

@@ -99,3 +99,18 @@ async fn a_set_that_keeps_nothing_near_lets_no_reader_keep_the_old_value() {
         assert_eq!(near(&setting.a, "k").await, None, "{point:?}");
     }
 }
+
+/// They share the counters of their stripes, and no more.
+#[tokio::test]
+async fn a_set_is_stored_whatever_becomes_of_other_keys_meanwhile() {
+    let setting = Setting::new().await;
+    let acknowledged = setting.gates.close(Point::PutAnswered);
+    let set = set(&setting.a, "value");
+    acknowledged.reached().await;
+    let others: Vec<String> = (0..20_000).map(|n| format!("other:{n}")).collect();
+    setting.a.invalidate_many(&others).await;
+    acknowledged.open();
+    let receipt = set.await.unwrap();
+    assert_eq!((receipt.stored, receipt.delivery), (true, Delivery::Done));
+    assert_eq!(*setting.b.get::<String>("k").await.unwrap(), "value");
+}

@@ -49,13 +49,20 @@ impl Around {
         let around = Self { inner: Arc::clone(inner), keys, token: Token::random(), ended: false };
         let change = around.change();
         inner.coherence.void(&change);
-        for far in inner.far.iter().rev().filter(|far| far.shared().is_none()) {
-            // What could not be removed is queued, and the tier is not read until it is.
-            let _ = far.invalidate(&change, Manner::default(), &inner.coherence).await;
-        }
+        // First, so that nothing old is left there for a nearer tier to copy.
         if !around.fence().await {
             inner.counters.unfenced_writes.increment();
             inner.events.emit(Event::WriteUnfenced { keys: around.keys.len() });
+        }
+        let mut told = false;
+        for far in inner.far.iter().rev().filter(|far| far.shared().is_none()) {
+            // What could not be removed is queued, and the tier is not read until it is.
+            let _ = far.invalidate(&change, Manner::default(), &inner.coherence).await;
+            told = true;
+        }
+        if told {
+            // A reader of this node may have put back what a tier still held.
+            inner.coherence.void(&change);
         }
         around
     }

@@ -62,6 +62,7 @@ impl Inner {
         self.start(None);
         self.counters.invalidations_sent.increment();
         let voided = self.coherence.void(&change);
+        let again = VoidAgain::new(&self.coherence, &change);
         let (mut removed, queued, position) = self.carry(&change, manner).await;
         removed = removed.max(match voided {
             Voided::Removed(removed) => removed,
@@ -69,9 +70,8 @@ impl Inner {
             Voided::Listed(_) if !queued && !self.far.is_empty() => 0,
             Voided::Listed(sweep) => self.free(&sweep).await,
         });
-        if queued || self.far.iter().any(|far| far.shared().is_none()) {
-            // A reader of this node may have put back what a tier still held.
-            self.coherence.void(&change);
+        if !queued && self.far.iter().all(|far| far.shared().is_some()) {
+            again.is_not_needed();
         }
         (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
@@ -137,7 +137,7 @@ impl Inner {
 
         // Of fences that others have put up the shared tier knows best: here they count until they would have lapsed.
         let (mut queued, mut refused, mut fenced) = (false, ticket.writing, ticket.fenced);
-        let mut kept_far = false;
+        let (mut kept_far, mut kept_shared) = (false, false);
         let into_far = !plan.local_only && !self.far.is_empty();
         if !life.is_none() && (into_far || plan.policy.is_bounded()) {
             match self.encode(wanted, Some(&value)) {
@@ -146,6 +146,7 @@ impl Inner {
                 Encoded::TooLarge => refused = true,
             }
         }
+        let again = VoidAgain::new(&self.coherence, &change);
         if !plan.local_only {
             let mut tiers = self.owed(&change);
             while let Some((far, owed)) = tiers.pop() {
@@ -155,6 +156,7 @@ impl Inner {
                     Written::Stored(position) => {
                         entry.birth = entry.birth.max(position);
                         fenced &= far.shared().is_none();
+                        kept_shared |= far.shared().is_some();
                         kept_far = true;
                     }
                     Written::Removed(position) => entry.birth = entry.birth.max(position),
@@ -167,15 +169,15 @@ impl Inner {
         // A load that began before the value was written must not be shared with callers that come after.
         self.coherence.flights.detach(key.as_str(), None);
         let near_ttl = plan.near_ttl(life.total());
-        let stored =
-            !refused && !fenced && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
-        if !stored || near_ttl.is_zero() {
-            // A reader may have put back what a tier still held, or another write of this key was under way: nobody here knows
-            // which of the two came last.
-            self.coherence.void(&change);
+        let accepted = !refused && !fenced;
+        let inserted = accepted && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
+        if inserted && !near_ttl.is_zero() {
+            again.is_not_needed();
         }
         let kept = kept_far || self.near.is_some() && !near_ttl.is_zero();
-        Receipt { stored: stored && kept && !life.is_none(), ..Receipt::new(delivery(queued)) }
+        // The near tier also takes nothing where another key of the stripe has moved: then what the shared tier says counts.
+        let stored = accepted && !life.is_none() && (kept_shared || inserted && kept);
+        Receipt { stored, ..Receipt::new(delivery(queued)) }
     }
 
     /// Whether the near tier has a value of a newer version.
@@ -223,6 +225,33 @@ impl Inner {
             return written;
         }
         if self.keep_or_remove(key, entry, owed, ticket).await { written } else { Written::Queued }
+    }
+}
+
+/// Voids a change once more when dropped, also by a caller that goes away half-way. A reader of this node may have put back near
+/// what a tier still held, or another write of the key was under way: nobody here knows which of the two came last.
+struct VoidAgain<'a> {
+    coherence: &'a Coherence,
+    change: &'a Change,
+    needed: bool,
+}
+
+impl<'a> VoidAgain<'a> {
+    const fn new(coherence: &'a Coherence, change: &'a Change) -> Self {
+        Self { coherence, change, needed: true }
+    }
+
+    /// Nobody can have put back anything.
+    fn is_not_needed(mut self) {
+        self.needed = false;
+    }
+}
+
+impl Drop for VoidAgain<'_> {
+    fn drop(&mut self) {
+        if self.needed {
+            self.coherence.void(self.change);
+        }
     }
 }
 
