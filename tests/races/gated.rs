@@ -17,6 +17,7 @@ use crate::support::Gate;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Point {
     GetAnswered,
+    AcquireAnswered,
     FillSent,
     FillAnswered,
     RefillSent,
@@ -117,7 +118,9 @@ impl CacheTier for GatedTier {
 #[async_trait]
 impl SharedTier for GatedTier {
     async fn acquire(&self, key: &Key, token: Token, over: Option<Token>, ttl: Duration) -> Result<Acquire, TierError> {
-        self.commands.acquire(key, token, over, ttl).await
+        let answer = self.commands.acquire(key, token, over, ttl).await;
+        self.gates.pass(Point::AcquireAnswered).await;
+        answer
     }
 
     async fn extend(&self, key: &Key, token: Token, ttl: Duration) -> Result<bool, TierError> {

@@ -8,7 +8,7 @@ use cache_testing::proxy::{Direction, Flow};
 use cache_testing::{FaultProxy, RedisServer};
 use tokio::task::JoinSet;
 
-use crate::gated::Point;
+use crate::gated::{GatedTier, Point};
 use crate::setting::{Change, NEW, OLD, Setting, Writer, changes, changes_of_nodes};
 use crate::support::{GatedLoad, heard, near, node};
 
@@ -90,6 +90,24 @@ async fn a_caller_after_a_change_is_not_given_the_load_before_it() {
             assert_eq!(*node.get::<String>(&key).await.unwrap(), NEW, "{change:?} by {writer:?}");
         }
     }
+}
+
+/// The lease would stand until it lapses: a minute, here.
+#[tokio::test]
+async fn a_lease_whose_taking_was_given_up_is_given_back() {
+    let redis = RedisServer::start();
+    let tier = GatedTier::new(&redis.url(), &redis.url());
+    let gates = tier.gates();
+    let builder = CachingService::builder().remote(tier).tier_timeout(Duration::from_millis(300));
+    let a = builder.lease_ttl(Duration::from_secs(60)).build().await.unwrap();
+    let b = node(&redis.url()).await;
+    let taken = gates.close(Point::AcquireAnswered);
+    load_old(&a, "k").await;
+    assert_eq!(taken.runs(), 1);
+    let load = || async { Ok::<_, Infallible>(NEW.to_owned()) };
+    let loaded = tokio::time::timeout(Duration::from_secs(10), b.get_or_load("k", load)).await;
+    assert_eq!(*loaded.expect("b has the lease").unwrap(), NEW);
+    assert_eq!(b.entry("k").remote_only().get::<String>().await.as_deref().map(String::as_str), Some(NEW));
 }
 
 /// Loads end as their invalidation returns, each on a key of its own and many at a time, on a node with a slow link: the

@@ -209,7 +209,7 @@ impl Lease {
         }
         self.held = true;
         let acquired = self.far.ask(shared.acquire(&self.key, self.token, over, ttl)).await;
-        self.held = matches!(acquired, Some(Acquire::Acquired));
+        self.held = matches!(acquired, None | Some(Acquire::Acquired));
         acquired
     }
 
