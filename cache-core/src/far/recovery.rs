@@ -102,7 +102,13 @@ impl Far {
                         freed?;
                         break;
                     }
-                    () = self.work.notified() => self.drain(coherence).await?,
+                    () = self.work.notified() => {
+                        if self.breaker.is_open() {
+                            // Nobody but the next attempt looks whether the tier is back. The scan is owed from its beginning.
+                            return Err(TierError::unavailable(format!("{} is away", self.tier.name())));
+                        }
+                        self.drain(coherence).await?;
+                    }
                 }
             }
         }
@@ -127,6 +133,7 @@ impl Far {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
     use std::sync::atomic::AtomicUsize;
     use std::sync::{Arc, Mutex};
 
@@ -143,7 +150,8 @@ mod tests {
     use crate::stats::Counters;
     use crate::tier::CacheTier;
 
-    type Once = Box<dyn FnOnce() + Send>;
+    /// Breaks where it is never to end.
+    type Once = Box<dyn FnOnce() -> ControlFlow<()> + Send>;
 
     /// A tier that notes when it was told to delete, and what happens while it removes by a pattern.
     #[derive(Clone, Default)]
@@ -169,8 +177,11 @@ mod tests {
         }
 
         async fn invalidate_pattern(&self, _: &Pattern) -> Result<u64, TierError> {
-            if let Some(meanwhile) = self.1.lock().unwrap().take() {
-                meanwhile();
+            let meanwhile = self.1.lock().unwrap().take();
+            if let Some(meanwhile) = meanwhile
+                && meanwhile().is_break()
+            {
+                std::future::pending::<()>().await;
             }
             Ok(0)
         }
@@ -254,10 +265,29 @@ mod tests {
 
         let write = Owed::in_place_of_write(far, coherence, change);
         drop(Owed::new(far, coherence, &Change::Pattern(Pattern::all())));
-        *told.1.lock().unwrap() = Some(Box::new(move || drop(write)));
+        *told.1.lock().unwrap() = Some(Box::new(move || ControlFlow::Continue(drop(write))));
         let given_up = Instant::now();
         far.mend(coherence).await.unwrap();
         assert_eq!(*told.0.lock().unwrap(), [given_up + timeout]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tier_that_goes_down_while_it_is_scanned_is_brought_back() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (told, timeout) = (Told::default(), Duration::from_secs(1));
+        let limits = FarLimits { timeout, breaker_threshold: 3, queue_capacity: 10, read_retries: 0 };
+        let far: &Far = Box::leak(Box::new(Far::new(Arc::new(told.clone()), Arc::clone(&clock), limits)));
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, false);
+        far.enqueue_scan(&Change::Pattern(Pattern::all()), Position::new(1, 0), &coherence);
+        *told.1.lock().unwrap() = Some(Box::new(move || {
+            for _ in 0..limits.breaker_threshold {
+                assert!(far.note(Err::<(), _>(TierError::unavailable("broken"))).is_err());
+            }
+            ControlFlow::Break(())
+        }));
+        let recovery = tokio::time::timeout(Duration::from_secs(60), far.recover(&coherence)).await;
+        assert!(recovery.is_err() && far.is_ready(), "nothing else will look whether it is back");
+        assert_eq!(far.queued(), 0);
     }
 
     fn far(read_retries: usize) -> Far {
