@@ -179,3 +179,35 @@ async fn other_changes_are_delivered_while_what_a_pattern_covers_is_freed() {
     })
     .await;
 }
+
+/// The snapshot knows of the rule, and of what had yet to be removed; those that run have forgotten it.
+#[tokio::test]
+async fn what_a_server_brings_back_that_had_been_scanned_for_is_void_again() {
+    let setting = Setting::new().await;
+    let Setting { redis, gates, a, b, clock, .. } = &setting;
+    b.set("old:1", OLD.to_owned()).await;
+    let scan = gates.close(Point::ScanSent);
+    let invalidation = tokio::spawn({
+        let a = a.clone();
+        async move { a.invalidate_pattern("old:*").await.unwrap() }
+    });
+    scan.reached().await;
+    redis.cli(&["SAVE"]);
+    scan.open();
+    assert_eq!(invalidation.await.unwrap().delivery, Delivery::Done);
+    // No record is lost, so nothing else tells that the server is not as it was.
+    assert_eq!(redis.cli(&["HLEN", "{cache}!rules"]), "1", "it has been scanned for");
+    redis.restart_from_snapshot();
+    assert_eq!(redis.cli(&["EXISTS", "cache:old:1"]), "1");
+    eventually("they are connected and have carried it again", || async {
+        clock.advance(Duration::from_millis(50));
+        let (a, b) = (a.status().await, b.status().await);
+        let healthy = |status: &cache_aside::Status| status.bus == cache_aside::BusStatus::Healthy;
+        healthy(&a) && healthy(&b) && a.queued_invalidations + b.queued_invalidations == 0
+    })
+    .await;
+    for node in [a, b] {
+        assert_eq!(node.get::<String>("old:1").await, None);
+    }
+    assert_eq!(redis.cli(&["EXISTS", "cache:old:1"]), "0");
+}

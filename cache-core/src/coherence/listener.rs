@@ -80,7 +80,7 @@ impl Listener {
             // Also where it ends as it did: another may stand in its place.
             Some(applied) => {
                 self.catch_up(&mut *connection, applied, last).await?;
-                self.forget_swept(&mut *connection).await?;
+                self.compare_patterns(&mut *connection).await?;
             }
         }
         // Only a node that is registered, with what it has applied, is waited for by those who ask for acknowledgements.
@@ -88,14 +88,15 @@ impl Listener {
         Ok(connection)
     }
 
-    /// Forgets the patterns whose scans have ended while nothing was heard: that is told once, and is in no journal.
-    async fn forget_swept(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
+    /// Forgets the patterns whose scans have ended while nothing was heard: that is told once, and is in no journal. So is the
+    /// end of a scan that this node knows of and the server does not: then it has what it had before, and is scanned again.
+    async fn compare_patterns(&self, connection: &mut dyn BusConnection) -> Result<(), TierError> {
         // Before the rules are read, which know of everything up to this.
         let applied = self.coherence.applied().unwrap_or(Position::START);
-        if self.coherence.rules.has_patterns() {
-            let kept = self.bounded(connection.rules()).await?;
-            self.coherence.rules.swept_but(&kept, applied);
-        }
+        let kept = self.bounded(connection.rules()).await?;
+        let returned = self.coherence.rules.returned(&kept, applied);
+        self.coherence.rules.swept_but(&kept, applied);
+        self.owe(&returned.into_iter().map(Change::Pattern).collect::<Vec<_>>());
         Ok(())
     }
 

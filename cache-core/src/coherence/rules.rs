@@ -207,9 +207,11 @@ impl Rules {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Forgets a pattern that everything has been scanned for, unless it was given again since.
+    /// Forgets a pattern that everything has been scanned for, unless it was given again since. One that matches everything
+    /// does for all.
     pub(crate) fn swept(&self, position: Position, pattern: &Pattern) {
-        self.keep(|(at, known)| *at > position || known != pattern);
+        let all = *pattern == Pattern::all();
+        self.keep(|(at, known)| *at > position || !all && known != pattern);
     }
 
     /// Forgets the patterns up to `until` that everything has been scanned for, as what the shared tier `kept` shows.
@@ -219,9 +221,14 @@ impl Rules {
         self.keep(|(at, pattern)| *at > until || stands(*at, pattern));
     }
 
-    /// Whether anything is being scanned for, as far as this node knows.
-    pub(crate) fn has_patterns(&self) -> bool {
-        !self.lock().patterns.is_empty()
+    /// The patterns that the shared tier `kept` up to `until` though everything had been scanned for as far as this node knows.
+    pub(crate) fn returned(&self, kept: &RuleSet, until: Position) -> Vec<Pattern> {
+        let list = self.lock();
+        let known = |pattern: &Pattern, since: Position| {
+            since <= list.cleared || list.patterns.iter().any(|(at, known)| known == pattern && *at >= since)
+        };
+        let returned = kept.patterns.iter().filter(|(pattern, since)| *since <= until && !known(pattern, *since));
+        returned.map(|(pattern, _)| pattern.clone()).collect()
     }
 
     fn keep(&self, is_kept: impl Fn(&(Position, Pattern)) -> bool) {
