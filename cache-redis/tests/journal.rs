@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use cache_core::coherence::{BusMessage, Change, NodeId, Position, Record};
+use cache_core::coherence::{Beat, BusMessage, Change, NodeId, Position, Record};
 use cache_core::frame::Frame;
 use cache_core::{CacheTier, Key, Namespace, Pattern, Put, SharedTier, Tags};
 use cache_redis::RedisTier;
@@ -16,6 +16,12 @@ use support::{
 
 const JOURNAL: &str = "{test}!journal";
 const RULES: &str = "{test}!rules";
+const NODES: &str = "{test}!nodes";
+
+fn beat(node: u64) -> Beat {
+    let minute = Duration::from_secs(60);
+    Beat { node: NodeId::new(node), applied: Position::START, trusted: minute, alone: minute }
+}
 
 #[tokio::test]
 async fn an_invalidation_removes_records_and_announces_as_one() {
@@ -187,6 +193,50 @@ async fn a_full_server_still_invalidates() {
     let error = tier.put(&key("k"), put(entry("v"), TTL), &record(&keys(["k"]))).await.unwrap_err();
     assert!(!error.is_outage() && error.to_string().contains("OOM"), "{error}");
     assert_eq!(server.cli(&["XLEN", JOURNAL]), "2", "no record without its value");
+}
+
+#[tokio::test]
+async fn a_full_server_is_listened_to() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    server.cli(&["DEL", RULES]);
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    bus.beat(beat(1)).await.unwrap();
+    bus.begin(Position::START).await.unwrap();
+    assert_eq!(server.cli(&["HLEN", RULES]), "1", "the journal has begun");
+    bus.beat(beat(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn nodes_that_are_gone_are_forgotten() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    bus.beat(beat(1)).await.unwrap();
+    for node in 1_000..1_100 {
+        server.cli(&["HSET", NODES, &node.to_string(), "1000 0 0-0"]);
+    }
+    let now = Duration::from_millis(server.cli(&["TIME"]).lines().next().unwrap().parse::<u64>().unwrap() * 1_000);
+    server.cli(&["HSET", NODES, "lately", &format!("{} 0 0-0", now.as_millis() - 30_000)]);
+    for _ in 0..1_000 {
+        bus.beat(beat(1)).await.unwrap();
+    }
+    assert_eq!(server.cli(&["HLEN", NODES]), "4", "itself, one that was there lately, since when, and on which server");
+}
+
+#[tokio::test]
+async fn a_scan_for_everything_does_for_every_pattern_before_it() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    let record = |text: &str| Record::new(NodeId::new(1), Change::Pattern(Pattern::new(text).unwrap()));
+    tier.invalidate(&[], &record("earlier*"), None).await.unwrap();
+    let all = tier.invalidate(&[], &record("*"), None).await.unwrap();
+    let later = tier.invalidate(&[], &record("later*"), None).await.unwrap();
+    tier.invalidate(&[], &Record::new(NodeId::new(1), Change::Tags(Tags::new(["t"]))), None).await.unwrap();
+    assert!(tier.swept(&Pattern::all(), all.position).await.unwrap());
+    let rules = bus.rules().await.unwrap();
+    assert_eq!(rules.patterns, [(Pattern::new("later*").unwrap(), later.position)]);
+    assert_eq!(rules.tags.len(), 1);
+    assert_eq!(server.cli(&["HEXISTS", RULES, "cleared"]), "1");
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ local ruled = redis.call('HEXISTS', KEYS[2], 'cleared') == 1
 if ruled and not behind then
   return 0
 end
+-- A server that is out of memory refuses to write more unless the script has written before.
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[3])
 local id = '*'
 -- A position that is a day ahead of the clock was never given by a server.
 if behind and now <= known[1] and known[1] < now + 86400000 then
