@@ -319,6 +319,37 @@ async fn a_strict_invalidation_waits_for_a_dead_node_no_longer_than_that_may_ser
     assert_eq!(a.entry("k").invalidate_strict().await.delivery, Delivery::Queued);
 }
 
+/// It has registered for how long it may.
+#[tokio::test]
+async fn a_strict_invalidation_waits_for_a_node_that_may_serve_for_longer_than_this_one() {
+    let redis = RedisServer::start();
+    let (proxy, clock) = (FaultProxy::start(redis.address()), ManualClock::new());
+    let builder = node_builder(&redis.url()).isolated_ttl(Duration::ZERO).clock(clock.clone());
+    let (a, b) = (builder.build().await.unwrap(), node(&redis.url_at(proxy.port())).await);
+    redis.cli(&["HSET", "{cache}!nodes", "since", "0"]);
+    b.set("k", 1_u32).await;
+    let held = (proxy.hold_replies(), proxy.hold_requests());
+    let strict = tokio::spawn({
+        let a = a.clone();
+        async move { a.entry("k").invalidate_strict().await }
+    });
+    eventually("it is written", || async { redis.cli(&["EXISTS", "cache:k"]) == "0" }).await;
+    for _ in 0..20 {
+        clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(*b.entry("k").local_only().get::<u32>().await.unwrap(), 1, "b has not heard of it");
+    assert!(!strict.is_finished());
+    drop(held);
+    proxy.pass().await;
+    eventually("it ends", || async {
+        clock.advance(Duration::from_millis(50));
+        strict.is_finished()
+    })
+    .await;
+    assert!(b.entry("k").local_only().get::<u32>().await.is_none());
+}
+
 #[tokio::test]
 async fn a_strict_invalidation_waits_for_nodes_that_redis_has_lost() {
     let redis = RedisServer::start();

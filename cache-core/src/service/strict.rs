@@ -28,17 +28,22 @@ impl Inner {
     /// Completes when every node has applied the record at `position`, or may not serve what is older.
     async fn heard_by_all(&self, position: Position) {
         let Some((far, shared)) = self.shared().and_then(|far| Some((far, far.shared()?))) else { return };
-        // By then every node has, whatever happened to it, so there is no need to ask.
+        // By then every node with the timings of this one has, whatever happened to it, so there is no need to be answered. Nodes
+        // with others register with theirs.
         let bound = self.coherence.trust.timings().staleness_bound();
-        let deadline = self.clock.now() + bound;
+        let mut deadline = self.clock.now() + bound;
         let mut wait = WAITS.0;
         loop {
-            let unheard = far.ask(shared.unheard(position, bound)).await.unwrap_or(Duration::MAX);
-            let left = deadline.since(self.clock.now());
-            if unheard.is_zero() || left.is_zero() {
+            let unheard = far.ask(shared.unheard(position, bound)).await;
+            let now = self.clock.now();
+            if let Some(unheard) = unheard {
+                deadline = deadline.max(now + unheard);
+            }
+            let left = unheard.unwrap_or(Duration::MAX).min(deadline.since(now));
+            if left.is_zero() {
                 return;
             }
-            self.clock.sleep(wait.min(unheard).min(left)).await;
+            self.clock.sleep(wait.min(left)).await;
             wait = (wait * 2).min(WAITS.1);
         }
     }
