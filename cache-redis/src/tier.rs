@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::frame::{self, Frame};
 use cache_core::{CacheTier, Entry, Error, Key, Namespace, Pattern, SharedTier, TierError};
+use deadpool_redis::Connection;
 use redis::{Cmd, Value};
 
 use crate::config::{Config, RedisTierBuilder, Urls, Wire};
@@ -272,8 +273,12 @@ impl Inner {
         match &self.lane {
             Lanes::One(gets) => {
                 let mut connection = gets.lane().check_out().await?;
-                let removed = scan::remove_matching(&mut connection, &names, batch, &self.counts).await?;
-                Ok(Swept { removed, met_all: true })
+                let removed = scan::remove_matching(&mut connection, &names, batch, &self.counts).await;
+                if removed.is_err() {
+                    // It may lead to a server that is none to write to any more, and answers pings all the same.
+                    drop(Connection::take(connection));
+                }
+                Ok(Swept { removed: removed?, met_all: true })
             }
             #[cfg(feature = "cluster")]
             Lanes::Cluster(cluster) => cluster.remove_matching(&names, batch).await,
