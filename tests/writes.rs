@@ -266,6 +266,23 @@ async fn a_replica_is_of_the_type_that_is_asked_for_or_a_miss() {
     assert_eq!(*b.get::<String>("k").await.unwrap(), "text");
 }
 
+/// It cannot run later, so that nothing has to be waited for before the old value is removed.
+#[tokio::test]
+async fn a_write_that_redis_refuses_keeps_nobody_from_reading() {
+    let redis = RedisServer::start();
+    let a = node(&redis.url()).await;
+    for key in ["k", "other"] {
+        a.set(key, 1_u32).await;
+    }
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(a.set("k", 2_u32).await.delivery, Delivery::Queued);
+    let readable =
+        eventually("Redis is read", || async { a.entry("other").remote_only().get::<u32>().await.is_some() });
+    // Half of the time that a call may take.
+    tokio::time::timeout(Duration::from_secs(5), readable).await.expect("it waits for nothing");
+    assert_eq!(a.entry("k").remote_only().get::<u32>().await, None);
+}
+
 #[tokio::test]
 async fn a_strict_invalidation_waits_for_every_node() {
     let redis = RedisServer::start();

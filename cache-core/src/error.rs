@@ -125,6 +125,7 @@ enum TierErrorKind {
     Unavailable,
     TimedOut,
     Refused,
+    Partial,
 }
 
 impl TierError {
@@ -143,6 +144,17 @@ impl TierError {
         Self { kind: TierErrorKind::Refused, message: message.into() }
     }
 
+    /// A part of the tier is out of reach, and this call needed it: nothing was done there, or nobody knows whether it was.
+    pub fn partial(message: impl Into<Arc<str>>) -> Self {
+        Self { kind: TierErrorKind::Partial, message: message.into() }
+    }
+
+    /// Whether the tier answered with a refusal: nothing was done, and nothing will be.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.kind == TierErrorKind::Refused
+    }
+
     /// Whether the tier did not answer in time.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -152,7 +164,7 @@ impl TierError {
     /// Whether the tier is out of reach or too slow, so that the next call would likely fare no better.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        self.kind != TierErrorKind::Refused
+        !matches!(self.kind, TierErrorKind::Refused | TierErrorKind::Partial)
     }
 }
 

@@ -44,6 +44,11 @@ impl<'a> Owed<'a> {
         self.delivered = true;
     }
 
+    /// The write in whose place it is owed has failed with `error`. What was refused does not run later, and is not waited for.
+    pub(crate) fn failed(mut self, error: &TierError) {
+        self.written &= !error.is_refusal();
+    }
+
     /// Carries the change to the tier. `Err` when the tier could not be told: then it is queued.
     pub(crate) async fn deliver(self, manner: Manner) -> Result<Carried, Queued> {
         if !self.far.hears() {

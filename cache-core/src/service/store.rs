@@ -206,9 +206,11 @@ impl Inner {
         }
         let change = Change::Keys([key.clone()].into());
         let owed = Owed::in_place_of_write(far, &self.coherence, &change);
-        let stored = far.ask(far.tier.set(key, entry.clone(), ttl)).await.is_some();
-        if stored {
-            self.keep_or_remove(key, &entry, owed, ticket).await;
+        match far.try_ask(far.tier.set(key, entry.clone(), ttl)).await {
+            Ok(()) => {
+                self.keep_or_remove(key, &entry, owed, ticket).await;
+            }
+            Err(error) => owed.failed(&error),
         }
     }
 

@@ -137,7 +137,13 @@ impl Inner {
             }
             Ok(outcome)
         };
-        let outcome = far.ask(concluding).await?;
+        let outcome = match far.try_ask(concluding).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                owed.failed(&error);
+                return None;
+            }
+        };
         owed.delivered();
         match outcome {
             PutOutcome::Stored(appended) => Some(Entry { birth: entry.birth.max(appended.position), ..entry }),

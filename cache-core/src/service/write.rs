@@ -215,11 +215,17 @@ impl Inner {
             Some(shared) => {
                 let mut put = Put::new(entry.clone(), ttl, far.timeout());
                 put.replicate = (plan.replicate && entry.size <= self.replica_max_bytes).then(|| plan.near_ttl(ttl));
-                far.ask(put_with_record(shared, &self.coherence, key, put, change)).await
+                far.try_ask(put_with_record(shared, &self.coherence, key, put, change)).await
             }
-            None => far.ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
+            None => far.try_ask(far.tier.set(key, entry.clone(), ttl)).await.map(|()| Written::Stored(Position::START)),
         };
-        let Some(written) = written else { return Written::Queued };
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => {
+                owed.failed(&error);
+                return Written::Queued;
+            }
+        };
         if far.shared().is_some() {
             owed.delivered();
             return written;

@@ -22,7 +22,7 @@ impl Failure {
         match self {
             Self::Away(error) => error,
             Self::Answer(error) => tier_error(action, &error),
-            Self::Partial(failure) => TierError::refused(failure.into_tier_error(action).to_string()),
+            Self::Partial(failure) => TierError::partial(failure.into_tier_error(action).to_string()),
         }
     }
 
