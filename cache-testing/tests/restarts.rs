@@ -3,9 +3,12 @@
 use std::process::Command;
 
 #[test]
-fn no_call_fails_while_redis_restarts() {
+fn no_call_fails_or_takes_long_while_redis_restarts() {
     let options = ["--restarts", "4", "--every-ms", "2500", "--bound-ms", "10000"];
     let output = Command::new(env!("CARGO_BIN_EXE_restarts")).args(options).output().expect("the program runs");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("\n0 failed calls"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let said = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("\n0 failed calls"), "{said}");
+    // How long calls may take and how much memory may grow is in the exit code alone.
+    assert!(output.status.success(), "{said}");
 }
