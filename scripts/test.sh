@@ -170,6 +170,7 @@ package() {
     # Every crate is built from its packaged files alone. `cargo package` uploads nothing.
     local dirty=--allow-dirty
     [ -z "${CI:-}" ] || dirty=""
+    packages included
     forget_packages
     cargo package --workspace --exclude cache-testing ${dirty:+"$dirty"}
 }

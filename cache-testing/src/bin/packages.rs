@@ -3,12 +3,13 @@
 //! - `packages features`: one line for each way to build a published package with at most one feature:
 //!   `<package>` without any, then `<package> <feature>` for each.
 //! - `packages examples`: the names of the examples.
+//! - `packages included`: checks that every file that a published package includes in its code is packaged with it.
 //! - `packages rust-versions`: checks that no dependency of a published package needs a newer Rust than we promise.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use cargo_metadata::semver::Version;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Node, Package, PackageId};
@@ -18,8 +19,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
         Some("features") => features(&metadata),
         Some("examples") => examples(&metadata),
+        Some("included") => return included(&metadata),
         Some("rust-versions") => return rust_versions(&metadata),
-        other => return Err(format!("unknown command {other:?}; use features, examples or rust-versions").into()),
+        other => {
+            return Err(format!("unknown command {other:?}; use features, examples, included or rust-versions").into());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,4 +93,32 @@ fn dependencies<'a>(
         found.remove(&package.id);
     });
     Ok(found)
+}
+
+/// What is included for documentation tests alone is missed by nobody who builds the package.
+fn included(metadata: &Metadata) -> Result<ExitCode, Box<dyn Error>> {
+    let mut missing = false;
+    for package in published(metadata) {
+        let root = package.manifest_path.parent().ok_or("a manifest lies in a directory")?.canonicalize()?;
+        let output = Command::new(env!("CARGO"))
+            .args(["package", "--list", "--allow-dirty", "--package", package.name.as_str()])
+            .current_dir(&root)
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        let packaged: BTreeSet<_> = String::from_utf8(output.stdout)?.lines().map(|file| root.join(file)).collect();
+        for source in packaged.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")) {
+            let code = std::fs::read_to_string(source)?;
+            for part in code.split("include_str!(\"").skip(1) {
+                let Some((name, _)) = part.split_once('"') else { continue };
+                let file = source.with_file_name(name).canonicalize()?;
+                if !packaged.contains(&file) {
+                    missing = true;
+                    println!("{} includes {}, which is not packaged", source.display(), file.display());
+                }
+            }
+        }
+    }
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
