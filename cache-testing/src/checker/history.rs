@@ -59,6 +59,11 @@ impl WriteKind {
         matches!(self, Self::InvalidateStrict)
     }
 
+    /// Whether the call says if all tiers were told.
+    pub const fn says_delivery(self) -> bool {
+        !matches!(self, Self::WriteAround)
+    }
+
     /// Whether it stores a value.
     pub const fn is_set(self) -> bool {
         matches!(self, Self::Set | Self::SetVersioned | Self::SetReplicated)
@@ -181,6 +186,15 @@ impl History {
     /// How many reads nodes made.
     pub fn reads(&self) -> u64 {
         self.seen.iter().filter(|(sight, _)| sight.place != Place::Redis).map(|(_, seen)| seen.reads).sum()
+    }
+
+    /// How many reads nodes made each second, from the first of them to the last.
+    pub fn reads_per_second(&self) -> u64 {
+        let nodes = || self.seen.iter().filter(|(sight, _)| sight.place != Place::Redis).map(|(_, seen)| seen);
+        let first = nodes().map(|seen| seen.first_start).min().unwrap_or_default();
+        let last = nodes().map(|seen| seen.last_start).max().unwrap_or_default();
+        let millis = last.since(first).as_millis().max(1);
+        u64::try_from(u128::from(self.reads()) * 1_000 / millis).unwrap_or(u64::MAX)
     }
 
     /// A node has been started.

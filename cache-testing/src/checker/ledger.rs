@@ -23,7 +23,7 @@ pub struct Ledger {
     recent: Vec<KeyNumber>,
     /// Calls that returned `Done`.
     pub done: u64,
-    /// Calls that returned `Queued`.
+    /// Calls that returned `Queued`. One that does not say whether it did is not among them.
     pub queued_in_all: u64,
 }
 
@@ -77,7 +77,7 @@ impl Ledger {
             entry.delivered = Some(returned);
             self.end(write, Ended::Wholly);
         } else {
-            self.queued_in_all += 1;
+            self.queued_in_all += u64::from(entry.kind.says_delivery());
             self.queued.entry(node).or_default().insert(write);
             self.end(write, Ended::GivenUp);
         }
@@ -184,6 +184,15 @@ mod tests {
         assert!(ledger.is_settled());
         let history = ledger.close();
         assert_eq!((history.writes[0].returned, history.writes[0].delivered), (Some(at(5)), Some(at(9))));
+    }
+
+    #[test]
+    fn a_call_that_does_not_say_what_became_of_it_counts_as_neither() {
+        let mut ledger = ledger();
+        let write = begin(&mut ledger, &Call::WriteAround(0, 1));
+        ledger.returned(write, at(5), false);
+        assert!(!ledger.is_settled());
+        assert_eq!((ledger.done, ledger.queued_in_all), (0, 0));
     }
 
     #[test]

@@ -44,7 +44,6 @@ fn write_counts(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let total = |count: fn(&super::message::Health) -> u64| -> u64 {
         outcome.nodes.iter().filter_map(|node| node.health).map(|(_, health)| count(&health)).sum()
     };
-    let reads = outcome.history.reads();
     writeln!(
         text,
         "seed {}, {:?}, {} nodes, {} keys",
@@ -53,8 +52,8 @@ fn write_counts(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(
         text,
         "reads: {} ({} each second), and {} without a value; read in Redis itself: {}",
-        grouped(reads),
-        grouped(reads / settings.duration.as_secs().max(1)),
+        grouped(outcome.history.reads()),
+        grouped(outcome.history.reads_per_second()),
         grouped(outcome.nodes.iter().map(|node| node.without_value).sum()),
         grouped(outcome.probed)
     )?;

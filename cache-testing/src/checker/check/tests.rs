@@ -234,6 +234,15 @@ fn reads_of_redis_are_no_reads_of_a_node() {
 }
 
 #[test]
+fn reads_are_counted_over_the_time_that_they_took() {
+    let reads = [(B, 1, 1_000), (A, 2, 2_500), (B, 2, 3_000), (Place::Redis, 2, 90_000)];
+    let mut history = history(vec![write(2, 20)], &reads);
+    history.add_seen(A, 0, 2, Seen { reads: 97, first_start: at(1_500), last_start: at(3_000) });
+    assert_eq!(history.reads_per_second(), 50);
+    assert_eq!(History::default().reads_per_second(), 0);
+}
+
+#[test]
 fn a_version_that_never_was_is_found() {
     let found = violations(&history(vec![write(2, 20)], &[(B, 3, 30)]));
     assert_eq!(found, [Violation::Invented { place: B, key: 0, version: 3 }]);
