@@ -67,3 +67,17 @@ fn nodes_that_swallow_invalidations_are_caught() {
         assert!(text.contains(promise), "{text}");
     }
 }
+
+#[test]
+fn a_node_that_dies_by_itself_is_found_and_one_that_is_killed_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--seconds", "8", "--seed", "3", "--short-timings", "--reads", "4000", "--nodes", "2"];
+    let arguments = [&arguments[..], &["--only", "kill-node"]].concat();
+    let output = run(&[&arguments[..], &["--die-at", "40"]].concat(), &directory.path().join("report"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("VIOLATION died: node ").count(), 1, "{text}");
+    let line = text.lines().last().unwrap();
+    assert!(figure(line, "faults") > 0, "{line}");
+    assert_eq!(finding(line, "other violations"), 1, "{line}");
+}

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cache_testing::checker::faults::FaultKind;
-use cache_testing::checker::message::{NodeSettings, Timings};
+use cache_testing::checker::message::{Breakage, NodeSettings, Timings};
 use cache_testing::checker::run::{RunSettings, run};
 use cache_testing::checker::{node, report::report};
 use clap::{Args, Parser, Subcommand};
@@ -74,7 +74,10 @@ struct Options {
     /// Breaks the nodes: each says of every so many writes that all tiers were told, and tells none. The checker must
     /// notice.
     #[arg(long, hide = true)]
-    swallow_every: Option<u64>,
+    swallow_every: Option<usize>,
+    /// Breaks a node: the one that is told to make this write dies. The checker must notice.
+    #[arg(long, hide = true)]
+    die_at: Option<usize>,
 }
 
 fn fault_kind(name: &str) -> Result<FaultKind, String> {
@@ -100,7 +103,7 @@ impl Options {
             writes_per_second: self.writes,
             timings: if self.short_timings { Timings::SHORT } else { Timings::DEFAULT },
             faults: all.filter(wanted).collect::<BTreeSet<_>>(),
-            swallows_every: self.swallow_every,
+            breakage: Breakage { swallows_every: self.swallow_every, dies_at: self.die_at },
         })
     }
 }

@@ -81,12 +81,12 @@ pub struct Write {
     pub begun: Moment,
     /// What was written.
     pub versions: Vec<(KeyNumber, Version)>,
-    /// When the call returned. `None` when it did not: its node was killed.
+    /// When the call returned. `None` when it did not: its node was gone.
     pub returned: Option<Moment>,
     /// From when on every tier was known to have been told: when the call returned `Done`, or when a call that returned
     /// `Queued` had been delivered since. `None` when that never was, or nobody knows.
     pub delivered: Option<Moment>,
-    /// Its node was killed before it was delivered, so nobody owes its delivery any more.
+    /// Its node was gone before it was delivered, so nobody owes its delivery any more.
     pub lost: bool,
 }
 
@@ -168,6 +168,8 @@ pub struct History {
     pub audited: Vec<u32>,
     /// What they read.
     pub audits: Vec<Audit>,
+    /// The nodes that are gone, and that nobody killed.
+    pub died: Vec<u32>,
     /// When there was no fault and every node said that it was well.
     pub healthy: Vec<Stretch>,
     /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.

@@ -25,8 +25,17 @@ pub struct NodeSettings {
     pub seed: u64,
     /// The intervals of its coherence protocol.
     pub timings: Timings,
-    /// Whether it tells nobody of every so many writes, and says that it did: a node that is broken on purpose.
-    pub swallows_every: Option<u64>,
+    /// How it is broken.
+    pub breakage: Breakage,
+}
+
+/// How nodes are broken on purpose: each way is one that the checker must notice.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Breakage {
+    /// A node tells nobody of every so many writes, and says that it did.
+    pub swallows_every: Option<usize>,
+    /// The node that is told to make this write dies.
+    pub dies_at: Option<usize>,
 }
 
 /// The intervals of the coherence protocol, as `CachingServiceBuilder` has them.

@@ -20,7 +20,8 @@
 //!   which its node owed nothing any more; a node that lives comes to owe nothing.
 //!
 //! A write whose node was killed before it was delivered binds nobody: there is no call that returned. The writes before it
-//! bind as before, and so does the next one that is delivered. D is what the services themselves state
+//! bind as before, and so does the next one that is delivered. A node that is gone without having been killed breaks the run,
+//! whatever was read. D is what the services themselves state
 //! (`CachingService::staleness_bound`), and [`run::ALLOWANCE`].
 //!
 //! A failover to a replica that had not heard of everything undoes writes, until the nodes have told the replica themselves.

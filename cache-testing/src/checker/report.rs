@@ -190,6 +190,9 @@ fn describe(outcome: &Outcome, violation: &Violation) -> String {
             let write = &outcome.history.writes[*write];
             format!("G6: {:?} of {:?} on node {} was never delivered", write.kind, write.versions, write.node)
         }
+        Violation::Died { node } => {
+            format!("died: node {node} (place {}) is gone, and nobody killed it", place_of(outcome, *node))
+        }
         Violation::Invented { place, key, version } => {
             format!("invented: {place:?} read version {version} of key {key}, which the source never had")
         }
@@ -201,10 +204,7 @@ fn describe_evidence(outcome: &Outcome, evidence: &Evidence) -> String {
     let write = &outcome.history.writes[evidence.write];
     let newer = write.versions.iter().find(|(key, _)| *key == sight.key).map_or(0, |(_, version)| *version);
     let place = match sight.place {
-        Place::Node(node) => {
-            let slot = outcome.nodes.get(node as usize).map_or(0, |view| view.slot);
-            format!("node {node} (place {slot})")
-        }
+        Place::Node(node) => format!("node {node} (place {})", place_of(outcome, node)),
         Place::Redis => "Redis".to_owned(),
     };
     let mut text = format!(
@@ -224,6 +224,10 @@ fn describe_evidence(outcome: &Outcome, evidence: &Evidence) -> String {
     );
     append_incidents(&mut text, outcome, write.begun.before(outcome.bound), seen.last_start);
     text
+}
+
+fn place_of(outcome: &Outcome, node: u32) -> usize {
+    outcome.nodes.get(node as usize).map_or(0, |view| view.slot)
 }
 
 /// One line, for a README.
@@ -259,7 +263,10 @@ fn summary(outcome: &Outcome) -> String {
 const fn is_other(violation: &Violation) -> bool {
     matches!(
         violation,
-        Violation::MissingInAudit { .. } | Violation::NeverDelivered { .. } | Violation::Invented { .. }
+        Violation::MissingInAudit { .. }
+            | Violation::NeverDelivered { .. }
+            | Violation::Died { .. }
+            | Violation::Invented { .. }
     )
 }
 

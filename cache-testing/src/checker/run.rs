@@ -14,7 +14,7 @@ use super::history::History;
 use super::injector::{Incident, Injector, Log};
 use super::keys::Keys;
 use super::ledger::Ledger;
-use super::message::{Stall, Timings, ToNode};
+use super::message::{Breakage, Stall, Timings, ToNode};
 use super::probe::Probe;
 use super::server::Server;
 use super::source::Source;
@@ -52,8 +52,8 @@ pub struct RunSettings {
     pub timings: Timings,
     /// Which faults may come.
     pub faults: BTreeSet<FaultKind>,
-    /// Breaks the nodes on purpose: see [`NodeSettings::swallows_every`](super::message::NodeSettings::swallows_every).
-    pub swallows_every: Option<u64>,
+    /// How the nodes are broken.
+    pub breakage: Breakage,
 }
 
 /// What came of a run.
@@ -121,7 +121,7 @@ impl Run {
             reads_per_second: settings.reads_per_second / settings.nodes.max(1),
             seed: settings.seed,
             timings: settings.timings,
-            swallows_every: settings.swallows_every,
+            breakage: settings.breakage,
         };
         let fleet = Fleet::start(fleet, &server, Arc::clone(&source), Arc::clone(&ledger)).await?;
         Ok(Self { server, source, ledger, fleet: Arc::new(fleet), settings })
@@ -190,7 +190,9 @@ impl Run {
         let (mut history, done, queued) =
             self.lock_ledger(|ledger| (ledger.close(), ledger.done, ledger.queued_in_all));
         history.healthy = log.healthy;
-        let nodes: Vec<NodeView> = self.fleet.views().into_values().collect();
+        let views = self.fleet.views();
+        history.died = views.iter().filter(|(_, view)| view.died()).map(|(node, _)| *node).collect();
+        let nodes: Vec<NodeView> = views.into_values().collect();
         let worst_stall = nodes
             .iter()
             .flat_map(|node| node.stalls.iter().filter(|stall| !is_a_fault(node, stall, &log.incidents)))

@@ -41,6 +41,11 @@ pub enum Violation {
         /// The write, by its place in the history.
         write: usize,
     },
+    /// A node ended by itself, or said what nobody understands: so its writes were lost as if it had been killed.
+    Died {
+        /// The node.
+        node: u32,
+    },
     /// A version was read that the source never had.
     Invented {
         /// Where it was read.
@@ -103,6 +108,7 @@ pub fn check(history: &History, bound: Duration) -> Verdict {
     violations.extend(invented(history));
     violations.extend(audit(history));
     violations.extend(never_delivered(history));
+    violations.extend(history.died.iter().map(|node| Violation::Died { node: *node }));
     violations.sort_unstable();
     let (staleness, healthy_staleness) = staleness(history);
     Verdict { violations, staleness, healthy_staleness }

@@ -288,6 +288,14 @@ fn a_node_that_does_not_answer_the_audit_is_found() {
 }
 
 #[test]
+fn a_node_that_died_by_itself_is_found() {
+    let mut history = history(vec![lost(2, None)], &[(A, 1, 9_000)]);
+    assert_eq!(violations(&history), []);
+    history.died = vec![1];
+    assert_eq!(violations(&history), [Violation::Died { node: 1 }]);
+}
+
+#[test]
 fn a_history_with_several_faults_names_each() {
     let reads = [(A, 1, 500), (B, 1, 500), (Place::Redis, 1, 500), (B, 9, 1)];
     let found = violations(&history(vec![write(2, 20)], &reads));

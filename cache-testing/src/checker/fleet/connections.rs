@@ -47,7 +47,7 @@ async fn serve(stream: UnixStream, shared: Arc<Shared>) {
     let writer = tokio::spawn(write(queue, writer));
     let mut lines = BufReader::new(reader).lines();
     let mut node = None;
-    // A node that is killed may leave half a line.
+    // A node that is killed may leave half a line. Of any other that is a fault of its own: see `NodeView::died`.
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(message) = serde_json::from_str(&line) else { break };
         if let ToChecker::Hello { node: number, .. } = message {
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    fn change(&self, node: u32, change: impl FnOnce(&mut NodeView)) {
+    pub(super) fn change(&self, node: u32, change: impl FnOnce(&mut NodeView)) {
         self.views.send_modify(|views| change(views.entry(node).or_default()));
     }
 

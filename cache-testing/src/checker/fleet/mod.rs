@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::ledger::Ledger;
-use super::message::{Health, NodeSettings, Stall, Timings, ToNode};
+use super::message::{Breakage, Health, NodeSettings, Stall, Timings, ToNode};
 use super::moment::Moment;
 use super::server::Server;
 use super::source::Source;
@@ -40,8 +40,8 @@ pub struct FleetSettings {
     pub seed: u64,
     /// The intervals of the nodes.
     pub timings: Timings,
-    /// See [`NodeSettings::swallows_every`].
-    pub swallows_every: Option<u64>,
+    /// How they are broken.
+    pub breakage: Breakage,
 }
 
 /// What is known of a node that was started.
@@ -53,6 +53,8 @@ pub struct NodeView {
     pub connected: bool,
     /// It has gone.
     pub gone: bool,
+    /// It lived, and [`Fleet::kill`] killed it.
+    pub killed: bool,
     /// What its service says about staleness.
     pub bound: Option<Duration>,
     /// Its latest health, and when that came.
@@ -83,6 +85,13 @@ pub struct Fleet {
     next: AtomicU32,
     acceptor: JoinHandle<()>,
     directory: tempfile::TempDir,
+}
+
+impl NodeView {
+    /// Whether it ended, or said what nobody understands, without having been killed.
+    pub const fn died(&self) -> bool {
+        self.gone && !self.killed
+    }
 }
 
 impl Fleet {
@@ -133,7 +142,7 @@ impl Fleet {
             reads_per_second: if slot == self.last_slot() { 0 } else { self.settings.reads_per_second },
             seed: self.settings.seed.wrapping_add(u64::from(node)),
             timings: self.settings.timings,
-            swallows_every: self.settings.swallows_every,
+            breakage: self.settings.breakage,
         };
         self.shared.views.send_modify(|views| drop(views.insert(node, NodeView { slot, ..NodeView::default() })));
         let settings = serde_json::to_string(&settings).expect("settings of numbers and text can be written");
@@ -142,9 +151,13 @@ impl Fleet {
         node
     }
 
-    /// Kills the node of a place.
+    /// Kills the node of a place. One that is gone already was not killed.
     pub fn kill(&self, slot: usize) {
-        *self.lock_process(slot) = None;
+        let Some((node, mut process)) = self.lock_process(slot).take() else { return };
+        if process.is_running() {
+            // Before it is gone, so that nobody takes it for one that died by itself.
+            self.shared.change(node, |view| view.killed = !view.gone);
+        }
     }
 
     /// Stops the node of a place.

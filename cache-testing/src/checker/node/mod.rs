@@ -15,7 +15,7 @@ use cache_local::LocalTier;
 use cache_redis::RedisTier;
 
 use super::keys::{Keys, NAMESPACE};
-use super::message::{Health, NodeSettings, ToChecker, ToNode};
+use super::message::{Breakage, Health, NodeSettings, ToChecker, ToNode};
 use super::moment::Moment;
 use link::Link;
 
@@ -110,7 +110,11 @@ impl Node {
     }
 
     async fn write(&self, write: usize, call: super::message::Call) {
-        let swallowed = self.settings.swallows_every.is_some_and(|every| (write as u64).is_multiple_of(every));
+        let Breakage { swallows_every, dies_at } = self.settings.breakage;
+        if dies_at == Some(write) {
+            std::process::abort();
+        }
+        let swallowed = swallows_every.is_some_and(|every| write.is_multiple_of(every));
         let done = swallowed || self.call(call).await;
         let returned = Moment::now();
         if !done {
