@@ -1,9 +1,11 @@
 //! What happened in a run, as far as the promises are about it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::message::Stall;
 use super::moment::Moment;
 
 /// A key, by its number from 0.
@@ -149,6 +151,8 @@ pub struct Sight {
     pub place: Place,
     /// After how many failovers.
     pub era: usize,
+    /// In which of the healthy stretches, if in one.
+    pub calm: Option<usize>,
     /// What was read.
     pub key: KeyNumber,
     /// What it was.
@@ -170,8 +174,10 @@ pub struct History {
     pub audits: Vec<Audit>,
     /// The nodes that are gone, and that nobody killed.
     pub died: Vec<u32>,
-    /// When there was no fault and every node said that it was well.
+    /// When there was no fault and every node said that it was well, in order. The last one may go on.
     pub healthy: Vec<Stretch>,
+    /// When processes were late to do what they meant to do, other than by a fault.
+    pub stalls: Vec<Stall>,
     /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.
     pub failovers: Vec<Moment>,
     /// Until when a node had not reached the server since it was started, by node. Until then nobody can know of it.
@@ -181,7 +187,8 @@ pub struct History {
 impl History {
     /// Adds reads.
     pub fn add_seen(&mut self, place: Place, key: KeyNumber, version: Version, seen: Seen) {
-        let sight = Sight { place, era: self.era(seen.last_start), key, version };
+        let (era, calm) = (self.era(seen.last_start), self.calm(seen.last_start));
+        let sight = Sight { place, era, calm, key, version };
         self.seen.entry(sight).and_modify(|known| known.merge(seen)).or_insert(seen);
     }
 
@@ -214,6 +221,30 @@ impl History {
     /// Whether the others could know of a node.
     pub fn is_known(&self, node: u32, moment: Moment) -> bool {
         self.unknown_until.get(&node).is_none_or(|until| *until <= moment)
+    }
+
+    /// From now on all is well. The clock is read here, so that no read that began later has been added before.
+    pub fn becomes_well(&mut self) {
+        self.healthy.push(Stretch { from: Moment::now(), to: Moment::MAX });
+    }
+
+    /// From now on all may not be well.
+    pub fn ceases_to_be_well(&mut self) {
+        if let Some(stretch) = self.healthy.last_mut() {
+            stretch.to = Moment::now();
+        }
+    }
+
+    /// In which of the healthy stretches a moment is, if in one.
+    pub fn calm(&self, moment: Moment) -> Option<usize> {
+        let last = self.healthy.partition_point(|stretch| stretch.from <= moment).checked_sub(1)?;
+        self.healthy[last].contains(moment).then_some(last)
+    }
+
+    /// The longest stall of a process that was late in a stretch, if only for a part of it.
+    pub fn longest_stall(&self, stretch: Stretch) -> Duration {
+        let within = |stall: &&Stall| stall.end >= stretch.from && stall.end.before(stall.duration) <= stretch.to;
+        self.stalls.iter().filter(within).map(|stall| stall.duration).max().unwrap_or_default()
     }
 
     /// How many failovers there were up to a moment.

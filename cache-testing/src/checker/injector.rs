@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::faults::{Episode, Fault, FaultKind, Schedule, Target};
 use super::fleet::Fleet;
-use super::history::Stretch;
+use super::history::{History, Stretch};
 use super::ledger::Ledger;
 use super::moment::Moment;
 use super::server::Server;
@@ -29,15 +29,6 @@ pub struct Incident {
     pub stretch: Stretch,
 }
 
-/// What the injector did.
-#[derive(Debug, Default)]
-pub struct Log {
-    /// The faults, in order of their ends.
-    pub incidents: Vec<Incident>,
-    /// The time without faults, from when all nodes said that they were well.
-    pub healthy: Vec<Stretch>,
-}
-
 /// What faults befall.
 #[derive(Debug, Clone)]
 pub struct Injector {
@@ -45,32 +36,32 @@ pub struct Injector {
     pub fleet: Arc<Fleet>,
     /// The server.
     pub server: Arc<Server>,
-    /// Where it is noted that a server has lost writes.
+    /// Where it is noted that a server has lost writes, and when all is well.
     pub ledger: Arc<Mutex<Ledger>>,
     /// When every fault is to end.
     pub end: Instant,
 }
 
 impl Injector {
-    /// Injects faults until the end. All are healed when it returns.
+    /// Injects faults until the end, and tells them in order of their ends. All are healed when it returns.
     ///
     /// # Errors
     ///
     /// The nodes are not well within a minute after the faults were healed.
-    pub async fn inject(&self, schedule: &mut Schedule) -> Result<Log, String> {
-        let mut log = Log::default();
+    pub async fn inject(&self, schedule: &mut Schedule) -> Result<Vec<Incident>, String> {
+        let mut incidents = Vec::new();
         loop {
             self.fleet.wait_until_well().await?;
-            let from = Moment::now();
+            self.note(History::becomes_well);
             let Episode { quiet, faults } = schedule.next_episode();
             sleep_until(self.end.min(Instant::now() + quiet)).await;
-            log.healthy.push(Stretch { from, to: Moment::now() });
+            self.note(History::ceases_to_be_well);
             if Instant::now() >= self.end {
-                return Ok(log);
+                return Ok(incidents);
             }
             let faults: Vec<_> = faults.into_iter().map(|fault| tokio::spawn(self.clone().happen(fault))).collect();
             for fault in faults {
-                log.incidents.push(fault.await.map_err(|error| format!("a fault could not be injected: {error}"))?);
+                incidents.push(fault.await.map_err(|error| format!("a fault could not be injected: {error}"))?);
             }
         }
     }
@@ -116,7 +107,11 @@ impl Injector {
 
     /// From here on nothing reaches the old server, and nothing has been read from the one in its place.
     fn note_loss(&self) {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history().failovers.push(Moment::now());
+        self.note(|history| history.failovers.push(Moment::now()));
+    }
+
+    fn note(&self, note: impl FnOnce(&mut History)) {
+        note(self.ledger.lock().unwrap_or_else(PoisonError::into_inner).history());
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::check::{Evidence, Staleness, Violation, newest_delivered};
+use super::check::{Evidence, Staleness, Violation, deliveries, newest_delivered};
 use super::history::Place;
 use super::injector::Incident;
 use super::moment::Moment;
-use super::run::{ALLOWANCE, Outcome};
+use super::run::{ALLOWANCE, DELIVERY, Outcome};
+use super::stalls::NOTED_STALL;
 
 /// Of one promise, more violations than this are counted, and not listed.
 const LISTED: usize = 15;
@@ -29,11 +30,18 @@ fn write_report(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if let Some(worst) = outcome.verdict.staleness.last() {
         writeln!(text, "worst: {}", describe_staleness(outcome, worst))?;
     }
+    let worst_stall = outcome.history.stalls.iter().map(|stall| stall.duration).max();
     writeln!(
         text,
         "worst stall of a process: {} (allowed for: {})",
-        millis(outcome.worst_stall.duration),
+        worst_stall.map_or_else(|| format!("below {}", millis(NOTED_STALL)), millis),
         millis(ALLOWANCE)
+    )?;
+    writeln!(
+        text,
+        "allowed while all was well: {} and the longest stall of a process in that stretch of time, at the most {}",
+        millis(DELIVERY),
+        millis(deliveries(&outcome.history, DELIVERY).into_iter().max().unwrap_or(DELIVERY))
     )?;
     write_violations(text, outcome)?;
     writeln!(text, "{}", summary(outcome))
@@ -180,6 +188,7 @@ fn describe(outcome: &Outcome, violation: &Violation) -> String {
     match violation {
         Violation::StaleInRedis(evidence) => format!("G1: {}", describe_evidence(outcome, evidence)),
         Violation::StaleBeyondBound(evidence) => format!("G2: {}", describe_evidence(outcome, evidence)),
+        Violation::StaleWhileWell(evidence) => format!("G2 while well: {}", describe_evidence(outcome, evidence)),
         Violation::StaleOnOwnNode(evidence) => format!("G3: {}", describe_evidence(outcome, evidence)),
         Violation::StaleAfterStrict(evidence) => format!("strict: {}", describe_evidence(outcome, evidence)),
         Violation::StaleInAudit { node, key, version, delivered } => {
@@ -238,8 +247,8 @@ fn summary(outcome: &Outcome) -> String {
     let kinds: std::collections::BTreeSet<_> = outcome.incidents.iter().map(|incident| incident.fault.kind).collect();
     let worst = |sorted: &[Staleness]| percentile(sorted, 1.0).map_or_else(|| "-".to_owned(), millis);
     format!(
-        "checker: seed {}, {} s, {} nodes: {} reads, {} writes, {} faults of {} kinds; stale reads beyond {}: {}, on the \
-         node that invalidated: {}, after a strict \
+        "checker: seed {}, {} s, {} nodes: {} reads, {} writes, {} faults of {} kinds; stale reads beyond {}: {}, beyond a \
+         delivery while all was well: {}, on the node that invalidated: {}, after a strict \
          invalidation: {}, in Redis: {}, in the final audit: {}, other violations: {}; worst staleness {} ({} while all was well)",
         settings.seed,
         settings.duration.as_secs(),
@@ -250,6 +259,7 @@ fn summary(outcome: &Outcome) -> String {
         kinds.len(),
         millis(outcome.bound),
         count(|violation| matches!(violation, Violation::StaleBeyondBound(_))),
+        count(|violation| matches!(violation, Violation::StaleWhileWell(_))),
         count(|violation| matches!(violation, Violation::StaleOnOwnNode(_))),
         count(|violation| matches!(violation, Violation::StaleAfterStrict(_))),
         count(|violation| matches!(violation, Violation::StaleInRedis(_))),

@@ -8,13 +8,16 @@ use std::time::Duration;
 use super::message::Stall;
 use super::moment::Moment;
 
+/// Shorter stalls happen all the time, and would fill the report.
+pub const NOTED_STALL: Duration = Duration::from_millis(20);
+
 const TICK: Duration = Duration::from_millis(5);
 
 /// A thread that sleeps, and takes note of how late it wakes up.
 #[derive(Debug)]
 pub struct StallWatch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Stall>,
+    thread: JoinHandle<Vec<Stall>>,
 }
 
 impl StallWatch {
@@ -25,24 +28,24 @@ impl StallWatch {
         Self { stop, thread: thread::spawn(move || watch(&stopped)) }
     }
 
-    /// The longest stall so far.
+    /// The stalls so far that are worth a note.
     ///
     /// # Panics
     ///
     /// Never, unless the watching thread did.
-    pub fn finish(self) -> Stall {
+    pub fn finish(self) -> Vec<Stall> {
         self.stop.store(true, Ordering::Release);
         self.thread.join().expect("nothing in it panics")
     }
 }
 
-fn watch(stop: &AtomicBool) -> Stall {
-    let mut worst = Stall::default();
+fn watch(stop: &AtomicBool) -> Vec<Stall> {
+    let mut stalls = Vec::new();
     while !stop.load(Ordering::Acquire) {
         let due = Moment::now() + TICK;
         thread::sleep(TICK);
         let end = Moment::now();
-        worst = worst.max(Stall { duration: end.since(due), end });
+        stalls.extend(Some(Stall { duration: end.since(due), end }).filter(|stall| stall.duration >= NOTED_STALL));
     }
-    worst
+    stalls
 }

@@ -14,6 +14,8 @@ pub enum Violation {
     StaleInRedis(Evidence),
     /// G2: a node served a value older than a write later than the bound after it.
     StaleBeyondBound(Evidence),
+    /// G2: a node served a value older than a write although all was well and its delivery was over.
+    StaleWhileWell(Evidence),
     /// G3: the node that was called served an older value after the call had returned.
     StaleOnOwnNode(Evidence),
     /// A node served a value older than a write that was to be seen by all nodes at once.
@@ -98,19 +100,21 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// For every delivered write, each of its keys, and each node that read the key afterwards, shortest first.
     pub staleness: Vec<Staleness>,
-    /// The same for writes and reads within one healthy stretch.
+    /// The same for writes in a healthy stretch, and reads until its end.
     pub healthy_staleness: Vec<Staleness>,
 }
 
-/// Checks G1, G2, G3 and G6. A read may see a value older than a write for `bound` after the write, and no longer.
-pub fn check(history: &History, bound: Duration) -> Verdict {
-    let mut violations = stale_reads(history, bound);
+/// Checks G1, G2, G3 and G6. A read may see a value older than a write for `bound` after the write, and no longer; while all is
+/// well, for `delivery` and the longest stall of that stretch of time.
+pub fn check(history: &History, bound: Duration, delivery: Duration) -> Verdict {
+    let mut violations = stale_reads(history, bound, delivery);
     violations.extend(invented(history));
     violations.extend(audit(history));
     violations.extend(never_delivered(history));
     violations.extend(history.died.iter().map(|node| Violation::Died { node: *node }));
     violations.sort_unstable();
-    let (staleness, healthy_staleness) = staleness(history);
+    let staleness = staleness(history);
+    let healthy_staleness = healthy_staleness(history, &staleness);
     Verdict { violations, staleness, healthy_staleness }
 }
 
@@ -162,7 +166,13 @@ fn demands<S: Hash + Eq + Copy>(
     demands
 }
 
-fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
+/// How long a delivery may take in each healthy stretch.
+pub fn deliveries(history: &History, delivery: Duration) -> Vec<Duration> {
+    history.healthy.iter().map(|stretch| delivery + history.longest_stall(*stretch)).collect()
+}
+
+fn stale_reads(history: &History, bound: Duration, delivery: Duration) -> Vec<Violation> {
+    let deliveries = deliveries(history, delivery);
     let told = demands(history, |write| Some(((), write.delivered?)));
     let removed = demands(history, |write| Some(((), write.delivered.filter(|_| write.kind.removes_from_redis())?)));
     let own = demands(history, |write| Some((write.node, write.returned?)));
@@ -186,6 +196,14 @@ fn stale_reads(history: &History, bound: Duration) -> Vec<Violation> {
             }
             Place::Node(node) => {
                 found.extend(broken(told.get(&((), sight.key)), &|_| bound).map(Violation::StaleBeyondBound));
+                // What was told before all was well had been heard of by then, or was under way.
+                let calm = sight.calm.map(|calm| (history.healthy[calm].from, deliveries[calm]));
+                if let Some((from, delivery)) = calm
+                    && seen.last_start > from + delivery
+                {
+                    let delivery = |era: usize| if era < sight.era { bound } else { delivery };
+                    found.extend(broken(told.get(&((), sight.key)), &delivery).map(Violation::StaleWhileWell));
+                }
                 if history.is_known(node, seen.last_start) {
                     found.extend(broken(strict.get(&((), sight.key)), &at_once).map(Violation::StaleAfterStrict));
                 }
@@ -250,7 +268,7 @@ fn never_delivered(history: &History) -> impl Iterator<Item = Violation> {
         .map(|(write, _)| Violation::NeverDelivered { write })
 }
 
-fn staleness(history: &History) -> (Vec<Staleness>, Vec<Staleness>) {
+fn staleness(history: &History) -> Vec<Staleness> {
     let readers = readers(history);
     let mut all = Vec::new();
     for (index, write) in history.writes.iter().enumerate() {
@@ -265,8 +283,30 @@ fn staleness(history: &History) -> (Vec<Staleness>, Vec<Staleness>) {
         }
     }
     all.sort_unstable_by_key(|staleness| staleness.duration);
-    let healthy = all.iter().filter(|staleness| is_healthy(history, staleness)).copied().collect();
-    (all, healthy)
+    all
+}
+
+/// Of those whose write was delivered while all was well, how long they lasted, or lasted within that stretch of time: what is
+/// still stale at its end has been stale for so long at least.
+fn healthy_staleness(history: &History, all: &[Staleness]) -> Vec<Staleness> {
+    let mut readers: HashMap<(usize, KeyNumber, u32), BTreeMap<Version, Moment>> = HashMap::new();
+    for (sight, seen) in &history.seen {
+        if let (Place::Node(node), Some(calm)) = (sight.place, sight.calm) {
+            let last = readers.entry((calm, sight.key, node)).or_default().entry(sight.version).or_default();
+            *last = (*last).max(seen.last_start);
+        }
+    }
+    let within = |staleness: &Staleness| {
+        let Staleness { write, node, key, .. } = *staleness;
+        let write = &history.writes[write];
+        let (delivered, (_, version)) = (write.delivered?, write.versions.iter().find(|(written, _)| *written == key)?);
+        let reader = readers.get(&(history.calm(delivered)?, key, node));
+        let older = reader.into_iter().flat_map(|versions| versions.range(..*version)).map(|(_, last)| *last);
+        Some(Staleness { duration: older.max().unwrap_or_default().since(delivered), ..*staleness })
+    };
+    let mut healthy: Vec<Staleness> = all.iter().filter_map(within).collect();
+    healthy.sort_unstable_by_key(|staleness| staleness.duration);
+    healthy
 }
 
 /// The reads of one key on one node.
@@ -307,12 +347,6 @@ fn readers(history: &History) -> HashMap<KeyNumber, BTreeMap<u32, Reader>> {
     let of_key =
         |nodes: BTreeMap<u32, _>| nodes.iter().map(|(node, versions)| (*node, Reader::new(versions))).collect();
     seen.into_iter().map(|(key, nodes)| (key, of_key(nodes))).collect()
-}
-
-fn is_healthy(history: &History, staleness: &Staleness) -> bool {
-    let Some(delivered) = history.writes[staleness.write].delivered else { return false };
-    let end = delivered + staleness.duration;
-    history.healthy.iter().any(|stretch| stretch.contains(delivered) && stretch.contains(end))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::checker::history::{Audit, Stretch, WriteKind};
+use crate::checker::message::Stall;
 
 const BOUND: Duration = Duration::from_millis(100);
+const DELIVERY: Duration = Duration::from_millis(30);
 
 fn at(millis: u64) -> Moment {
     Moment::from_nanos(millis * 1_000_000)
@@ -47,12 +49,12 @@ fn history_with_failovers(failovers: Vec<u64>, writes: Vec<Write>, reads: &[(Pla
 }
 
 fn violations(history: &History) -> Vec<Violation> {
-    check(history, BOUND).violations
+    check(history, BOUND, DELIVERY).violations
 }
 
 /// One read, before any failover.
 fn evidence(place: Place, version: Version, start: u64, write: usize, from: u64) -> Evidence {
-    let sight = Sight { place, era: 0, key: 0, version };
+    let sight = Sight { place, era: 0, calm: None, key: 0, version };
     Evidence { sight, seen: Seen::once(at(start)), write, from: at(from) }
 }
 
@@ -341,7 +343,7 @@ fn durations(staleness: &[Staleness]) -> Vec<(u32, Duration)> {
 #[test]
 fn staleness_is_from_the_delivery_to_the_last_older_read() {
     let reads = [(A, 1, 10), (A, 2, 30), (B, 1, 10), (B, 1, 60), (B, 2, 50), (B, 2, 90)];
-    let verdict = check(&history(vec![write(2, 20)], &reads), BOUND);
+    let verdict = check(&history(vec![write(2, 20)], &reads), BOUND, DELIVERY);
     assert_eq!(durations(&verdict.staleness), [(1, Duration::ZERO), (2, Duration::from_millis(40))]);
     assert_eq!(durations(&verdict.healthy_staleness), []);
 }
@@ -349,16 +351,86 @@ fn staleness_is_from_the_delivery_to_the_last_older_read() {
 #[test]
 fn staleness_counts_nodes_that_read_the_key_before_and_after() {
     let reads = [(A, 1, 10), (B, 2, 30), (B, 2, 90)];
-    assert_eq!(durations(&check(&history(vec![write(2, 20)], &reads), BOUND).staleness), []);
+    assert_eq!(durations(&check(&history(vec![write(2, 20)], &reads), BOUND, DELIVERY).staleness), []);
+}
+
+/// All is well from `from` to 1,000, and nothing is seen before that is known.
+fn history_while_well(from: u64, writes: Vec<Write>, reads: &[(Place, Version, u64)]) -> History {
+    let mut history = history(writes, &[]);
+    history.healthy = vec![Stretch { from: at(from), to: at(1_000) }];
+    reads.iter().for_each(|(place, version, start)| history.add_seen(*place, 0, *version, Seen::once(at(*start))));
+    history
 }
 
 #[test]
 fn staleness_while_all_is_well_is_told_apart() {
-    let reads = [(B, 1, 10), (B, 1, 25), (B, 2, 90), (B, 2, 320)];
-    let mut history = history(vec![write(2, 20), write(3, 300)], &reads);
-    history.healthy = vec![Stretch { from: at(0), to: at(310) }];
-    let verdict = check(&history, BOUND);
-    let healthy = [(2, Duration::from_millis(5))];
-    assert_eq!(durations(&verdict.healthy_staleness), healthy);
+    let reads = [(B, 1, 10), (B, 1, 25), (B, 2, 90), (B, 2, 1_900)];
+    let history = history_while_well(0, vec![write(2, 20), write(3, 1_001)], &reads);
+    let verdict = check(&history, BOUND, DELIVERY);
+    assert_eq!(durations(&verdict.healthy_staleness), [(2, Duration::from_millis(5))]);
     assert_eq!(verdict.staleness.len(), 2);
+}
+
+#[test]
+fn staleness_that_outlasts_the_time_in_which_all_was_well_counts_as_far_as_that() {
+    let reads = [(B, 1, 10), (B, 1, 25), (B, 1, 1_001), (B, 2, 1_002)];
+    let verdict = check(&history_while_well(0, vec![write(2, 20)], &reads), BOUND, DELIVERY);
+    assert_eq!(durations(&verdict.staleness), [(2, Duration::from_millis(981))]);
+    assert_eq!(durations(&verdict.healthy_staleness), [(2, Duration::from_millis(5))]);
+}
+
+/// One read, in the first healthy stretch.
+fn evidence_while_well(version: Version, start: u64, from: u64) -> Evidence {
+    let evidence = evidence(B, version, start, 0, from);
+    Evidence { sight: Sight { calm: Some(0), ..evidence.sight }, ..evidence }
+}
+
+#[test]
+fn while_all_is_well_a_read_is_stale_for_a_delivery_and_no_longer() {
+    let stale = |start| violations(&history_while_well(0, vec![write(2, 20)], &[(B, 1, start)]));
+    assert_eq!(stale(50), []);
+    assert_eq!(stale(51), [Violation::StaleWhileWell(evidence_while_well(1, 51, 20))]);
+    assert_eq!(stale(120).len(), 1);
+    assert_eq!(stale(121).len(), 2, "it is beyond the bound as well");
+}
+
+#[test]
+fn a_delivery_has_no_bound_of_its_own_before_all_is_well_and_after() {
+    for from in [21, 60] {
+        let stale = |start| violations(&history_while_well(from, vec![write(2, 20)], &[(B, 1, start)]));
+        assert_eq!(stale(from + 30), [], "what was told before may be under way");
+        assert_eq!(stale(from + 31), [Violation::StaleWhileWell(evidence_while_well(1, from + 31, 20))]);
+    }
+    assert_eq!(violations(&history_while_well(100, vec![write(2, 20)], &[(B, 1, 99)])), []);
+    assert_eq!(violations(&history_while_well(0, vec![write(2, 950)], &[(B, 1, 1_001)])), []);
+    assert_eq!(violations(&history_while_well(0, vec![queued(2, 20, Some(60))], &[(B, 1, 90), (A, 2, 90)])), []);
+    assert_eq!(violations(&history_while_well(0, vec![lost(2, Some(20))], &[(B, 1, 900)])), []);
+}
+
+#[test]
+fn a_delivery_may_take_longer_by_the_longest_stall_of_the_time_in_which_all_was_well() {
+    let stall = |duration, end| Stall { duration: Duration::from_millis(duration), end: at(end) };
+    let stale = |stalls: &[Stall], start| {
+        let mut history = history_while_well(10, vec![write(2, 20)], &[(B, 1, start)]);
+        history.stalls = stalls.to_vec();
+        violations(&history).len()
+    };
+    let within = [stall(5, 30), stall(40, 11), stall(7, 900)];
+    assert_eq!((stale(&within, 90), stale(&within, 91)), (0, 1));
+    let astride = [stall(40, 1_040)];
+    assert_eq!((stale(&astride, 90), stale(&astride, 91)), (0, 1));
+    let outside = [stall(40, 9), stall(40, 1_041)];
+    assert_eq!((stale(&outside, 50), stale(&outside, 51)), (0, 1));
+}
+
+#[test]
+fn what_a_failover_undid_has_the_bound_while_all_is_well() {
+    let stale = |start| {
+        let mut history = history_with_failovers(vec![25], vec![write(2, 20)], &[]);
+        history.healthy = vec![Stretch { from: at(30), to: at(1_000) }];
+        history.add_seen(B, 0, 1, Seen::once(at(start)));
+        violations(&history).len()
+    };
+    assert_eq!(stale(120), 0);
+    assert!(stale(121) > 0);
 }

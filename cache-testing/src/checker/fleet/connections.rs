@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -15,12 +14,10 @@ use crate::checker::ledger::Ledger;
 use crate::checker::message::{ToChecker, ToNode};
 use crate::checker::moment::Moment;
 use crate::checker::source::Source;
+use crate::checker::stalls::NOTED_STALL;
 
 /// More than the checker says to a node before it waits for answers.
 const BACKLOG: usize = 1_024;
-
-/// Shorter stalls happen all the time, and would fill the report.
-const NOTED_STALL: Duration = Duration::from_millis(20);
 
 /// What the connections to the nodes have in common.
 #[derive(Debug)]
