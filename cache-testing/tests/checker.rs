@@ -84,3 +84,14 @@ fn a_node_that_dies_by_itself_is_found_and_one_that_is_killed_is_not() {
     assert!(figure(line, "faults") > 0, "{line}");
     assert_eq!(finding(line, "other violations"), 1, "{line}");
 }
+
+#[test]
+fn nodes_that_write_without_a_fence_are_caught() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--seconds", "8", "--seed", "3", "--short-timings", "--reads", "10000"];
+    let broken = ["--skip-fences", "--only", "slow-link"];
+    let output = run(&[&arguments[..], &broken].concat(), &directory.path().join("report"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(finding(text.lines().last().unwrap(), "in Redis") > 0, "{text}");
+}

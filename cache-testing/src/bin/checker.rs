@@ -78,6 +78,9 @@ struct Options {
     /// Breaks a node: the one that is told to make this write dies. The checker must notice.
     #[arg(long, hide = true)]
     die_at: Option<usize>,
+    /// Breaks the nodes: they write the source around nothing. The checker must notice.
+    #[arg(long, hide = true)]
+    skip_fences: bool,
 }
 
 fn fault_kind(name: &str) -> Result<FaultKind, String> {
@@ -103,7 +106,11 @@ impl Options {
             writes_per_second: self.writes,
             timings: if self.short_timings { Timings::SHORT } else { Timings::DEFAULT },
             faults: all.filter(wanted).collect::<BTreeSet<_>>(),
-            breakage: Breakage { swallows_every: self.swallow_every, dies_at: self.die_at },
+            breakage: Breakage {
+                swallows_every: self.swallow_every,
+                dies_at: self.die_at,
+                skips_fences: self.skip_fences,
+            },
         })
     }
 }

@@ -104,6 +104,12 @@ impl FaultKind {
         matches!(self, Self::Failover | Self::RollBack)
     }
 
+    /// Whether the server forgets something that it held.
+    pub const fn loses_fences(self) -> bool {
+        matches!(self, Self::RestartServer | Self::Flush | Self::DeleteJournal | Self::DeleteRules)
+            || self.loses_writes()
+    }
+
     /// The kind with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::WEIGHTS.iter().map(|(kind, _)| *kind).find(|kind| kind.name() == name)

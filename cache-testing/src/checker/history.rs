@@ -72,7 +72,7 @@ impl WriteKind {
     }
 }
 
-/// New versions at the source, and the call that told a node of them. The source had the versions before the call.
+/// New versions at the source, and the call that told a node of them.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The node that was called.
@@ -83,6 +83,11 @@ pub struct Write {
     pub begun: Moment,
     /// What was written.
     pub versions: Vec<(KeyNumber, Version)>,
+    /// From when on the source had the versions: before the call, or in the midst of a `write_around`. `None` when its node
+    /// was gone before it asked for that.
+    pub committed: Option<Moment>,
+    /// From when on there was a fence around the write, if there was one.
+    pub fenced: Option<Moment>,
     /// When the call returned. `None` when it did not: its node was gone.
     pub returned: Option<Moment>,
     /// From when on every tier was known to have been told: when the call returned `Done`, or when a call that returned
@@ -180,6 +185,10 @@ pub struct History {
     pub stalls: Vec<Stall>,
     /// When a replica took the place of a server that was gone, in order. What was begun later reached the replica alone.
     pub failovers: Vec<Moment>,
+    /// When the server may have lost fences, with other things that it held.
+    pub losses: Vec<Stretch>,
+    /// How long a fence holds after the last sign of life of its node.
+    pub fence_ttl: Duration,
     /// Until when a node had not reached the server since it was started, by node. Until then nobody can know of it.
     pub unknown_until: HashMap<u32, Moment>,
 }
@@ -233,6 +242,27 @@ impl History {
         if let Some(stretch) = self.healthy.last_mut() {
             stretch.to = Moment::now();
         }
+    }
+
+    /// From when on nothing older than a write was stored, because of a fence that held until the source had it. The server
+    /// has lost no fence since, until the write was told or the fence had lapsed.
+    pub fn fenced(&self, write: &Write) -> Option<Moment> {
+        let (fenced, committed) = (write.fenced?, write.committed?);
+        let end = write.delivered.unwrap_or(committed + self.fence_ttl);
+        let lost = self.losses.iter().any(|loss| write.begun <= loss.to && loss.from <= end);
+        (committed < write.begun + self.fence_ttl && !lost).then_some(fenced)
+    }
+
+    /// From when on a write counts for all nodes: it was told, or its node was killed and the fence around it has lapsed.
+    pub fn told(&self, write: &Write) -> Option<Moment> {
+        let lapsed = || self.fenced(write).filter(|_| write.lost).and(write.committed).map(|at| at + self.fence_ttl);
+        write.delivered.or_else(lapsed)
+    }
+
+    /// From when on Redis must hold nothing older than a write.
+    pub fn removed(&self, write: &Write) -> Option<Moment> {
+        let delivered = write.delivered.filter(|_| write.kind.removes_from_redis());
+        self.fenced(write).or(delivered)
     }
 
     /// In which of the healthy stretches a moment is, if in one.

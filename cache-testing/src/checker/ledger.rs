@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::history::{History, KeyNumber, Place, Seen, Version, Write};
+use super::history::{History, KeyNumber, Place, Seen, Version, Write, WriteKind};
 use super::message::Call;
 use super::moment::Moment;
 use super::source::{Ended, Source};
@@ -46,9 +46,31 @@ impl Ledger {
         let write = self.history.writes.len();
         let kind = call.kind();
         let begun = Moment::now();
-        self.history.writes.push(Write { node, kind, begun, versions, returned: None, delivered: None, lost: false });
+        let committed = Some(begun).filter(|_| kind != WriteKind::WriteAround);
+        if committed.is_none() {
+            // What a fence keeps out must be looked for before the call returns.
+            self.remember(&versions);
+        }
+        let (fenced, returned, delivered, lost) = (None, None, None, false);
+        let write_begun = Write { node, kind, begun, versions, committed, fenced, returned, delivered, lost };
+        self.history.writes.push(write_begun);
         self.under_way.entry(node).or_default().insert(write);
         write
+    }
+
+    /// In the midst of a `write_around`, the source gets what it writes. Tells the version, unless the node is gone.
+    pub fn commit(&mut self, write: usize, fenced: Option<Moment>) -> Option<Version> {
+        let entry = self.history.writes.get_mut(write).filter(|entry| !entry.lost && entry.committed.is_none())?;
+        self.source.commit(&entry.versions);
+        entry.committed = Some(Moment::now());
+        entry.fenced = fenced;
+        entry.versions.first().map(|(_, version)| *version)
+    }
+
+    fn remember(&mut self, versions: &[(KeyNumber, Version)]) {
+        self.recent.extend(versions.iter().map(|(key, _)| *key));
+        let surplus = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..surplus);
     }
 
     /// How many calls of the node have not returned.
@@ -69,15 +91,15 @@ impl Ledger {
             return;
         }
         entry.returned = Some(returned);
-        self.recent.extend(entry.versions.iter().map(|(key, _)| *key));
-        let surplus = self.recent.len().saturating_sub(RECENT);
-        self.recent.drain(..surplus);
+        let (kind, versions) = (entry.kind, entry.versions.clone());
+        self.remember(&versions);
+        let Some(entry) = self.history.writes.get_mut(write) else { return };
         if done {
             self.done += 1;
             entry.delivered = Some(returned);
             self.end(write, Ended::Wholly);
         } else {
-            self.queued_in_all += u64::from(entry.kind.says_delivery());
+            self.queued_in_all += u64::from(kind.says_delivery());
             self.queued.entry(node).or_default().insert(write);
             self.end(write, Ended::GivenUp);
         }
@@ -170,6 +192,22 @@ mod tests {
         let history = ledger.close();
         assert_eq!((history.writes[0].returned, history.writes[0].delivered), (Some(at(5)), Some(at(5))));
         assert_eq!(history.current, [3]);
+    }
+
+    #[test]
+    fn what_is_written_around_is_at_the_source_when_the_node_asks_for_it_and_lives() {
+        let mut ledger = ledger();
+        let versions = ledger.source.reserve([0]);
+        let write = ledger.begin(7, &Call::WriteAround(0, 1), versions);
+        assert_eq!((ledger.source.read(0), ledger.history.writes[write].committed), (Some(1), None));
+        assert_eq!(ledger.commit(write, Some(at(5))), Some(2));
+        assert_eq!((ledger.source.read(0), ledger.history.writes[write].fenced), (Some(2), Some(at(5))));
+        ledger.lost(7);
+
+        let versions = ledger.source.reserve([0]);
+        let write = ledger.begin(8, &Call::WriteAround(0, 1), versions);
+        ledger.lost(8);
+        assert_eq!((ledger.commit(write, None), ledger.source.read(0)), (None, Some(2)));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Breakage {
     pub swallows_every: Option<usize>,
     /// The node that is told to make this write dies.
     pub dies_at: Option<usize>,
+    /// What a node writes around it only invalidates afterwards, and says that there was a fence.
+    pub skips_fences: bool,
 }
 
 /// The intervals of the coherence protocol, as `CachingServiceBuilder` has them.
@@ -47,6 +49,8 @@ pub struct Timings {
     pub heartbeat_timeout: Duration,
     /// For what an isolated node serves.
     pub isolated_ttl: Duration,
+    /// For the fence of a node that died.
+    pub fence_ttl: Duration,
 }
 
 impl Timings {
@@ -55,6 +59,7 @@ impl Timings {
         heartbeat_interval: Duration::from_secs(1),
         heartbeat_timeout: Duration::from_secs(3),
         isolated_ttl: Duration::from_secs(10),
+        fence_ttl: Duration::from_secs(10),
     };
 
     /// A fifth of the defaults, so that a short run sees the bound reached more often.
@@ -62,13 +67,14 @@ impl Timings {
         heartbeat_interval: Duration::from_millis(200),
         heartbeat_timeout: Duration::from_millis(600),
         isolated_ttl: Duration::from_secs(2),
+        fence_ttl: Duration::from_secs(2),
     };
 }
 
 /// From the checker to a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToNode {
-    /// The answer to [`ToChecker::Load`].
+    /// The answer to [`ToChecker::Load`] and to [`ToChecker::Commit`].
     Loaded {
         /// The request's number.
         request: u64,
@@ -111,7 +117,7 @@ pub enum Call {
     SetReplicated(KeyNumber, Version),
     /// `invalidate_strict`.
     InvalidateStrict(KeyNumber),
-    /// `write_around`, of a write that takes so many milliseconds.
+    /// `write_around`, of a write that takes so many milliseconds before the source has it, and as many after.
     WriteAround(KeyNumber, u64),
 }
 
@@ -149,6 +155,15 @@ pub enum ToChecker {
         request: u64,
         /// The key.
         key: KeyNumber,
+    },
+    /// The source is to have what a `write_around` writes.
+    Commit {
+        /// The request's number.
+        request: u64,
+        /// The write's number.
+        write: usize,
+        /// From when on there was a fence, if there was one.
+        fenced: Option<Moment>,
     },
     /// A write has returned.
     Wrote {

@@ -4,7 +4,7 @@
 //! # What is checked
 //!
 //! Each key has a version at a [`source`], which only grows. A write gives keys new versions there, and then tells one node
-//! by one of the calls of [`history::WriteKind`]. Nobody else writes these keys until the call has returned, because of two
+//! by one of the calls of [`history::WriteKind`]; a `write_around` gives them itself, in the midst of the call. Nobody else writes these keys until the call has returned, because of two
 //! writes at once nobody could say which was the last. With *w* the version written and *r* the moment at which the call
 //! returned `Done`:
 //!
@@ -23,8 +23,13 @@
 //!   for its `isolated_ttl`, which is within D, as G2 asks of it too.
 //! - **G6**: what returned `Queued` holds on its own node from *r* on (it is G3 there), and everywhere from the moment at
 //!   which its node owed nothing any more; a node that lives comes to owe nothing.
+//! - **Fences**: after the fence of a `write_around` was put, no read of Redis itself saw a version below *w*, whether the call
+//!   returned or its node was killed when the source had *w*. In that case the call counts as returned when the `fence_ttl` has
+//!   passed since. Nothing is asked where the node may have written without a fence, where the fence may have lapsed before the
+//!   source had *w*, or where the server lost what it held. What a near tier stores in spite of a fence is hardly ever seen:
+//!   it would have to stay until the bound is over, and other writes of the key come before.
 //!
-//! A write whose node was killed before it was delivered binds nobody: there is no call that returned. The writes before it
+//! Another write whose node was killed before it was delivered binds nobody: there is no call that returned. The writes before it
 //! bind as before, and so does the next one that is delivered. A node that is gone without having been killed breaks the run,
 //! whatever was read. D is what the services themselves state (`CachingService::staleness_bound`), and [`run::ALLOWANCE`].
 //!

@@ -99,6 +99,13 @@ fn write_writes(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         kinds.join(", "),
         outcome.done,
         outcome.queued
+    )?;
+    let fenced = || writes.iter().filter(|write| outcome.history.fenced(write).is_some());
+    writeln!(
+        text,
+        "written around under a fence that held: {}, of which {} by a node that was gone before it said so",
+        fenced().count(),
+        fenced().filter(|write| write.lost).count()
     )
 }
 

@@ -195,6 +195,9 @@ impl Run {
         history.died = views.iter().filter(|(_, view)| view.died()).map(|(node, _)| *node).collect();
         let nodes: Vec<NodeView> = views.into_values().collect();
         history.stalls = own_stalls;
+        history.fence_ttl = self.settings.timings.fence_ttl;
+        let losses = incidents.iter().filter(|incident| incident.fault.kind.loses_fences());
+        history.losses = losses.map(|incident| incident.stretch).collect();
         for node in &nodes {
             history.stalls.extend(node.stalls.iter().filter(|stall| !is_a_fault(node, stall, &incidents)));
         }

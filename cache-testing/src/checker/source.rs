@@ -48,15 +48,32 @@ impl Source {
     /// Gives each of the keys that is not being written a new version, and keeps other writers from them until
     /// [`end_write`](Self::end_write): a cache cannot know which of two writes at once was the last.
     pub fn begin_write(&self, keys: impl IntoIterator<Item = KeyNumber>) -> Vec<(KeyNumber, Version)> {
+        let versions = self.reserve(keys);
+        self.commit(&versions);
+        versions
+    }
+
+    /// The same for versions that the source has when they are [committed](Self::commit).
+    pub fn reserve(&self, keys: impl IntoIterator<Item = KeyNumber>) -> Vec<(KeyNumber, Version)> {
         let now = Moment::now();
         let mut all = self.lock();
-        let begin = |number: KeyNumber| {
+        let reserve = |number: KeyNumber| {
             let key = all.get_mut(number as usize)?;
             key.free_from.filter(|free_from| *free_from <= now)?;
-            *key = Key { version: key.version + 1, free_from: None };
-            Some((number, key.version))
+            key.free_from = None;
+            Some((number, key.version + 1))
         };
-        keys.into_iter().filter_map(begin).collect()
+        keys.into_iter().filter_map(reserve).collect()
+    }
+
+    /// Has the versions from now on.
+    pub fn commit(&self, versions: &[(KeyNumber, Version)]) {
+        let mut all = self.lock();
+        for (number, version) in versions {
+            if let Some(key) = all.get_mut(*number as usize) {
+                key.version = *version;
+            }
+        }
     }
 
     /// Lets others write the keys.
@@ -97,6 +114,19 @@ mod tests {
         assert_eq!(source.begin_write([0, 1, 2]), [(0, 3), (1, 3)]);
         assert_eq!(source.versions(), [3, 3, 2]);
         assert_eq!((source.read(2), source.read(3)), (Some(2), None));
+    }
+
+    #[test]
+    fn a_key_that_is_reserved_has_its_version_when_it_is_committed() {
+        let source = Source::new(1);
+        let reserved = source.reserve([0]);
+        assert_eq!((reserved.as_slice(), source.read(0)), (&[(0, 2)][..], Some(1)));
+        assert!(source.begin_write([0]).is_empty());
+
+        source.commit(&reserved);
+
+        assert_eq!(source.read(0), Some(2));
+        assert!(source.reserve([0]).is_empty());
     }
 
     #[test]

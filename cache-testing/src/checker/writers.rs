@@ -57,13 +57,14 @@ impl Writers {
         }
     }
 
-    /// A write of keys that nobody else is writing: all versions are at the source when this returns.
+    /// A write of keys that nobody else is writing: all versions are at the source when this returns, but for those that are
+    /// to be written around.
     fn draw(&mut self) -> Option<(Call, Vec<(KeyNumber, Version)>)> {
         let (key, group) = (self.draw_key(), self.random.u32(..self.keys.groups()));
         let (call, versions) = match self.random.u32(..1_000) {
             0..350 => (Call::Invalidate(key), self.source.begin_write([key])),
             350..450 => (Call::InvalidateStrict(key), self.source.begin_write([key])),
-            450..500 => (Call::WriteAround(key, self.random.u64(0..50)), self.source.begin_write([key])),
+            450..500 => (Call::WriteAround(key, self.random.u64(0..50)), self.source.reserve([key])),
             500..700 => {
                 let versions = self.source.begin_write([key]);
                 (self.draw_set(key, versions.first().map_or(0, |(_, version)| *version)), versions)

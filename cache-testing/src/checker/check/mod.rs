@@ -173,8 +173,8 @@ pub fn deliveries(history: &History, delivery: Duration) -> Vec<Duration> {
 
 fn stale_reads(history: &History, bound: Duration, delivery: Duration) -> Vec<Violation> {
     let deliveries = deliveries(history, delivery);
-    let told = demands(history, |write| Some(((), write.delivered?)));
-    let removed = demands(history, |write| Some(((), write.delivered.filter(|_| write.kind.removes_from_redis())?)));
+    let told = demands(history, |write| Some(((), history.told(write)?)));
+    let removed = demands(history, |write| Some(((), history.removed(write)?)));
     let own = demands(history, |write| Some((write.node, write.returned?)));
     let strict = demands(history, |write| {
         Some((

@@ -18,6 +18,8 @@ fn write(version: Version, returned: u64) -> Write {
         kind: WriteKind::Invalidate,
         begun: at(returned.saturating_sub(10)),
         versions: vec![(0, version)],
+        committed: Some(at(returned.saturating_sub(10))),
+        fenced: None,
         returned: Some(at(returned)),
         delivered: Some(at(returned)),
         lost: false,
@@ -433,4 +435,45 @@ fn what_a_failover_undid_has_the_bound_while_all_is_well() {
     };
     assert_eq!(stale(120), 0);
     assert!(stale(121) > 0);
+}
+
+/// A fence from 25, around what the source has from 30.
+fn around(write: Write) -> Write {
+    Write { kind: WriteKind::WriteAround, begun: at(20), committed: Some(at(30)), fenced: Some(at(25)), ..write }
+}
+
+fn fenced(write: Write, losses: &[Stretch], reads: &[(Place, Version, u64)]) -> Vec<Violation> {
+    let mut history = history(vec![write], reads);
+    (history.fence_ttl, history.losses) = (Duration::from_millis(50), losses.to_vec());
+    violations(&history)
+}
+
+#[test]
+fn nothing_older_than_what_is_written_around_is_stored_from_the_fence_on() {
+    let (returned, killed) = (around(write(2, 40)), around(lost(2, None)));
+    for write in [returned.clone(), killed.clone()] {
+        assert_eq!(fenced(write.clone(), &[], &[(Place::Redis, 1, 25), (B, 1, 60)]), []);
+        let found = fenced(write.clone(), &[], &[(Place::Redis, 1, 26)]);
+        assert_eq!(found, [Violation::StaleInRedis(evidence(Place::Redis, 1, 26, 0, 25))]);
+        let unfenced = Write { fenced: None, ..write.clone() };
+        assert_eq!(fenced(unfenced, &[], &[(Place::Redis, 1, 26)]), []);
+        let undone = Write { committed: None, lost: true, returned: None, delivered: None, ..write.clone() };
+        assert_eq!(fenced(undone, &[], &[(Place::Redis, 1, 26)]), []);
+        let late = Write { committed: Some(at(70)), ..write };
+        assert_eq!(fenced(late, &[], &[(Place::Redis, 1, 26)]), [], "the fence may have lapsed before");
+    }
+    for (from, to, excused) in [(0, 19, false), (0, 20, true), (40, 45, true), (41, 45, false)] {
+        let found = fenced(returned.clone(), &[Stretch { from: at(from), to: at(to) }], &[(Place::Redis, 1, 26)]);
+        assert_eq!(found.is_empty(), excused, "{from} to {to}");
+    }
+    assert_eq!(fenced(killed, &[Stretch { from: at(80), to: at(80) }], &[(Place::Redis, 1, 26)]), []);
+}
+
+#[test]
+fn what_was_written_around_by_a_killed_node_counts_when_its_fence_has_lapsed() {
+    let killed = around(lost(2, None));
+    assert_eq!(fenced(killed.clone(), &[], &[(B, 1, 180)]), []);
+    let found = fenced(killed.clone(), &[], &[(B, 1, 181)]);
+    assert_eq!(found, [Violation::StaleBeyondBound(evidence(B, 1, 181, 0, 80))]);
+    assert_eq!(fenced(killed, &[Stretch { from: at(50), to: at(60) }], &[(B, 1, 181)]), []);
 }

@@ -90,6 +90,12 @@ impl Shared {
                     let _ = outgoing.send(ToNode::Loaded { request, version }).await;
                 }
             }
+            ToChecker::Commit { request, write, fenced } => {
+                let version = self.lock_ledger().commit(write, fenced);
+                if let Some(version) = version {
+                    let _ = outgoing.send(ToNode::Loaded { request, version }).await;
+                }
+            }
             ToChecker::Wrote { write, returned, done } => self.lock_ledger().returned(write, returned, done),
             ToChecker::Delivered { writes, at } => self.lock_ledger().delivered(&writes, at),
             ToChecker::Reads { seen, without_value, stall } => {

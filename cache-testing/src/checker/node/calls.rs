@@ -12,10 +12,11 @@ use super::loads::{LoadFailed, Temper};
 use crate::checker::history::{KeyNumber, Version};
 use crate::checker::keys::Keys;
 use crate::checker::message::Call;
+use crate::checker::moment::Moment;
 
 impl Node {
     /// Makes the call, and tells whether every tier was told; else the service owes it.
-    pub(super) async fn call(&self, call: Call) -> bool {
+    pub(super) async fn call(&self, write: usize, call: Call) -> bool {
         let receipt = match call {
             Call::Invalidate(key) => self.cache.invalidate(self.name(key)).await,
             Call::InvalidateMany(keys) => {
@@ -33,16 +34,31 @@ impl Node {
             Call::SetReplicated(key, version) => self.entry(key).replicate().set(version).await,
             Call::InvalidateStrict(key) => self.entry(key).invalidate_strict().await,
             Call::WriteAround(key, millis) => {
-                let write = || async move {
-                    tokio::time::sleep(Duration::from_millis(millis)).await;
-                    Ok::<_, Infallible>(())
-                };
-                let Ok(()) = self.cache.write_around(&[self.name(key)], write).await;
+                self.write_around(write, key, Duration::from_millis(millis)).await;
                 // It does not say whether every tier was told, so it counts when its node owes nothing.
                 return false;
             }
         };
         receipt.delivery == Delivery::Done
+    }
+
+    async fn write_around(&self, write: usize, key: KeyNumber, pause: Duration) {
+        let unfenced = self.cache.stats().unfenced_writes;
+        let write = || async move {
+            // Another write may be the one that had no fence; which one it was is not told.
+            let fenced = (self.cache.stats().unfenced_writes == unfenced).then(Moment::now);
+            tokio::time::sleep(pause).await;
+            self.link.commit(write, fenced).await;
+            tokio::time::sleep(pause).await;
+            Ok::<_, Infallible>(())
+        };
+        let Ok(()) = if self.settings.breakage.skips_fences {
+            let written = write().await;
+            self.cache.invalidate(self.name(key)).await;
+            written
+        } else {
+            self.cache.write_around(&[self.name(key)], write).await
+        };
     }
 
     pub(super) async fn get_or_load(self: &Arc<Self>, key: KeyNumber, temper: Temper) -> Option<Version> {

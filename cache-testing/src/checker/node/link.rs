@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checker::history::{KeyNumber, Version};
 use crate::checker::message::{ToChecker, ToNode};
+use crate::checker::moment::Moment;
 
 /// More than a node says between two turns of its writer.
 const BACKLOG: usize = 1_024;
@@ -21,7 +22,7 @@ const BACKLOG: usize = 1_024;
 pub(super) struct Link {
     outgoing: mpsc::Sender<ToChecker>,
     requests: AtomicU64,
-    /// At most one for each load under way.
+    /// At most one for each load and each write under way.
     waiting: Mutex<HashMap<u64, oneshot::Sender<Version>>>,
 }
 
@@ -51,14 +52,23 @@ impl Link {
 
     /// Asks the source for the version of a key. `None` when the checker is gone.
     pub(super) async fn read_source(&self, key: KeyNumber) -> Option<Version> {
+        self.ask(|request| ToChecker::Load { request, key }).await
+    }
+
+    /// Gives the source what a write is about. `None` when the checker is gone.
+    pub(super) async fn commit(&self, write: usize, fenced: Option<Moment>) -> Option<Version> {
+        self.ask(|request| ToChecker::Commit { request, write, fenced }).await
+    }
+
+    async fn ask(&self, message: impl FnOnce(u64) -> ToChecker) -> Option<Version> {
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.lock_waiting().insert(request, answer);
-        self.send(ToChecker::Load { request, key }).await;
+        self.send(message(request)).await;
         answered.await.ok()
     }
 
-    /// Takes the answer to a load.
+    /// Takes the answer to a load or a write.
     pub(super) fn answer(&self, request: u64, version: Version) {
         if let Some(waiting) = self.lock_waiting().remove(&request) {
             // A load that was given up meanwhile needs no answer.

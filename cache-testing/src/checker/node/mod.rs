@@ -14,6 +14,7 @@ use cache_core::{BusStatus, CachingService, Policy, Stats, Status, TierState};
 use cache_local::LocalTier;
 use cache_redis::RedisTier;
 
+use super::history::WriteKind;
 use super::keys::{Keys, NAMESPACE};
 use super::message::{Breakage, Health, NodeSettings, ToChecker, ToNode};
 use super::moment::Moment;
@@ -85,6 +86,7 @@ async fn service(settings: &NodeSettings) -> Result<CachingService, cache_core::
         .heartbeat_interval(timings.heartbeat_interval)
         .heartbeat_timeout(timings.heartbeat_timeout)
         .isolated_ttl(timings.isolated_ttl)
+        .fence_ttl(timings.fence_ttl)
         .build()
         .await
 }
@@ -110,12 +112,15 @@ impl Node {
     }
 
     async fn write(&self, write: usize, call: super::message::Call) {
-        let Breakage { swallows_every, dies_at } = self.settings.breakage;
+        let Breakage { swallows_every, dies_at, .. } = self.settings.breakage;
         if dies_at == Some(write) {
             std::process::abort();
         }
         let swallowed = swallows_every.is_some_and(|every| write.is_multiple_of(every));
-        let done = swallowed || self.call(call).await;
+        if swallowed && call.kind() == WriteKind::WriteAround {
+            self.link.commit(write, None).await;
+        }
+        let done = swallowed || self.call(write, call).await;
         let returned = Moment::now();
         if !done {
             self.lock_queued().push(write);
