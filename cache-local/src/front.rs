@@ -90,7 +90,7 @@ impl<E> Front<E> {
     /// A front for a tier of at most `entries`.
     pub(crate) fn new(entries: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(MOST_SETS).max(1);
-        // At most two keys a set on average: of a hundred keys some nine are in a set that is full, and ask moka each time.
+        // At most two keys a set on average: then eleven of a hundred find theirs full, and ask moka each time.
         let sets = entries.div_ceil(2).min(MOST_SETS).next_power_of_two();
         Self { sets: (0..sets).map(|_| Set::new()).collect(), all: AtomicU64::new(1), hasher: RandomState::default() }
     }

@@ -11,7 +11,8 @@ if ARGV[1] == 'p*' then
   local rules = redis.call('HGETALL', KEYS[1])
   for i = 1, #rules, 2 do
     local m, s = string.match(rules[i + 1], '^(%d+)-(%d+)$')
-    if string.sub(rules[i], 1, 1) == 'p' and (m + 0 < millis + 0 or m == millis and s + 0 <= sequence + 0) then
+    -- What cannot be read counts as a clear, and is kept.
+    if m and string.sub(rules[i], 1, 1) == 'p' and (m + 0 < millis + 0 or m == millis and s + 0 <= sequence + 0) then
       redis.call('HDEL', KEYS[1], rules[i])
     end
   end

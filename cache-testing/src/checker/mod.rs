@@ -4,16 +4,16 @@
 //! # What is checked
 //!
 //! Each key has a version at a [`source`], which only grows. A write gives keys new versions there, and then tells one node
-//! by one of the calls of [`history::WriteKind`]; a `write_around` gives them itself, in the midst of the call. Nobody else writes these keys until the call has returned, because of two
-//! writes at once nobody could say which was the last. With *w* the version written and *r* the moment at which the call
-//! returned `Done`:
+//! by one of the calls of [`history::WriteKind`]; a `write_around` gives them itself, in the midst of the call. Nobody else
+//! writes these keys until the call has returned, because of two writes at once nobody could say which was the last. With *w*
+//! the version written and *r* the moment at which the call returned `Done`:
 //!
 //! - **G2**: no read, on any node, that started after *r* + D saw a version below *w*.
-//! - **G2 while all is well**: in a stretch of time without a fault, from when every node has said that its bus is healthy, no read
-//!   on any node that started later than a delivery after *r*, and after the start of the stretch, saw a version below *w*. A delivery
-//!   is [`run::DELIVERY`] and the longest time by which any process was late in that stretch: a message waits for the processes that
-//!   it passes, and who did not get a processor broke no promise. That is measured by every node, and by the checker, through which
-//!   the messages pass; not by the server.
+//! - **G2 while all is well**: in a stretch of time without a fault, from when every node has said that its bus is healthy,
+//!   no read on any node that started later than a delivery after *r*, and after the start of the stretch, saw a version
+//!   below *w*. A delivery is [`run::DELIVERY`] and the longest time by which any process was late in that stretch: a message
+//!   waits for the processes that it passes, and who did not get a processor broke no promise. That is measured by every
+//!   node, and by the checker, through which the messages pass; not by the server.
 //! - **G3**: no read on the node that was called, and that started after *r*, saw a version below *w*.
 //! - **G1**: no read of Redis itself, past all nodes, after *r* saw a version below *w* (but for tags, which void a value and
 //!   leave its removal for later). At the end, when all is healed and D has passed, every node and a new one read every key,

@@ -25,8 +25,8 @@ use super::writers::Writers;
 /// process that must get a processor first. The report says how long one had to wait at the most.
 pub const ALLOWANCE: Duration = Duration::from_millis(500);
 
-/// How long a delivery may take while all is well, on top of the longest stall of a process in that stretch of time. It takes some
-/// milliseconds where processors are free. The server stalls like any process, and nobody sees by how much.
+/// How long a delivery may take while all is well, on top of the longest stall of a process in that stretch of time. It takes
+/// some milliseconds where processors are free. The server stalls like any process, and nobody sees by how much.
 pub const DELIVERY: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether all that was queued has been delivered.
