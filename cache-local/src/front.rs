@@ -102,7 +102,7 @@ impl<E> Front<E> {
         hasher.write(key.as_bytes());
         let hash = hasher.finish();
         // The casts keep the low bits, and the mask some of those; the other half says where to begin in the set.
-        At { set: hash as usize & (self.sets.len() - 1), first: ((hash >> 32) * WAYS as u64 >> 32) as usize }
+        At { set: hash as usize & (self.sets.len() - 1), first: (((hash >> 32) * WAYS as u64) >> 32) as usize }
     }
 
     /// The slots that `at` may be in, the likeliest first.

@@ -265,7 +265,10 @@ mod tests {
 
         let write = Owed::in_place_of_write(far, coherence, change);
         drop(Owed::new(far, coherence, &Change::Pattern(Pattern::all())));
-        *told.1.lock().unwrap() = Some(Box::new(move || ControlFlow::Continue(drop(write))));
+        *told.1.lock().unwrap() = Some(Box::new(move || {
+            drop(write);
+            ControlFlow::Continue(())
+        }));
         let given_up = Instant::now();
         far.mend(coherence).await.unwrap();
         assert_eq!(*told.0.lock().unwrap(), [given_up + timeout]);

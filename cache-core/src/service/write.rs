@@ -71,7 +71,7 @@ impl Inner {
             Voided::Listed(sweep) => self.free(&sweep).await,
         });
         if !queued && self.far.iter().all(|far| far.shared().is_some()) {
-            again.is_not_needed();
+            again.spare();
         }
         (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
@@ -172,7 +172,7 @@ impl Inner {
         let accepted = !refused && !fenced;
         let inserted = accepted && self.insert_near(wanted, &entry, Some(value), ticket, near_ttl, Insertion::Set);
         if inserted && !near_ttl.is_zero() {
-            again.is_not_needed();
+            again.spare();
         }
         let kept = kept_far || self.near.is_some() && !near_ttl.is_zero();
         // The near tier also takes nothing where another key of the stripe has moved: then what the shared tier says counts.
@@ -247,8 +247,8 @@ impl<'a> VoidAgain<'a> {
         Self { coherence, change, needed: true }
     }
 
-    /// Nobody can have put back anything.
-    fn is_not_needed(mut self) {
+    /// Does not: nobody can have put back anything.
+    fn spare(mut self) {
         self.needed = false;
     }
 }
