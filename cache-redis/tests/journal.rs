@@ -213,14 +213,31 @@ async fn nodes_that_are_gone_are_forgotten() {
     let mut bus = subscribe(&tier).await;
     bus.beat(beat(1)).await.unwrap();
     for node in 1_000..1_100 {
-        server.cli(&["HSET", NODES, &node.to_string(), "1000 0 0-0"]);
+        server.cli(&["HSET", NODES, &node.to_string(), "1000 0 0-0 1000"]);
     }
     let now = Duration::from_millis(server.cli(&["TIME"]).lines().next().unwrap().parse::<u64>().unwrap() * 1_000);
-    server.cli(&["HSET", NODES, "lately", &format!("{} 0 0-0", now.as_millis() - 30_000)]);
+    server.cli(&["HSET", NODES, "lately", &format!("{} 0 0-0 1000", now.as_millis() - 30_000)]);
     for _ in 0..1_000 {
         bus.beat(beat(1)).await.unwrap();
     }
     assert_eq!(server.cli(&["HLEN", NODES]), "4", "itself, one that was there lately, since when, and on which server");
+}
+
+/// As after the clock was set back, or on a server in the place of another.
+#[tokio::test]
+async fn no_node_is_waited_for_longer_than_it_may_serve() {
+    let (server, tier) = start();
+    let mut bus = subscribe(&tier).await;
+    bus.beat(beat(1)).await.unwrap();
+    server.cli(&["HSET", NODES, "since", "0"]);
+    let ahead = 10_000_000_000_000_u64;
+    server.cli(&["HSET", NODES, "dead", &format!("{ahead} 2000 0-0 3000")]);
+    let position = Position::new(ahead, 0);
+    server.cli(&["HDEL", NODES, &NodeId::new(1).to_string()]);
+    let unheard = tier.unheard(position, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(unheard, Duration::from_secs(3));
+    server.cli(&["HSET", NODES, "since", &ahead.to_string()]);
+    assert_eq!(tier.unheard(position, Duration::from_secs(5)).await.unwrap(), Duration::from_secs(5));
 }
 
 #[tokio::test]

@@ -43,7 +43,12 @@ async fn a_value_that_was_written_is_in_every_tier() {
     let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
     let (here, there) = (users(&a), users(&b));
     assert_eq!(read(&there).await, "source");
-    here.write_through(&7, "new".to_owned(), written).await.unwrap();
+    // Near it is kept where the node has heard of everything before.
+    let write = |_| async {
+        heard(&b, &[&a]).await;
+        Ok::<_, String>(())
+    };
+    here.write_through(&7, "new".to_owned(), write).await.unwrap();
     heard(&a, &[&b]).await;
     assert_eq!(near(&a, "user:7").await.as_deref(), Some("new"));
     assert_eq!(there.get_cached(&7).await.unwrap().as_str(), "new");

@@ -175,6 +175,21 @@ impl SharedTier for GatedTier {
         self.commands.fence(keys, record, token, hold).await
     }
 
+    async fn enclose(&self, key: &Key, fence: Token, lease: Token, ttl: Duration) -> Result<bool, TierError> {
+        self.commands.enclose(key, fence, lease, ttl).await
+    }
+
+    async fn conclude(
+        &self,
+        key: &Key,
+        put: Put,
+        record: &Record,
+        fence: Token,
+        lease: Token,
+    ) -> Result<PutOutcome, TierError> {
+        self.commands.conclude(key, put, record, fence, lease).await
+    }
+
     async fn unheard(&self, position: Position, bound: Duration) -> Result<Duration, TierError> {
         self.commands.unheard(position, bound).await
     }

@@ -4,8 +4,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_aside::coherence::{Change, NodeId, Record};
 use cache_aside::{
-    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, NearTier, Pattern, RedisTier, TierError, TierState,
+    CacheTier, CachingService, Delivery, Entry, Key, LocalTier, Namespace, NearTier, Pattern, RedisTier, SharedTier,
+    TierError, TierState,
 };
 use cache_testing::RedisServer;
 
@@ -210,4 +212,37 @@ async fn what_a_server_brings_back_that_had_been_scanned_for_is_void_again() {
         assert_eq!(node.get::<String>("old:1").await, None);
     }
     assert_eq!(redis.cli(&["EXISTS", "cache:old:1"]), "0");
+}
+
+/// The record stands, and the scan has yet to come to the lease of the write.
+#[tokio::test]
+async fn what_is_written_through_is_void_by_a_pattern_that_has_yet_to_be_scanned_for() {
+    for hears in [true, false] {
+        let setting = Setting::new().await;
+        let Setting { redis, a, b, .. } = &setting;
+        let other = RedisTier::new(redis.url()).unwrap();
+        other.bind(&Namespace::new("cache").unwrap()).unwrap();
+        let load = |_: u64| async { Ok::<_, String>(NEW.to_owned()) };
+        let users = a.keyspace("user").loader(load).build().unwrap();
+        let held = std::cell::RefCell::new(None);
+        let write = |_| async {
+            if !hears {
+                *held.borrow_mut() = Some(setting.bus.hold_replies());
+            }
+            let record = Record::new(NodeId::new(1), Change::Pattern(Pattern::new("user:*").unwrap()));
+            other.invalidate(&[], &record, None).await.unwrap();
+            if hears {
+                heard(b, &[a]).await;
+            }
+            Ok::<_, String>(())
+        };
+        users.write_through(&7, OLD.to_owned(), write).await.unwrap();
+        drop(held.take());
+        setting.bus.pass().await;
+        setting.a_has_heard().await;
+        assert_eq!(near(a, "user:7").await, None, "{hears}");
+        for node in [a, b] {
+            assert_eq!(node.get::<String>("user:7").await, None, "{hears}");
+        }
+    }
 }

@@ -55,10 +55,17 @@ impl Around {
             inner.events.emit(Event::WriteUnfenced { keys: around.keys.len() });
         }
         let mut told = false;
-        for far in inner.far.iter().rev().filter(|far| far.shared().is_none()) {
-            // What could not be removed is queued, and the tier is not read until it is.
-            let _ = far.invalidate(&change, Manner::default(), &inner.coherence).await;
-            told = true;
+        let tell = async {
+            for far in inner.far.iter().rev().filter(|far| far.shared().is_none()) {
+                // What could not be removed is queued, and the tier is not read until it is.
+                let _ = far.invalidate(&change, Manner::default(), &inner.coherence).await;
+                told = true;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tell => {}
+            never = around.keep() => match never {},
         }
         if told {
             // A reader of this node may have put back what a tier still held.

@@ -116,8 +116,8 @@ impl<'a> EntryBuilder<'a> {
     ///
     /// It costs one round trip for the invalidation, one for each node to acknowledge it, and two or more to see that all
     /// have: about a millisecond where all are well. For a node that has died or was cut off it waits until the node's
-    /// registration, which each heartbeat renews, has lapsed; never longer than
-    /// [`staleness_bound`](super::CachingService::staleness_bound). With [`Delivery::Queued`](crate::Delivery::Queued) nobody
+    /// registration, which each heartbeat renews, has lapsed; never longer than the
+    /// [`staleness_bound`](super::CachingService::staleness_bound) of the node that has the longest. With [`Delivery::Queued`](crate::Delivery::Queued) nobody
     /// could be told, and it does not wait.
     ///
     /// Where Redis is new, was restarted, or has lost its data, it knows of no nodes but those that have said so since. For

@@ -12,7 +12,7 @@ use super::around::Around;
 use super::read::Wanted;
 use super::store::{Encoded, Origin};
 use super::{Cacheable, Inner, Plan};
-use crate::coherence::{Insertion, Record};
+use crate::coherence::{Insertion, Position, Record};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::{AnyValue, ValueType};
 use crate::far::{Far, Owed, acknowledge_in};
@@ -105,8 +105,17 @@ impl Inner {
             let Some(held) = held.filter(|_| self.shared_to_fill(plan).is_some()) else { return false };
             let Encoded::As(encoded) = self.encode(wanted, Some(&value)) else { return false };
             entry = self.entry_of(plan, origin, entry.token, encoded, life);
-            let Some(concluded) = self.conclude(key, &held, around, entry).await else { return false };
+            let birth = entry.birth;
+            let Some((concluded, previous)) = self.conclude(key, &held, around, entry).await else { return false };
             entry = concluded;
+            // Behind its record, nothing near shows any more that a pattern or a clear came during the write, of which the scan has yet
+            // to come to the key. In the shared tier the rule does.
+            let has_heard = self.coherence.applied() >= Some(previous);
+            let rules = &self.coherence.rules;
+            if !has_heard || rules.void(key.as_str(), &entry.tags, birth) || rules.forgot(origin.ticket.rules) {
+                self.coherence.flights.detach(key.as_str(), None);
+                return true;
+            }
         } else if self.coherence.epochs.writes(key.as_str()) > 1
             || plan.policy.is_bounded() && matches!(self.encode(wanted, Some(&value)), Encoded::TooLarge)
         {
@@ -119,8 +128,9 @@ impl Inner {
         inserted || self.shared().is_some()
     }
 
-    /// Replaces lease and fence by the entry. Gives the entry as it was stored; `None` when it was not.
-    async fn conclude(&self, key: &Key, held: &Held<'_>, around: &Around, entry: Entry) -> Option<Entry> {
+    /// Replaces lease and fence by the entry. Gives the entry as it may be kept near, and the position of the record before its
+    /// own; `None` when it was not stored.
+    async fn conclude(&self, key: &Key, held: &Held<'_>, around: &Around, entry: Entry) -> Option<(Entry, Position)> {
         let (far, shared) = (held.far, held.far.shared()?);
         let change = around.change();
         // A conclusion that was given up may still run, and the invalidation must come after it.
@@ -146,7 +156,9 @@ impl Inner {
         };
         owed.delivered();
         match outcome {
-            PutOutcome::Stored(appended) => Some(Entry { birth: entry.birth.max(appended.position), ..entry }),
+            PutOutcome::Stored(appended) => {
+                Some((Entry { birth: entry.birth.max(appended.position), ..entry }, appended.previous))
+            }
             PutOutcome::Fenced(_) | PutOutcome::Superseded => None,
         }
     }

@@ -72,10 +72,10 @@ impl Put {
     }
 }
 
-/// What became of a [`SharedTier::put`].
+/// What became of a [`SharedTier::put`] or a [`SharedTier::conclude`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// The entry is stored, born at the record's position.
+    /// The entry is stored; by a `put`, born at the record's position.
     Stored(Appended),
     /// The key is fenced, or something newer took it before the entry was stored: the record is appended, and nothing is stored.
     Fenced(Appended),

@@ -10,7 +10,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lapsed = {''}
 local some = redis.call('HRANDFIELD', KEYS[2], 3, 'WITHVALUES')
 for i = 1, #some, 2 do
-  local till = string.match(some[i + 1], '^(%d+) %d+ %d+%-%d+$')
+  local till = string.match(some[i + 1], '^(%d+) %d+ %d+%-%d+ %d+$')
   if till and till + remembered < now then
     lapsed[#lapsed + 1] = some[i]
   end
@@ -19,5 +19,5 @@ redis.call('HDEL', KEYS[2], unpack(lapsed))
 if redis.call('HSETNX', KEYS[2], 'since', string.format('%.0f', now)) == 1 then
   redis.call('HSET', KEYS[2], 'server', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'))
 end
-redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f %s %s', now + ARGV[3], ARGV[4], ARGV[2]))
+redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f %s %s %s', now + ARGV[3], ARGV[4], ARGV[2], ARGV[3]))
 return {redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1), {tonumber(time[1]), tonumber(time[2])}}

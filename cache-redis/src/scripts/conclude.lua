@@ -2,8 +2,9 @@
 -- ARGV: the record; the channel; the number of records to keep; the entry; its time to live in milliseconds; the time in
 -- milliseconds from which on the caller has given up; the token of the fence; the lease without its flag.
 -- Returns the position of the record before, and of the record, and 1 when the entry was stored, else 0.
--- The lease went with whatever else has happened to the key since it was put, and with it the right to store. But for a tag,
--- which removes nothing: the entry keeps the birth that it brings, of before the write, so that such a record voids it.
+-- The lease went with whatever else has happened to the key since it was put, and with it the right to store. But a tag removes
+-- nothing, and a scan may have yet to come: the entry keeps the birth that it brings, of before the write, so that their record
+-- voids it.
 local now = redis.call('TIME')
 if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
