@@ -46,6 +46,9 @@ finish() {
 }
 
 trap finish EXIT
+# Without these it would end by a signal, and as if the last step had been the last of all.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # Runs one step. It is not run in a condition, because there `set -e` would not hold within it; a step that fails ends the
 # script, and the trap says which one it was.
