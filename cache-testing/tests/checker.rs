@@ -57,8 +57,9 @@ fn a_minute_of_faults_breaks_no_promise() {
 #[test]
 fn nodes_that_swallow_invalidations_are_caught() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = ["--seconds", "8", "--seed", "3", "--short-timings", "--reads", "10000", "--writes", "20"];
-    let broken = ["--swallow-every", "5", "--only", "slow-link"];
+    // Of so many writes some six of each kind are swallowed.
+    let arguments = ["--seconds", "8", "--seed", "3", "--short-timings", "--reads", "10000", "--writes", "40"];
+    let broken = ["--swallow-every", "2", "--only", "slow-link"];
     let output = run(&[&arguments[..], &broken].concat(), &directory.path().join("report"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
