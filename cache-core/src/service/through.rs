@@ -100,6 +100,7 @@ impl Inner {
         let wanted = Wanted { key, plan, of: ValueType::of::<T>() };
         let value: AnyValue = value;
         let mut entry = self.entry_of(plan, origin, Token::random(), Value::Typed(Arc::clone(&value)), life);
+        let mut keeps_near = true;
         if self.shared().is_some() {
             // What may not lie in the shared tier is left to be loaded, since only there it shows whether another has written.
             let Some(held) = held.filter(|_| self.shared_to_fill(plan).is_some()) else { return false };
@@ -110,12 +111,10 @@ impl Inner {
             entry = concluded;
             // Behind its record, nothing near shows any more that a pattern or a clear came during the write, of which the scan has yet
             // to come to the key. In the shared tier the rule does.
-            let has_heard = self.coherence.applied() >= Some(previous);
             let rules = &self.coherence.rules;
-            if !has_heard || rules.void(key.as_str(), &entry.tags, birth) || rules.forgot(origin.ticket.rules) {
-                self.coherence.flights.detach(key.as_str(), None);
-                return true;
-            }
+            keeps_near = self.coherence.applied() >= Some(previous)
+                && !rules.void(key.as_str(), &entry.tags, birth)
+                && !rules.forgot(origin.ticket.rules);
         } else if self.coherence.epochs.writes(key.as_str()) > 1
             || plan.policy.is_bounded() && matches!(self.encode(wanted, Some(&value)), Encoded::TooLarge)
         {
@@ -123,7 +122,8 @@ impl Inner {
         }
         self.coherence.flights.detach(key.as_str(), None);
         let near_ttl = plan.near_ttl(life.total());
-        let inserted = self.insert_near(wanted, &entry, Some(value), origin.ticket, near_ttl, Insertion::Set);
+        let inserted =
+            keeps_near && self.insert_near(wanted, &entry, Some(value), origin.ticket, near_ttl, Insertion::Set);
         // The shared tier has compared it with the writes of others. Without one, only the near tier shows that there were any.
         inserted || self.shared().is_some()
     }
