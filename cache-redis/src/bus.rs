@@ -94,7 +94,7 @@ impl BusConnection for Subscription {
         let names = self.inner.names();
         let record = Record::new(NOBODY, Change::Begin).to_string();
         let mut begin = scripts::BEGIN.key(&names.journal);
-        begin.key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
+        begin.key(&names.last).key(&names.rules).arg(record).arg(&names.channel).arg(self.inner.journal_max_records);
         begin.arg(known.millis()).arg(known.sequence());
         let begun: Result<i64, _> = begin.invoke_async(&mut self.connection).await;
         begun.map(drop).map_err(|error| tier_error("beginning the journal", &error))

@@ -8,8 +8,8 @@
 //! Commands of all callers go over one connection, which is replaced in the background when it breaks: callers are told at
 //! once that Redis is away and never wait for it to come back. Scans use connections of their own.
 //!
-//! In Redis, the value of key `k` of namespace `ns` is under `ns:k`, the journal under `{ns}!journal`, the rules under
-//! `{ns}!rules`, and the bus is the channel `{ns}!bus` (`{ns}!bus/3` for database 3, since channels are not divided by
+//! In Redis, the value of key `k` of namespace `ns` is under `ns:k`, the journal under `{ns}!journal`, the
+//! position of its last record under `{ns}!last`, the rules under `{ns}!rules`, and the bus is the channel `{ns}!bus` (`{ns}!bus/3` for database 3, since channels are not divided by
 //! database). The server must be Redis 7 or newer, and allow Lua scripts, streams and pub/sub; a user of an access control list needs these keys and
 //! this channel.
 

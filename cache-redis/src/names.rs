@@ -10,6 +10,8 @@ use crate::slot::{hash_tag, number_in, slot_of};
 pub(crate) struct Names {
     pub(crate) namespace: Namespace,
     pub(crate) journal: String,
+    /// What keeps the position of the journal's last record.
+    pub(crate) last: String,
     pub(crate) rules: String,
     pub(crate) nodes: String,
     pub(crate) channel: String,
@@ -25,6 +27,7 @@ impl Names {
         };
         Self {
             journal: format!("{{{namespace}}}!journal"),
+            last: format!("{{{namespace}}}!last"),
             rules: format!("{{{namespace}}}!rules"),
             nodes: format!("{{{namespace}}}!nodes"),
             channel,
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!(names.fences(&Key::new("user:1").unwrap()), "{shop/v1.2:user:1}!fences");
         assert_eq!(names.data_matching(&Pattern::new("user:*").unwrap()), "shop/v1.2:user:*");
         assert_eq!(names.journal, "{shop/v1.2}!journal");
+        assert_eq!(names.last, "{shop/v1.2}!last");
         assert_eq!(names.rules, "{shop/v1.2}!rules");
         assert_eq!(names.nodes, "{shop/v1.2}!nodes");
         assert_eq!(names.channel, "{shop/v1.2}!bus");

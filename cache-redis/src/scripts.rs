@@ -94,12 +94,15 @@ pub(crate) fn is_unknown(error: &RedisError) -> bool {
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        script!($name, $file, announces: false);
+        script!($name, include_str!($file), announces: false);
     };
-    ($name:ident, $file:literal, announces: $announces:literal) => {
+    ($name:ident, $file:literal, appends, announces: $announces:literal) => {
+        script!($name, concat!(include_str!("scripts/append.lua"), include_str!($file)), announces: $announces);
+    };
+    ($name:ident, $code:expr, announces: $announces:expr) => {
         pub(crate) static $name: Text = Text {
-            code: include_str!($file),
-            hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
+            code: $code,
+            hash: LazyLock::new(|| Script::new($code).get_hash().to_owned()),
             announces: $announces,
         };
     };
@@ -113,9 +116,9 @@ script!(CLAIM, "scripts/claim.lua");
 script!(RECLAIM, "scripts/reclaim.lua");
 script!(REFILL, "scripts/refill.lua");
 script!(RELEASE, "scripts/release.lua");
-script!(PUT, "scripts/put.lua", announces: true);
-script!(INVALIDATE, "scripts/invalidate.lua", announces: true);
-script!(FENCE, "scripts/fence.lua", announces: true);
+script!(PUT, "scripts/put.lua", appends, announces: true);
+script!(INVALIDATE, "scripts/invalidate.lua", appends, announces: true);
+script!(FENCE, "scripts/fence.lua", appends, announces: true);
 #[cfg(feature = "cluster")]
 script!(HOLD, "scripts/hold.lua");
 #[cfg(feature = "cluster")]
@@ -126,10 +129,10 @@ script!(UNHEARD, "scripts/unheard.lua");
 script!(SWEPT, "scripts/swept.lua");
 script!(FORGET, "scripts/forget.lua");
 script!(ENCLOSE, "scripts/enclose.lua");
-script!(CONCLUDE, "scripts/conclude.lua", announces: true);
-script!(WRITE_APPEND, "scripts/write_append.lua", announces: true);
+script!(CONCLUDE, "scripts/conclude.lua", appends, announces: true);
+script!(WRITE_APPEND, "scripts/write_append.lua", appends, announces: true);
 script!(WRITE_TAKE, "scripts/write_take.lua");
-script!(WRITE_SETTLE, "scripts/write_settle.lua");
+script!(WRITE_SETTLE, "scripts/write_settle.lua", appends, announces: false);
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 2);

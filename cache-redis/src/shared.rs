@@ -120,7 +120,7 @@ impl SharedTier for RedisTier {
         // The caller is told at the latest when the response is not waited for any more.
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::PUT.key(&names.journal);
-        script.key(names.data(key)).key(names.fences(key));
+        script.key(&names.last).key(names.data(key)).key(names.fences(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         script.arg(&self.inner.encode(&put.entry)?[..]).arg(self.inner.lifetime(&put.entry, put.ttl)).arg(last_moment);
         script.arg(put.replicate.filter(|_| !plain).map_or_else(String::new, |ttl| millis(ttl).to_string()));
@@ -142,7 +142,7 @@ impl SharedTier for RedisTier {
         }
         let names = self.inner.names();
         let mut script = scripts::INVALIDATE.key(&names.journal);
-        script.key(&names.rules);
+        script.key(&names.last).key(&names.rules);
         for key in keys {
             script.key(names.data(key));
         }
@@ -165,6 +165,7 @@ impl SharedTier for RedisTier {
         }
         let names = self.inner.names();
         let mut script = scripts::FENCE.key(&names.journal);
+        script.key(&names.last);
         for key in keys {
             script.key(names.data(key));
         }
@@ -203,7 +204,7 @@ impl SharedTier for RedisTier {
         let names = self.inner.names();
         let last_moment = self.server_millis_in(put.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::CONCLUDE.key(&names.journal);
-        script.key(names.data(key)).key(names.fences(key));
+        script.key(&names.last).key(names.data(key)).key(names.fences(key));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         script.arg(&self.inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment);
         script.arg(&fence.as_bytes()[..]).arg(&held(lease)[..]);

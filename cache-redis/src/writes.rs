@@ -59,7 +59,7 @@ impl WriteLog for RedisTier {
         let names = self.inner.names();
         let last_moment = self.server_millis_in(write.within.min(self.inner.response_timeout)).await?;
         let mut script = scripts::WRITE_APPEND.key(&names.journal);
-        script.key(names.data(&write.key)).key(names.fences(&write.key)).key(self.pending(&write.key));
+        script.key(&names.last).key(names.data(&write.key)).key(names.fences(&write.key)).key(self.pending(&write.key));
         script.key(self.stream(partition)).key(self.dead_letters_of(partition.log));
         script.arg(record.to_string()).arg(&names.channel).arg(self.inner.journal_max_records);
         let (entry, ttl) = match &write.put {
@@ -132,7 +132,11 @@ impl WriteLog for RedisTier {
         };
         let names = self.inner.names();
         let mut script = scripts::WRITE_SETTLE.key(self.worker_of(partition));
-        script.key(self.stream(partition)).key(self.dead_letters_of(partition.log)).key(&names.journal);
+        script
+            .key(self.stream(partition))
+            .key(self.dead_letters_of(partition.log))
+            .key(&names.journal)
+            .key(&names.last);
         script.arg(&worker.as_bytes()[..]).arg(keep).arg(rest).arg(dead);
         script.arg(&names.channel).arg(self.inner.journal_max_records);
         for write in writes {

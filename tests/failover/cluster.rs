@@ -81,7 +81,7 @@ async fn calls_of_many_keys_reach_every_server() {
     );
     assert_eq!(a.clear().await.removed, 100);
     assert!(b.get_many::<usize>(&keys).await.iter().all(Option::is_none));
-    let own = ["{cache}!journal", "{cache}!rules", "{cache}!nodes"].len() as u64;
+    let own = ["{cache}!journal", "{cache}!last", "{cache}!rules", "{cache}!nodes"].len() as u64;
     assert_eq!(entries().sum::<u64>(), own, "only the protocol's own keys are left");
 }
 

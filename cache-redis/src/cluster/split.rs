@@ -233,7 +233,13 @@ async fn remove_each(inner: &Inner, cluster: &Cluster, keys: &[Key]) -> Vec<Resu
 async fn append(inner: &Inner, cluster: &Cluster, record: &Record, removed: Vec<bool>) -> Result<Appended, TierError> {
     let names = inner.names();
     let mut script = scripts::INVALIDATE.key(&names.journal);
-    script.key(&names.rules).arg(record.to_string()).arg(&names.channel).arg(inner.journal_max_records).arg("");
+    script
+        .key(&names.last)
+        .key(&names.rules)
+        .arg(record.to_string())
+        .arg(&names.channel)
+        .arg(inner.journal_max_records)
+        .arg("");
     for field in rules::fields(&record.change) {
         script.arg(field);
     }
@@ -253,7 +259,7 @@ async fn append_with_value(
 ) -> Result<Appended, TierError> {
     let names = inner.names();
     let mut script = scripts::PUT.key(&names.journal);
-    script.arg(record.to_string()).arg(&names.channel).arg(inner.journal_max_records);
+    script.key(&names.last).arg(record.to_string()).arg(&names.channel).arg(inner.journal_max_records);
     script.arg(&inner.encode(&put.entry)?[..]).arg(millis(put.ttl)).arg(last_moment).arg(millis(replicate).to_string());
     let reply = cluster.invoke(slot_of(names.journal.as_bytes()), &script).await;
     let reply = reply.map_err(|failure| failure.into_tier_error("recording"));

@@ -1,4 +1,4 @@
--- KEYS: the journal; the data keys; the fences of each of them.
+-- KEYS: the journal; its last position; the data keys; the fences of each of them.
 -- ARGV: the record; the channel; the number of records to keep; the token of the fence; for how many milliseconds it holds.
 -- Returns the position of the record before, and of the record, and for each data key 1 when something was there, else 0.
 -- Whoever fences a key that is fenced already joins the others: the fences of a key are a sorted set of tokens, by the time
@@ -8,19 +8,17 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[3])
-local removed, count = {}, (#KEYS - 1) / 2
+local removed, count = {}, (#KEYS - 2) / 2
 for i = 1, count do
-  local fences = KEYS[1 + count + i]
+  local fences = KEYS[2 + count + i]
   redis.call('ZREMRANGEBYSCORE', fences, '-inf', now)
   removed[i] = redis.call('ZADD', fences, now + ARGV[5], ARGV[4])
   if removed[i] == 1 then
-    removed[i] = redis.call('UNLINK', KEYS[1 + i])
+    removed[i] = redis.call('UNLINK', KEYS[2 + i])
   end
   local last = redis.call('ZREVRANGE', fences, 0, 0, 'WITHSCORES')
   redis.call('PEXPIREAT', fences, string.format('%.0f', last[2]))
 end
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local previous = last[1] and last[1][1] or '0-0'
-local position = redis.call('XADD', KEYS[1], '*', 'record', ARGV[1])
+local previous, position = append(KEYS[1], KEYS[2], ARGV[1], ARGV[3])
 redis.call('PUBLISH', ARGV[2], previous .. ' ' .. position .. ' ' .. ARGV[1])
 return {previous, position, removed}

@@ -1,5 +1,5 @@
--- KEYS: what says who works on the partition; its stream; the dead letters; the journal; for each write, its data key, the
--- fences of that and the number of its pending writes.
+-- KEYS: what says who works on the partition; its stream; the dead letters; the journal; its last position; for each write, its data key,
+-- the fences of that and the number of its pending writes.
 -- ARGV: the worker; for how many milliseconds it keeps the partition, or 0; for how many nobody takes it, or 0; 1 if the
 -- writes are to be put aside; the channel; the number of records to keep; for each write, its id, and the record that voids
 -- its key.
@@ -13,7 +13,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local dead = ARGV[4] == '1'
 for i = 7, #ARGV, 2 do
-  local at = 5 + (i - 7) / 2 * 3
+  local at = 6 + (i - 7) / 2 * 3
   local data, fences, count = KEYS[at], KEYS[at + 1], KEYS[at + 2]
   local write = dead and redis.call('XRANGE', KEYS[2], ARGV[i], ARGV[i])[1]
   redis.call('XACK', KEYS[2], 'writers', ARGV[i])
@@ -34,9 +34,7 @@ for i = 7, #ARGV, 2 do
     end
     if void then
       redis.call('UNLINK', data)
-      local last = redis.call('XREVRANGE', KEYS[4], '+', '-', 'COUNT', 1)
-      local previous = last[1] and last[1][1] or '0-0'
-      local position = redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'record', ARGV[i + 1])
+      local previous, position = append(KEYS[4], KEYS[5], ARGV[i + 1], ARGV[6])
       redis.call('PUBLISH', ARGV[5], previous .. ' ' .. position .. ' ' .. ARGV[i + 1])
     end
   end
