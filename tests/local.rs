@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use cache_aside::clock::ManualClock;
 use cache_aside::{CachingService, Delivery, LoadError, LocalTier, Policy};
+use futures_util::FutureExt;
 use support::{Gate, MINUTE, eventually, local_only};
 
 async fn timed(clock: &ManualClock, policy: Policy) -> CachingService {
@@ -429,4 +430,29 @@ async fn a_service_that_was_shut_down_still_answers_its_clones() {
     let clone = cache.clone();
     cache.shutdown().await;
     assert_eq!(*clone.get_or_load("k", || async { Ok::<_, Infallible>(1_u32) }).await.unwrap(), 1);
+}
+
+/// As far as nothing is loaded: a load runs in a task.
+#[test]
+fn it_works_without_a_runtime() {
+    let build = CachingService::builder().local(LocalTier::new(10)).build();
+    let cache = build.now_or_never().expect("nothing is waited for").unwrap();
+    cache.set("k", 1_u32).now_or_never().unwrap();
+    assert_eq!(cache.get::<u32>("k").now_or_never().unwrap().as_deref(), Some(&1));
+    assert_eq!(cache.clear().now_or_never().unwrap().removed, 1);
+    assert_eq!(cache.get::<u32>("k").now_or_never().unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_absence_is_no_hit_of_a_caller_that_takes_none() {
+    let cache = local_only().await;
+    let policy = || Policy::new(MINUTE).negative_ttl(MINUTE);
+    let none = || async { Ok::<Option<u32>, Infallible>(None) };
+    let counts = || cache.stats().tiers.first().map(|near| (near.hits, near.misses)).unwrap();
+    for hits in 0..2 {
+        assert_eq!(cache.entry("k").policy(policy()).get_or_load_optional(none).await.unwrap(), None);
+        assert_eq!(counts(), (hits, 1));
+    }
+    assert_eq!(*cache.get_or_load("k", || async { Ok::<_, Infallible>(1_u32) }).await.unwrap(), 1);
+    assert_eq!(counts(), (1, 2));
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod support;
+#[path = "writes/versions.rs"]
+mod versions;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,10 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cache_aside::clock::ManualClock;
-use cache_aside::{CachingService, Delivery, LocalTier};
+use cache_aside::{CachingService, Delivery, LocalTier, Policy};
 use cache_testing::{FaultProxy, RedisServer};
 use futures_util::FutureExt;
-use support::{Gate, eventually, heard, hears_invalidations, local_only, node, node_builder};
+use support::{Gate, MINUTE, eventually, heard, hears_invalidations, local_only, node, node_builder};
 
 /// The truth, as a database would hold it.
 #[derive(Clone, Default)]
@@ -196,25 +198,6 @@ async fn with_redis_away_a_write_around_goes_on_unfenced() {
 }
 
 #[tokio::test]
-async fn an_older_version_never_overwrites_a_newer_one() {
-    let redis = RedisServer::start();
-    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
-    assert!(a.entry("k").version(5).set(50_u32).await.stored);
-    let late = b.entry("k").version(4).set(40_u32).await;
-    assert_eq!((late.stored, late.delivery), (false, Delivery::Done));
-    assert!(!a.entry("k").version(4).set(41_u32).await.stored, "its own near tier knows");
-    for node in [&a, &b] {
-        assert_eq!(*node.get::<u32>("k").await.unwrap(), 50);
-    }
-    assert!(b.entry("k").version(6).set(60_u32).await.stored);
-    eventually("a has heard of it", || async { a.get::<u32>("k").await.is_some_and(|value| *value == 60) }).await;
-    let local = local_only().await;
-    assert!(local.entry("k").version(2).set(2_u32).await.stored);
-    assert!(!local.entry("k").version(1).set(1_u32).await.stored);
-    assert_eq!(*local.get::<u32>("k").await.unwrap(), 2);
-}
-
-#[tokio::test]
 async fn a_replicated_value_is_in_every_near_tier_without_a_read() {
     let redis = RedisServer::start();
     let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
@@ -232,6 +215,23 @@ async fn a_replicated_value_is_in_every_near_tier_without_a_read() {
     eventually("b has heard of it", || async { near().await.is_none() }).await;
     assert_eq!(b.get::<String>("k").await.unwrap().len(), 70_000);
     assert_eq!((b.stats().replicas_received, a.stats().replicas_received), (1, 0));
+}
+
+/// Until it is read, it is bytes.
+#[tokio::test]
+async fn a_replica_that_nobody_has_read_is_stale_and_loaded_anew_like_any_other() {
+    let (redis, clock) = (RedisServer::start(), ManualClock::new());
+    let policy = Policy::new(MINUTE).jitter(0.0).stale_while_revalidate(MINUTE * 10);
+    let node = || node_builder(&redis.url()).clock(clock.clone()).default_policy(policy.clone()).build();
+    let (a, b) = (node().await.unwrap(), node().await.unwrap());
+    hears_invalidations(&b).await;
+    a.entry("k").replicate().set(1_u32).await;
+    eventually("b has it", || async { b.stats().replicas_received == 1 }).await;
+    clock.advance(MINUTE * 2);
+    hears_invalidations(&b).await;
+    let stale = b.get_or_load("k", || async { Ok::<_, Infallible>(2_u32) }).await.unwrap();
+    assert_eq!((*stale, b.stats().stale_served), (1, 1));
+    eventually("it is loaded anew", || async { b.get::<u32>("k").await.is_some_and(|value| *value == 2) }).await;
 }
 
 #[tokio::test]

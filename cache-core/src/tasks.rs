@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -16,9 +17,10 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Claims the right to start the tasks that run for ever: `None` when they run already, or were ended for good.
+    /// Claims the right to start the tasks that run for ever: `None` when they run already, or were ended for good, or there is
+    /// no runtime to run them.
     pub(crate) fn start(&self) -> Option<Running> {
-        if self.running.load(Ordering::Acquire) || self.is_closed() {
+        if self.running.load(Ordering::Acquire) || self.is_closed() || Handle::try_current().is_err() {
             return None;
         }
         (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(Arc::new(Flag(Arc::clone(&self.running)))))

@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_aside::{CachingService, Keyspace, LoadError, LoadedBy, Policy};
+use cache_aside::clock::ManualClock;
+use cache_aside::{CachingService, Keyspace, LoadError, LoadedBy, LocalTier, Policy};
 use cache_testing::RedisServer;
 use tokio::task::JoinHandle;
 
-use crate::support::{Gate, MINUTE, local_only, near, node};
+use crate::support::{Gate, MINUTE, eventually, local_only, near, node};
 
 type Space = Keyspace<u64, String, LoadedBy<String>>;
 
@@ -165,6 +166,30 @@ async fn who_waits_for_a_key_of_a_batch_that_fails_gets_its_error() {
     setting.one.reached().await;
     setting.one.open();
     assert_eq!(shown(vec![again.await.unwrap().unwrap()]), ["one 1"]);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_batch_takes_the_stale_value_when_its_patience_ends() {
+    let clock = ManualClock::new();
+    let policy = Policy::new(MINUTE).jitter(0.0).load_timeout(MINUTE * 1_000).stale_if_error(MINUTE * 10_000);
+    let policy = policy.soft_timeout(MINUTE);
+    let cache = CachingService::builder().local(LocalTier::new(10)).clock(clock.clone()).build().await.unwrap();
+    let setting = Setting::new(&cache, policy);
+    setting.space.set(&1, "old".to_owned()).await;
+    clock.advance(MINUTE * 2);
+    let batch = setting.get_many(&[1]);
+    setting.many.reached().await;
+    let single = setting.get(1);
+    eventually("its patience has ended", || async {
+        clock.advance(MINUTE);
+        single.is_finished()
+    })
+    .await;
+    assert_eq!(shown(vec![single.await.unwrap().unwrap()]), ["old"]);
+    assert!(!batch.is_finished(), "its load goes on");
+    setting.many.open();
+    assert_eq!(shown(batch.await.unwrap().unwrap()), ["many 1"]);
+    assert_eq!((cache.stats().refreshes, cache.stats().refresh_failures), (1, 0));
 }
 
 #[tokio::test]

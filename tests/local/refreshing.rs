@@ -1,5 +1,6 @@
 //! Loading a value anew before its callers need it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -308,4 +309,34 @@ async fn batches_leave_a_source_alone_that_has_just_failed() {
     clock.advance(SECOND);
     assert_eq!(read(&["k"]).await.unwrap()[0].as_deref().map(String::as_str), Some("old"));
     assert_eq!(loads.load(Ordering::SeqCst), 3);
+}
+
+/// What has failed is forgotten when there is something newer than what it was to replace.
+#[tokio::test]
+async fn a_throttle_ends_with_the_next_load_or_set() {
+    for how in ["load", "batch", "set"] {
+        let clock = ManualClock::new();
+        let cache = timed(&clock, policy().stale_if_error(MINUTE * 60).error_throttle(MINUTE * 30)).await;
+        let load = |answer: Result<&'static str, &'static str>| {
+            let cache = &cache;
+            async move { entry(cache).get_or_load(move || async move { answer.map(str::to_owned) }).await.unwrap() }
+        };
+        old(&cache).await;
+        clock.advance(MINUTE * 2);
+        assert_eq!([load(Err("down")).await.as_str(), load(Ok("new")).await.as_str()], ["old", "old"], "{how}");
+        match how {
+            "load" => {
+                cache.invalidate("k").await;
+                load(Ok("new")).await;
+            }
+            "batch" => {
+                cache.invalidate("k").await;
+                let load = |_| async { Ok::<_, &str>(HashMap::from([("k".to_owned(), "new".to_owned())])) };
+                cache.get_or_load_many(&["k"], load).await.unwrap();
+            }
+            _ => drop(cache.set("k", "new".to_owned()).await),
+        }
+        clock.advance(MINUTE * 2);
+        assert_eq!(*load(Ok("newest")).await, "newest", "{how}");
+    }
 }

@@ -10,6 +10,7 @@ use cache_aside::{
     TierError, TierState,
 };
 use cache_testing::RedisServer;
+use futures_util::FutureExt;
 
 use crate::gated::Point;
 use crate::setting::{NEW, OLD, Setting};
@@ -147,6 +148,25 @@ async fn what_a_caller_has_voided_is_not_served_while_it_is_freed_for_which_it_d
     slow.open();
     eventually("it is free", || async { slow.tier.usage().entries == Some(1) }).await;
     assert_eq!(near(&caller, "order:1").await.as_deref(), Some(OLD));
+}
+
+/// Nobody else has a reason to look.
+#[tokio::test]
+async fn what_a_caller_did_not_wait_for_is_freed_where_there_is_no_other_tier() {
+    let slow = SlowToFree::new();
+    let cache = CachingService::builder().local(slow.clone()).build().await.unwrap();
+    for key in ["user:1", "order:1"] {
+        cache.set(key, OLD.to_owned()).await;
+    }
+    let mut first = Box::pin(cache.invalidate_pattern("user:*"));
+    assert!(first.as_mut().now_or_never().is_none());
+    eventually("it is being freed", || async { slow.is_freeing() }).await;
+    let mut second = Box::pin(cache.invalidate_pattern("order:*"));
+    assert!(second.as_mut().now_or_never().is_none(), "it waits for the first");
+    drop((first, second));
+    assert_eq!((near(&cache, "user:1").await, near(&cache, "order:1").await), (None, None));
+    slow.open();
+    eventually("all is free", || async { slow.tier.usage().entries == Some(0) }).await;
 }
 
 /// The scan of a pattern that has waited for Redis may take minutes.

@@ -113,8 +113,21 @@ impl Epochs {
     ) -> (Ticket, R) {
         let index = self.stripes.index_of(key);
         let mut stripe = self.lock(index);
-        stripe.epoch += 1;
-        (stripe.ticket(index, key, rules, now), remove())
+        (stripe.void(index, key, rules, now), remove())
+    }
+
+    /// As [`Epochs::void`], unless under the lock it turns out that what is there `stands`.
+    pub(crate) fn void_unless<R>(
+        &self,
+        key: &str,
+        rules: RuleMark,
+        now: Timestamp,
+        stands: impl FnOnce() -> bool,
+        remove: impl FnOnce() -> R,
+    ) -> Option<(Ticket, R)> {
+        let index = self.stripes.index_of(key);
+        let mut stripe = self.lock(index);
+        (!stands()).then(|| (stripe.void(index, key, rules, now), remove()))
     }
 
     /// Runs `insert` if a value born at `birth`, which was sent by another node, is younger than all that voids it, and no
@@ -199,6 +212,12 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
 impl Stripe {
     fn writes_of(&self, key: &str) -> usize {
         self.writes.iter().filter(|written| written.as_str() == key).count()
+    }
+
+    /// Voids every fill under way. The ticket is good for what is made from now on.
+    fn void(&mut self, index: usize, key: &str, rules: RuleMark, now: Timestamp) -> Ticket {
+        self.epoch += 1;
+        self.ticket(index, key, rules, now)
     }
 
     fn ticket(&self, index: usize, key: &str, rules: RuleMark, now: Timestamp) -> Ticket {

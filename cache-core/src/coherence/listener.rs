@@ -180,10 +180,7 @@ impl Listener {
             tracing::warn!(target: "cache_aside", node = %self.coherence.node, records, "a server was replaced: delivering the latest records again");
             self.owe(&changes);
         }
-        // What a caller has found to be lost since has yet to be dealt with.
-        if !self.coherence.has_lost() {
-            self.coherence.confirm(asked);
-        }
+        self.coherence.confirm(asked);
         Ok(())
     }
 

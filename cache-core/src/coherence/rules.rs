@@ -57,7 +57,7 @@ pub(crate) struct Rules {
     list: Mutex<List>,
     /// Counts what voids entries in this process by tag, by pattern and as a whole.
     sequence: AtomicU64,
-    /// Counts the patterns that were forgotten once everything had been scanned for them.
+    /// Counts how often patterns were forgotten: everything had been scanned for them, or the rules are those of another journal.
     forgotten: AtomicU64,
     /// Tells whoever waits that a slot has changed.
     moved: Notify,
@@ -248,6 +248,8 @@ impl Rules {
         list.patterns.extend(rules.patterns.into_iter().map(|(pattern, at)| (at, pattern)));
         list.tags.extend(rules.tags);
         self.any.store(true, Ordering::Release);
+        // As in `keep`: what was there may not be among them.
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
@@ -355,7 +357,9 @@ mod tests {
         let rules = Rules::new(HOUR);
         rules.add_clear(at(100));
         let (patterns, tags) = (vec![(pattern("a*"), at(7))], vec![(TagSlot::of("t"), at(9))]);
+        let mark = rules.mark();
         rules.restart(RuleSet { cleared: at(3), patterns, tags });
+        assert!(rules.forgot(mark), "a reader that began before may miss those that stood");
         assert!(!rules.void("k", &Tags::NONE, at(3)) && rules.void("k", &Tags::NONE, at(2)));
         assert!(rules.void("abc", &Tags::NONE, at(6)) && rules.void("k", &Tags::new(["t"]), at(8)));
     }

@@ -56,6 +56,9 @@ struct JournalState {
     renewed: Position,
 }
 
+/// Why a node is isolated that knows of records which the journal lacks.
+const LOST: &str = "the journal has lost records";
+
 /// What was void in the near tier when a change was made.
 pub(crate) enum Voided {
     /// So many entries, which are gone.
@@ -140,9 +143,9 @@ impl Coherence {
 
     /// The journal lacks records that this node knows of: what is read from the shared tier may be void, until the listener
     /// has taken it up anew.
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Release);
-        self.isolate("the journal has lost records");
+        self.isolate(LOST);
     }
 
     /// Whether records were found to be missing.
@@ -212,6 +215,20 @@ impl Coherence {
         let voided = self.epochs.void(key, self.rules.mark(), self.clock.now(), remove);
         self.flights.detach(key, None);
         voided
+    }
+
+    /// Voids `key` in this node for a value of `version`. Nothing is void, and there is no ticket, if the near tier has a newer one.
+    pub(crate) fn void_older(&self, key: &str, version: Option<u64>) -> Option<Ticket> {
+        let now = self.clock.now();
+        let has_newer = || {
+            let there = self.look_up(key).filter(|entry| self.may_serve(entry, now));
+            version < there.and_then(|entry| entry.version)
+        };
+        let stands = || version.is_some() && has_newer();
+        let remove = || self.near.as_ref().is_some_and(|near| near.remove(key));
+        let (ticket, _) = self.epochs.void_unless(key, self.rules.mark(), now, stands, remove)?;
+        self.flights.detach(key, None);
+        Some(ticket)
     }
 
     /// What the near tier has of `key`, or is about to get, may not be what the shared tier has. Flights go on: their fills
@@ -372,10 +389,18 @@ impl Coherence {
         since
     }
 
-    /// Everything up to `at` has been heard, and the bus is well.
+    /// Everything up to `at` has been heard, and the bus is well. Not while the journal is known to lack records: that has yet to
+    /// be dealt with.
     pub(crate) fn confirm(&self, at: Timestamp) {
+        if self.has_lost() {
+            return;
+        }
         if self.trust.confirm(at) {
             self.events.emit(Event::BusConnected);
+        }
+        // A caller that has found it out meanwhile may have isolated this node before.
+        if self.has_lost() {
+            self.isolate(LOST);
         }
     }
 

@@ -83,7 +83,8 @@ impl Trust {
     /// The bus is known not to be well. True when it was.
     pub(crate) fn isolate(&self) -> bool {
         let confirmed = Timestamp::from_millis(self.confirmed.load(Ordering::Acquire));
-        self.until.store((confirmed + self.timings.isolated_ttl).as_millis(), Ordering::Release);
+        // It never serves for longer for that, also when it has ended.
+        self.until.fetch_min((confirmed + self.timings.isolated_ttl).as_millis(), Ordering::AcqRel);
         !self.isolated.swap(true, Ordering::AcqRel)
     }
 
@@ -176,6 +177,8 @@ mod tests {
         trust.confirm(at(100));
         trust.end();
         assert!(!trust.covers(at(100), at(100)));
+        trust.isolate();
+        assert!(!trust.covers(at(100), at(100)), "what comes of its last calls changes nothing");
     }
 
     #[test]

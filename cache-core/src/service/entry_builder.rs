@@ -5,7 +5,7 @@ mod settings;
 use std::sync::Arc;
 
 use super::loaded::{Answering, AnyLoaded, Loader, erased as erased_load};
-use super::near::Near;
+use super::near::{Caller, Near};
 use super::refresh::Due;
 use super::{Answer, Cacheable, Inner, LoadContext, Loaded, Plan};
 use crate::erased::{self, AnyValue, Types, ValueType};
@@ -54,12 +54,12 @@ impl<'a> EntryBuilder<'a> {
         self.chosen
     }
 
-    /// Asks the near tier, unless it is left out. `behind` says whether this call can load in the background.
-    fn look_near<T: Cacheable>(&self, behind: bool) -> Near<T> {
+    /// Asks the near tier, unless it is left out.
+    fn look_near<T: Cacheable>(&self, caller: Caller) -> Near<T> {
         if !self.access().reads(Tier::NEAR) {
             return Near::Miss;
         }
-        self.inner.look_near(self.key, self.policy_in_use(), behind)
+        self.inner.look_near(self.key, self.policy_in_use(), caller)
     }
 
     fn policy_in_use(&self) -> &Policy {
@@ -81,7 +81,7 @@ impl<'a> EntryBuilder<'a> {
 
     /// As [`CachingService::get`](super::CachingService::get).
     pub async fn get<T: Cacheable>(self) -> Option<Arc<T>> {
-        match self.look_near(false) {
+        match self.look_near(Caller { behind: false, optional: true }) {
             Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             Near::Miss => {
@@ -289,9 +289,9 @@ impl<'a> EntryBuilder<'a> {
         T: Cacheable,
         E: Send + Sync + 'static,
     {
-        let near = match self.look_near(behind) {
+        let near = match self.look_near(Caller { behind, optional }) {
             Near::Hit(value) => return Ok(Some(value)),
-            Near::Absent if optional => return Ok(None),
+            Near::Absent => return Ok(None),
             near => near,
         };
         let (inner, key) = (self.inner, self.key);
@@ -312,11 +312,11 @@ impl<'a> EntryBuilder<'a> {
     /// What the near tier answers, for a call that says later how to load. `Err` if it has no answer, or one that is to be
     /// loaded anew in the background, which then is that of [`EntryBuilder::answer_miss`].
     pub(crate) fn look<T: Cacheable>(&self, optional: bool, behind: bool) -> Result<Option<AnyValue>, Option<AtOnce>> {
-        match self.look_near::<T>(behind) {
+        match self.look_near::<T>(Caller { behind, optional }) {
             Near::Hit(value) => Ok(Some(value)),
-            Near::Absent if optional => Ok(None),
+            Near::Absent => Ok(None),
             Near::Due(value, due) => Err(Some(AtOnce { value, due })),
-            Near::Absent | Near::Miss => Err(None),
+            Near::Miss => Err(None),
         }
     }
 

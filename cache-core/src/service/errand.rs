@@ -14,6 +14,7 @@ use crate::coherence::{AtHand, Change};
 use crate::entry::Entry;
 use crate::far::Manner;
 use crate::flight::{End, Leader};
+use crate::key::Key;
 
 pub(super) struct Errand<'a> {
     pub(super) inner: &'a Arc<Inner>,
@@ -59,7 +60,10 @@ impl Errand<'_> {
         let mut missing = Missing::default();
         if self.wanted.plan.access.reads_far() {
             match self.inner.read_far(self.wanted, &|entry| self.is_due(entry)).await {
-                FarRead::Found(value) => return End::Value(value),
+                FarRead::Found(value) => {
+                    self.inner.throttles.forget(self.wanted.key);
+                    return End::Value(value);
+                }
                 FarRead::Missing(found) => missing = found,
             }
             self.learn(&missing);
@@ -122,11 +126,7 @@ impl Errand<'_> {
 
     async fn load(self, store: Store, load: Load<'_>) -> End {
         let Self { inner, wanted, .. } = &self;
-        let now = inner.clock.now();
-        let replaced = self.at_hand.clone().filter(|there| inner.coherence.stands(wanted.key.as_str(), there, now));
-        if replaced.is_some() {
-            inner.counters.refreshes.increment();
-        }
+        let replaced = inner.to_replace(wanted.key, self.at_hand.clone());
         let origin = inner.origin(wanted.key);
         let keep = store.keep(wanted.plan.policy.tag_slots(), &origin);
         let loaded = inner.run(Some(wanted.key), wanted.plan, keep, load(replaced.clone())).await;
@@ -140,7 +140,7 @@ impl Errand<'_> {
             Ok(loaded) => {
                 let value = loaded.as_ref().map(|loaded| Arc::clone(&loaded.value));
                 let closed = matches!(store, Store::Nowhere);
-                let stored = inner.store(*wanted, store, origin, loaded).await;
+                let stored = inner.store(*wanted, store, origin, loaded, replaced.as_ref()).await;
                 // What is newer than the source is not for this load to remove.
                 if replaced.is_some() && value.is_none() && !stored && !closed {
                     inner.forget(*wanted).await;
@@ -149,9 +149,7 @@ impl Errand<'_> {
             }
             Err(error) => {
                 if replaced.is_some() {
-                    inner.counters.refresh_failures.increment();
-                    tracing::debug!(target: "cache_aside", key = %wanted.key, "a refresh failed");
-                    inner.throttle(*wanted, store);
+                    inner.note_refresh_failure(*wanted, store);
                 }
                 End::Failed(error)
             }
@@ -160,8 +158,25 @@ impl Errand<'_> {
 }
 
 impl Inner {
+    /// What a load that begins now is to replace, of what is `at_hand`.
+    pub(super) fn to_replace(&self, key: &Key, at_hand: Option<AtHand>) -> Option<AtHand> {
+        let now = self.clock.now();
+        let replaced = at_hand.filter(|there| self.coherence.stands(key.as_str(), there, now));
+        if replaced.is_some() {
+            self.counters.refreshes.increment();
+        }
+        replaced
+    }
+
+    /// Takes note that a value was not replaced, because the load has failed.
+    pub(super) fn note_refresh_failure(&self, wanted: Wanted<'_>, store: Store) {
+        self.counters.refresh_failures.increment();
+        tracing::debug!(target: "cache_aside", key = %wanted.key, "a refresh failed");
+        self.throttle(wanted, store);
+    }
+
     /// Keeps this node, and the others where the shared tier has the entry, from loading the key for a while.
-    pub(super) fn throttle(&self, wanted: Wanted<'_>, store: Store) {
+    fn throttle(&self, wanted: Wanted<'_>, store: Store) {
         let (throttle, now) = (wanted.plan.policy.throttle(), self.clock.now());
         self.throttles.note(wanted.key, now, now + throttle);
         if let Store::Refill(claim) = store {

@@ -82,7 +82,7 @@ impl Inner {
         }
         #[cfg(feature = "metrics")]
         self.tasks.spawn_forever(&running, "metrics", self.publishes());
-        if self.near.is_some() && !self.far.is_empty() {
+        if self.near.is_some() {
             let coherence = Arc::clone(&self.coherence);
             self.tasks.spawn_forever(&running, "sweep", async move { coherence.sweep_whenever_asked().await });
         }

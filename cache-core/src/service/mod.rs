@@ -55,7 +55,7 @@ use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::tier::NearTier;
 
-use near::Near;
+use near::{Caller, Near};
 use refresh::Throttles;
 
 pub use batch::BatchBuilder;
@@ -191,7 +191,11 @@ impl<B: Backends> CachingService<B> {
         }
         // Not by `entry`, whose policy would have to be moved through the hit path.
         let reads_near = self.inner.access.reads(Tier::NEAR);
-        match if reads_near { self.inner.look_near(key, &self.inner.policy, false) } else { Near::Miss } {
+        match if reads_near {
+            self.inner.look_near(key, &self.inner.policy, Caller { behind: false, optional: true })
+        } else {
+            Near::Miss
+        } {
             Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             // Boxed, so that the future of a hit stays small.

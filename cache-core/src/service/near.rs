@@ -14,6 +14,15 @@ use crate::key::Key;
 use crate::policy::Policy;
 use crate::selection::{Access, Tier};
 
+/// What a caller can make of what the near tier has.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    /// It can load in the background.
+    pub(super) behind: bool,
+    /// It takes an absence for an answer.
+    pub(super) optional: bool,
+}
+
 /// What the near tier says of a key.
 pub(super) enum Near<T> {
     Hit(Arc<T>),
@@ -32,9 +41,9 @@ pub(super) enum Found {
 }
 
 impl Inner {
-    /// Looks `key` up, and counts the hit or miss. `behind` says whether the caller can load in the background.
-    pub(super) fn look_near<T: Cacheable>(&self, key: &str, policy: &Policy, behind: bool) -> Near<T> {
-        let found = self.peek_near(key, policy, behind);
+    /// Looks `key` up, and counts the hit or miss.
+    pub(super) fn look_near<T: Cacheable>(&self, key: &str, policy: &Policy, caller: Caller) -> Near<T> {
+        let found = self.peek_near(key, policy, caller);
         if self.near.is_some() {
             match found {
                 Near::Hit(_) | Near::Absent | Near::Due(..) => self.near_counters.hits.increment(),
@@ -105,11 +114,13 @@ impl Inner {
 
     /// Looks `key` up and counts, if `plan` reads the near tier.
     pub(super) fn look_near_as<T: Cacheable>(&self, key: &str, plan: &Plan) -> Near<T> {
-        if plan.access.reads(Tier::NEAR) { self.look_near(key, &plan.policy, false) } else { Near::Miss }
+        let caller = Caller { behind: false, optional: plan.optional };
+        if plan.access.reads(Tier::NEAR) { self.look_near(key, &plan.policy, caller) } else { Near::Miss }
     }
 
     /// Looks `key` up without counting.
-    fn peek_near<T: Cacheable>(&self, key: &str, policy: &Policy, behind: bool) -> Near<T> {
+    fn peek_near<T: Cacheable>(&self, key: &str, policy: &Policy, caller: Caller) -> Near<T> {
+        let Caller { behind, optional } = caller;
         let (mut found, mut packed) = (Near::Miss, None);
         self.coherence.inspect(key, &mut |entry| {
             let now = self.clock.now_or_later();
@@ -123,15 +134,16 @@ impl Inner {
                 (Value::Typed(value), age) => {
                     // Another caller may keep another type under this key: the far tiers have bytes that both can read.
                     if let Ok(value) = Arc::clone(value).downcast() {
-                        found = if let Age::Due(due) = age { Near::Due(value, due) } else { Near::Hit(value) };
+                        found = age.given(value);
                     }
                 }
-                (Value::Absent, _) => found = Near::Absent,
-                (Value::Encoded { .. }, _) => packed = Some(entry.clone()),
+                (Value::Absent, _) if optional => found = Near::Absent,
+                (Value::Absent, _) => {}
+                (Value::Encoded { .. }, age) => packed = Some((entry.clone(), age)),
             }
         });
         match packed {
-            Some(entry) => self.unpack(key, &entry),
+            Some((entry, age)) => self.unpack(key, &entry).map_or(Near::Miss, |value| age.given(value)),
             None => found,
         }
     }
@@ -159,20 +171,20 @@ impl Inner {
 
     /// The value of an entry that another node sent. The near tier has it by reference from here on.
     #[cold]
-    fn unpack<T: Cacheable>(&self, key: &str, entry: &Entry) -> Near<T> {
-        let Value::Encoded { bytes, codec } = &entry.value else { return Near::Miss };
+    fn unpack<T: Cacheable>(&self, key: &str, entry: &Entry) -> Option<Arc<T>> {
+        let Value::Encoded { bytes, codec } = &entry.value else { return None };
         let (now, codec) = (self.clock.now(), *codec);
         let known = self.codec.as_deref().filter(|known| known.id() == codec);
         let Some(value) = known.and_then(|known| codec::decode::<T>(known, self.place(key), bytes).ok()) else {
             self.counters.undecodable.increment();
-            return Near::Miss;
+            return None;
         };
         let value = Arc::new(value);
         if let (Some(near), Ok(key)) = (&self.near, Key::new(key)) {
             let typed = entry.with_value(Value::Typed(Arc::clone(&value) as _));
             self.coherence.replace(key.as_str(), entry, || near.insert(&key, typed, entry.expires.since(now)));
         }
-        Near::Hit(value)
+        Some(value)
     }
 }
 
@@ -180,6 +192,16 @@ enum Age {
     Fresh,
     Due(Due),
     Over,
+}
+
+impl Age {
+    /// What a caller is given who may have `value`.
+    fn given<T>(self, value: Arc<T>) -> Near<T> {
+        match self {
+            Self::Due(due) => Near::Due(value, due),
+            Self::Fresh | Self::Over => Near::Hit(value),
+        }
+    }
 }
 
 /// How far an entry is that is near its end, or past it.

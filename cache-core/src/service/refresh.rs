@@ -118,6 +118,11 @@ impl Throttles {
         shard.insert(key.clone(), until);
     }
 
+    /// There is something newer than what a load has failed to replace.
+    pub(super) fn forget(&self, key: &Key) {
+        lock(self.shards.of(key.as_str())).remove(key);
+    }
+
     /// Whether `key` is not to be loaded at `now`.
     pub(super) fn hold(&self, key: &Key, now: Timestamp) -> bool {
         let mut shard = lock(self.shards.of(key.as_str()));
@@ -151,6 +156,9 @@ mod tests {
         assert!(throttles.hold(&key(1), start) && !throttles.hold(&key(2), start));
         assert!(!throttles.hold(&key(1), start + SECOND));
         throttles.note(&key(1), start, start);
+        assert!(!throttles.hold(&key(1), start));
+        throttles.note(&key(1), start, start + SECOND);
+        throttles.forget(&key(1));
         assert!(!throttles.hold(&key(1), start));
     }
 

@@ -10,7 +10,7 @@ use super::loaded::AnyLoaded;
 use super::read::Wanted;
 use super::{Inner, Plan};
 use crate::clock::Timestamp;
-use crate::coherence::{Change, Insertion, Position, Ticket};
+use crate::coherence::{AtHand, Change, Insertion, Position, Ticket};
 use crate::entry::{Entry, Token, Value};
 use crate::erased::AnyValue;
 use crate::event::Event;
@@ -116,16 +116,18 @@ impl Inner {
         admitted
     }
 
-    /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`. False when it is not meant
-    /// to be stored.
+    /// Stores what a load gave, as far as `store` permits and nothing has voided it since `origin`. It is no older than what it has
+    /// `replaced`, and so gets its version. False when it is not meant to be stored.
     pub(super) async fn store(
         &self,
         wanted: Wanted<'_>,
         store: Store,
         origin: Origin,
         loaded: Option<AnyLoaded>,
+        replaced: Option<&AtHand>,
     ) -> bool {
         let Wanted { key, plan, .. } = wanted;
+        self.throttles.forget(key);
         let life = plan.policy.draw_life(loaded.as_ref().map(|loaded| loaded.ttl), self.max_ttl);
         if life.is_none() {
             return false;
@@ -143,7 +145,8 @@ impl Inner {
         };
         let tags = tags.unwrap_or_else(|| plan.policy.tag_slots().clone());
         let near_value = value.clone().map_or(Value::Absent, Value::Typed);
-        let mut entry = Entry { tags, etag, ..self.entry_of(plan, origin, store.token(), near_value, life) };
+        let version = plan.version.max(replaced.and_then(|replaced| replaced.entry.version));
+        let mut entry = Entry { tags, etag, version, ..self.entry_of(plan, origin, store.token(), near_value, life) };
         if !self.coherence.may_store(key.as_str(), &entry, origin.ticket) {
             self.note_fenced(key);
             return true;

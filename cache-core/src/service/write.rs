@@ -64,15 +64,15 @@ impl Inner {
         let voided = self.coherence.void(&change);
         let again = VoidAgain::new(&self.coherence, &change);
         let (mut removed, queued, position) = self.carry(&change, manner).await;
+        // A reader may have put back what a tier in between held still, or one that could not be told.
+        let again = (queued || self.far.iter().any(|far| far.shared().is_none())).then_some(again);
         removed = removed.max(match voided {
             Voided::Removed(removed) => removed,
             // The far tiers have told how many there were. What is void here already is freed in the background.
-            Voided::Listed(_) if !queued && !self.far.is_empty() => 0,
+            Voided::Listed(_) if !queued && !self.far.is_empty() && !self.tasks.is_closed() => 0,
             Voided::Listed(sweep) => self.free(&sweep).await,
         });
-        if !queued && self.far.iter().all(|far| far.shared().is_some()) {
-            again.spare();
-        }
+        drop(again);
         (Receipt { removed, ..Receipt::new(self.delivery(queued)) }, position)
     }
 
@@ -124,12 +124,12 @@ impl Inner {
             return Receipt::new(delivery(false));
         };
         self.start(None);
-        if plan.version.is_some_and(|version| self.has_newer(&key, version)) {
+        let Some(ticket) = self.coherence.void_older(key.as_str(), plan.version) else {
             return Receipt::new(delivery(false));
-        }
+        };
         self.counters.invalidations_sent.increment();
+        self.throttles.forget(&key);
         let change = Change::Keys([key.clone()].into());
-        let (ticket, _) = self.coherence.void_key(key.as_str());
         let origin = Origin { ticket, birth: self.coherence.known(), began: self.clock.now() };
         let wanted = Wanted { key: &key, plan, of };
         let near_value = Value::Typed(Arc::clone(&value));
@@ -161,7 +161,11 @@ impl Inner {
                     }
                     Written::Removed(position) => entry.birth = entry.birth.max(position),
                     Written::Refused => refused = true,
-                    Written::Queued => queued = true,
+                    Written::Queued => {
+                        queued = true;
+                        // Nobody compared versions, and a newer one may be there.
+                        refused |= plan.version.is_some() && far.shared().is_some();
+                    }
                 }
                 owed.delivered();
             }
@@ -178,13 +182,6 @@ impl Inner {
         // The near tier also takes nothing where another key of the stripe has moved: then what the shared tier says counts.
         let stored = accepted && !life.is_none() && (kept_shared || inserted && kept);
         Receipt { stored, ..Receipt::new(delivery(queued)) }
-    }
-
-    /// Whether the near tier has a value of a newer version.
-    fn has_newer(&self, key: &Key, version: u64) -> bool {
-        let there = self.coherence.look_up(key.as_str());
-        let there = there.filter(|entry| self.coherence.may_serve(entry, self.clock.now()));
-        there.and_then(|entry| entry.version).is_some_and(|there| there > version)
     }
 
     /// Writes a value to a far tier. Without bytes, and where the write fails, the old value is removed instead.

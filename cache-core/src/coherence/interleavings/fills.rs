@@ -256,3 +256,29 @@ fn nobody_sleeps_through_the_end_of_a_lease() {
         assert!(!held.load(SeqCst));
     });
 }
+
+#[test]
+fn the_newer_of_two_versions_that_are_set_at_once_is_not_replaced() {
+    explore(|| {
+        let node = Node::new();
+        let newer = thread::scope(|scope| {
+            scope.spawn(|| node.set(5));
+            scope.spawn(|| node.set(7)).join().unwrap()
+        });
+        assert!(!newer || node.look() != Some(5), "the older one has gone over the newer");
+    });
+}
+
+/// A heartbeat is answered while a caller finds out that the journal lacks what it has just been told of.
+#[test]
+fn a_node_that_knows_of_a_loss_is_isolated() {
+    explore(|| {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let coherence = Coherence::new(None, clock, Arc::new(Counters::default()), Timings::TEST, true);
+        thread::scope(|scope| {
+            scope.spawn(|| coherence.confirm(Timestamp::ZERO));
+            scope.spawn(|| coherence.lose());
+        });
+        assert!(coherence.has_lost() && coherence.trust.is_isolated(Timestamp::ZERO));
+    });
+}

@@ -155,6 +155,16 @@ impl Node {
         self.look();
     }
 
+    /// A set with a version, in a node without a journal. False when it was not stored.
+    fn set(&self, version: u64) -> bool {
+        let Some(ticket) = self.coherence.void_older(KEY, Some(version)) else { return false };
+        let stored = self.store(version, Position::START, ticket, Insertion::Set);
+        if !stored {
+            self.coherence.void_key(KEY);
+        }
+        stored
+    }
+
     /// Gives what is there another form, as the service does with what another node sent.
     fn unpack(&self) {
         let Some(entry) = self.coherence.look_up(KEY) else { return };
@@ -196,7 +206,7 @@ impl Node {
 
 fn entry(version: u64, birth: Position) -> Entry {
     let entry = Entry::new(Value::Typed(Arc::new(version)), Timestamp::ZERO, Timestamp::MAX);
-    Entry { birth, tags: tags(), ..entry }
+    Entry { birth, tags: tags(), version: Some(version), ..entry }
 }
 
 fn version_of(entry: &Entry) -> u64 {

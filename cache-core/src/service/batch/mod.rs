@@ -172,6 +172,9 @@ impl Inner {
         let mut due = Vec::with_capacity(missing.len());
         for (key, leader, near, what) in missing {
             let at_hand = near.map(|near| near.fresher(what.at_hand.clone())).or_else(|| what.at_hand.clone());
+            if let Some(at_hand) = &at_hand {
+                leader.offer(at_hand);
+            }
             let held = self.throttles.hold(&key, self.clock.now());
             let leader = if held { self.withhold(found, &key, leader, at_hand.as_ref(), plan) } else { Some(leader) };
             due.extend(leader.map(|leader| (key, leader, at_hand, what)));
@@ -205,10 +208,7 @@ impl Inner {
         plan: &Plan,
     ) -> Option<Leader> {
         let wanted = Wanted { key, plan, of: ValueType::of::<T>() };
-        let (Some(at_hand), Some(Ok(value))) = (at_hand, self.settle(wanted, at_hand, End::Withheld)) else {
-            return Some(leader);
-        };
-        leader.offer(at_hand);
+        let Some(Ok(value)) = self.settle(wanted, at_hand, End::Withheld) else { return Some(leader) };
         drop(leader.end(End::Withheld));
         self.counters.throttled.increment();
         found.insert(key.as_str().to_owned(), value.map(erased::value));
@@ -218,7 +218,7 @@ impl Inner {
     /// Loads in one call, stores each value as far as it may be, and ends each flight with what became of it.
     async fn load_many<T, E>(
         &self,
-        leased: Vec<Leased>,
+        mut leased: Vec<Leased>,
         invalid: Vec<String>,
         plan: &Plan,
         loader: &mut impl BatchLoader<T, E>,
@@ -231,13 +231,16 @@ impl Inner {
         let names = leased.iter().map(|leased| leased.key.as_str()).chain(invalid.iter().map(String::as_str));
         let names: Vec<String> = names.map(str::to_owned).collect();
         let origins: Vec<Origin> = leased.iter().map(|leased| self.origin(&leased.key)).collect();
+        // A loader that can be called but once, and was, has nothing for those whose leader went away since.
+        let Some(load) = loader.loads(names) else { return Err(LoadError::Cancelled) };
+        for Leased { key, at_hand, .. } in &mut leased {
+            *at_hand = self.to_replace(key, at_hand.take());
+        }
         let keep = async {
             let rights = leased.iter().zip(&origins);
             join_all(rights.map(|(leased, origin)| leased.store.keep(plan.policy.tag_slots(), origin))).await;
             std::future::pending().await
         };
-        // A loader that can be called but once, and was, has nothing for those whose leader went away since.
-        let Some(load) = loader.loads(names) else { return Err(LoadError::Cancelled) };
         let load = async move { load().await.map_err(|error| Arc::new(error) as Arc<AnyError>) };
         let mut loaded = match self.run(None, plan, keep, load).await {
             Ok(loaded) => loaded,
@@ -250,7 +253,7 @@ impl Inner {
             let wanted = Wanted { key: &key, plan, of };
             let loaded = value.clone().map(|value| Loaded { value, kept: true }.into());
             let closed = matches!(store, Store::Nowhere);
-            let stored = self.store(wanted, store, origin, loaded).await;
+            let stored = self.store(wanted, store, origin, loaded, at_hand.as_ref()).await;
             if value.is_none() && !stored && !closed && at_hand.is_some() {
                 self.forget(wanted).await;
             }
@@ -282,9 +285,8 @@ impl Inner {
         let mut whole = invalid.is_empty();
         for Leased { key, leader, store, at_hand } in leased {
             let wanted = Wanted { key: &key, plan, of: ValueType::of::<T>() };
-            if let Some(at_hand) = &at_hand {
-                leader.offer(at_hand);
-                self.throttle(wanted, store);
+            if at_hand.is_some() {
+                self.note_refresh_failure(wanted, store);
             }
             whole &= self.servable(wanted, at_hand.as_ref(), Need::Fallback).is_some();
             drop(leader.end(End::Failed(error.clone())));
@@ -308,7 +310,7 @@ struct Leased {
     key: Key,
     leader: Leader,
     store: Store,
-    /// What there is to serve if the load fails.
+    /// What there is to serve if the load fails, and to replace.
     at_hand: Option<AtHand>,
 }
 

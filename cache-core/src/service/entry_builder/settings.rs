@@ -78,7 +78,8 @@ impl EntryBuilder<'_> {
     /// The highest version is `u64::MAX - 1`; `u64::MAX` counts as that.
     ///
     /// It holds against what is stored: once the newer value has expired or was invalidated, any version is taken.
-    /// Tiers that are not shared and cannot compare drop the value instead. If the shared tier is not to store it
+    /// A load of this entry gives what is no older than what it replaces, so that version stays. While the shared tier is away nobody
+    /// can compare, and the value is kept nowhere. Tiers that are not shared and cannot compare drop the value instead. If the shared tier is not to store it
     /// ([`skip_write`](Self::skip_write)), the value is kept nowhere.
     pub const fn version(mut self, version: u64) -> Self {
         self.chosen.version = Some(version);

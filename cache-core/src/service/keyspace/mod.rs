@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 
 use super::batch::{Again, Once};
 use super::loaded::{Loader, erased as erased_load};
-use super::near::Near;
+use super::near::{Caller, Near};
 use super::write_behind::WriteBehindBuilder;
 use super::{Cacheable, Inner, Loaded, Plan};
 use crate::coherence::Change;
@@ -92,12 +92,11 @@ impl Space {
         Plan::new(self.policy.clone(), self.access)
     }
 
-    /// `behind` says whether the caller can load in the background.
-    fn look_near<V: Cacheable>(&self, key: &str, behind: bool) -> Near<V> {
+    fn look_near<V: Cacheable>(&self, key: &str, caller: Caller) -> Near<V> {
         if !self.access.reads(Tier::NEAR) {
             return Near::Miss;
         }
-        let found = self.inner.look_near(key, &self.policy, behind);
+        let found = self.inner.look_near(key, &self.policy, caller);
         self.look_ups.count_near(&found);
         found
     }
@@ -126,7 +125,7 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         Q: CacheKey + ?Sized,
     {
         let key = self.space.write(key);
-        match self.space.look_near(key.as_str(), false) {
+        match self.space.look_near(key.as_str(), Caller { behind: false, optional: true }) {
             Near::Hit(value) | Near::Due(value, _) => Some(value),
             Near::Absent => None,
             Near::Miss => {
@@ -157,7 +156,7 @@ impl<K: KeyspaceKey, V: Cacheable, S: KeyspaceSource<K, V>> Keyspace<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let key = self.space.write(key);
-        let near = match self.space.look_near(key.as_str(), true) {
+        let near = match self.space.look_near(key.as_str(), Caller { behind: true, optional: false }) {
             Near::Hit(value) => return Ok(value),
             near => near,
         };
@@ -314,7 +313,7 @@ impl<K: KeyspaceKey, V: Cacheable, E: Send + Sync + 'static> Keyspace<K, V, Load
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
         let text = self.space.write(key);
-        let near = match self.space.look_near(text.as_str(), true) {
+        let near = match self.space.look_near(text.as_str(), Caller { behind: true, optional: true }) {
             Near::Hit(value) => return Ok(Some(value)),
             Near::Absent => return Ok(None),
             near => near,
