@@ -27,12 +27,11 @@ mod interleavings;
 #[cfg(test)]
 mod tests;
 
-/// How many keys that meet in a set find a slot in it. With the version it is 32 bytes, so no set lies in two lines of the
-/// processor's cache.
-const WAYS: usize = 3;
+/// How many keys that meet in a set find a slot in it. With the version and the tags it is one line of the processor's cache.
+const WAYS: usize = 6;
 
 /// More sets cost more memory than the hits of rare keys are worth: these are 2 MiB.
-const MOST_SETS: usize = 1 << 16;
+const MOST_SETS: usize = 1 << 15;
 
 /// What moka holds under a key.
 #[derive(Debug)]
@@ -55,23 +54,59 @@ impl<E> Kept<E> {
 }
 
 #[derive(Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Set<E> {
     version: AtomicU64,
+    tags: Tags,
     slots: [Slot<Kept<E>>; WAYS],
 }
 
 impl<E> Set<E> {
     fn new() -> Self {
-        Self { version: AtomicU64::new(0), slots: std::array::from_fn(|_| Slot::default()) }
+        Self {
+            version: AtomicU64::new(0),
+            tags: Tags(AtomicU64::new(0)),
+            slots: std::array::from_fn(|_| Slot::default()),
+        }
     }
 }
 
-/// Where a key belongs in the front: in a set, and there as a rule in one of its slots.
+/// A byte for each slot of a set: part of the hash of the key in it. They spare a look-up the slots of other keys, and are no more
+/// than a hint: where one is wrong, moka is asked, and it is put right.
+#[derive(Debug)]
+struct Tags(AtomicU64);
+
+impl Tags {
+    /// A one in each byte.
+    const ONES: u64 = 0x0101_0101_0101_0101;
+
+    /// The slots with this tag. Others may be among them.
+    #[inline]
+    fn slots_with(&self, tag: u8) -> impl Iterator<Item = usize> {
+        let differences = self.0.load(Ordering::Relaxed) ^ (u64::from(tag) * Self::ONES);
+        // The topmost bit of each byte that is zero (Warren, Hacker's Delight 6-1), and now and then of the one above it.
+        let mut found = differences.wrapping_sub(Self::ONES) & !differences & (Self::ONES << 7);
+        std::iter::from_fn(move || {
+            let slot = (found.trailing_zeros() / u8::BITS) as usize;
+            found &= found.wrapping_sub(1);
+            (slot < WAYS).then_some(slot)
+        })
+    }
+
+    fn put(&self, slot: usize, tag: u8) {
+        let shift = slot as u32 * u8::BITS;
+        let put = |tags: u64| Some(tags & !(0xff << shift) | u64::from(tag) << shift);
+        // It is never refused.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put);
+    }
+}
+
+/// Where a key belongs in the front: in a set, and there in a slot with this tag, if in any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At {
     set: usize,
-    first: usize,
+    /// Not zero, which is that of empty slots.
+    tag: u8,
 }
 
 /// How far the removals in a set had come.
@@ -90,8 +125,8 @@ impl<E> Front<E> {
     /// A front for a tier of at most `entries`.
     pub(crate) fn new(entries: u64) -> Self {
         let entries = usize::try_from(entries).unwrap_or(MOST_SETS).max(1);
-        // At most two keys a set on average: then eleven of a hundred find theirs full, and ask moka each time.
-        let sets = entries.div_ceil(2).min(MOST_SETS).next_power_of_two();
+        // At most four keys a set on average: then five of a hundred find theirs full, and ask moka each time.
+        let sets = entries.div_ceil(4).min(MOST_SETS).next_power_of_two();
         Self { sets: (0..sets).map(|_| Set::new()).collect(), all: AtomicU64::new(1), hasher: RandomState::default() }
     }
 
@@ -101,22 +136,16 @@ impl<E> Front<E> {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key.as_bytes());
         let hash = hasher.finish();
-        // The casts keep the low bits, and the mask some of those; the other half says where to begin in the set.
-        At { set: hash as usize & (self.sets.len() - 1), first: (((hash >> 32) * WAYS as u64) >> 32) as usize }
-    }
-
-    /// The slots that `at` may be in, the likeliest first.
-    #[inline]
-    fn slots(&self, at: At) -> impl Iterator<Item = &Slot<Kept<E>>> {
-        let (before, from) = self.sets[at.set].slots.split_at(at.first);
-        from.iter().chain(before)
+        // The casts keep the low bits, and the mask some of those; the tag is of the topmost ones.
+        At { set: hash as usize & (self.sets.len() - 1), tag: (hash >> 56) as u8 | 1 }
     }
 
     /// Runs `look` on what the front has under `key`.
     #[inline]
     pub(crate) fn find<R>(&self, at: At, key: &str, mut look: impl FnMut(&Arc<Kept<E>>) -> R) -> Option<R> {
-        self.slots(at).find_map(|slot| {
-            slot.with(|there| {
+        let set = &self.sets[at.set];
+        set.tags.slots_with(at.tag).find_map(|slot| {
+            set.slots[slot].with(|there| {
                 let kept = there.filter(|kept| kept.key.as_str() == key && self.is_current(at, kept))?;
                 Some(look(kept))
             })
@@ -141,16 +170,21 @@ impl<E> Front<E> {
     /// Takes in what moka was found to hold after `version` was noted, if there is room or `evict`.
     pub(crate) fn admit(&self, at: At, version: Version, kept: &Arc<Kept<E>>, evict: impl FnOnce() -> bool) {
         kept.seen.fetch_max(version.0, Ordering::AcqRel);
-        if self.slots(at).any(|slot| slot.with(|there| there.is_some_and(|there| Arc::ptr_eq(there, kept)))) {
+        let set = &self.sets[at.set];
+        let find =
+            |is_meant: &dyn Fn(Option<&Arc<Kept<E>>>) -> bool| set.slots.iter().position(|slot| slot.with(is_meant));
+        if let Some(slot) = find(&|there| there.is_some_and(|there| Arc::ptr_eq(there, kept))) {
+            set.tags.put(slot, at.tag);
             return;
         }
-        let free = |slot: &&Slot<Kept<E>>| slot.with(|there| there.is_none_or(|there| !self.is_current(at, there)));
-        let displaced = || evict().then(|| &self.sets[at.set].slots[at.first]);
-        let Some(slot) = self.slots(at).find(free).or_else(displaced) else { return };
-        slot.put(Arc::clone(kept));
+        let free = find(&|there| there.is_none_or(|there| !self.is_current(at, there)));
+        let displaced = || evict().then(|| usize::from(at.tag) % WAYS);
+        let Some(slot) = free.or_else(displaced) else { return };
+        set.slots[slot].put(Arc::clone(kept));
+        set.tags.put(slot, at.tag);
         // moka may have let go of it meanwhile and found it not in the slot yet.
         if kept.gone.load(Ordering::SeqCst) {
-            slot.take(kept);
+            set.slots[slot].take(kept);
         }
     }
 
@@ -167,6 +201,7 @@ impl<E> Front<E> {
     /// Lets go of what moka has let go of.
     pub(crate) fn release(&self, kept: &Arc<Kept<E>>) {
         kept.gone.store(true, Ordering::SeqCst);
-        self.slots(self.at(kept.key.as_str())).for_each(|slot| slot.take(kept));
+        let at = self.at(kept.key.as_str());
+        self.sets[at.set].slots.iter().for_each(|slot| slot.take(kept));
     }
 }
