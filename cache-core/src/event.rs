@@ -71,7 +71,8 @@ pub enum Event {
         /// The tier's name.
         tier: &'static str,
     },
-    /// `cache.invalidation.lost`, error: the service was shut down with invalidations that could not be delivered.
+    /// `cache.invalidation.lost`, error: the service was shut down with invalidations that could not be delivered, or one
+    /// was made after its end.
     #[non_exhaustive]
     InvalidationsLost {
         /// The tier's name.

@@ -91,7 +91,8 @@ impl Receipt {
 pub enum Delivery {
     /// Every tier has applied it, and it is on its way to every node.
     Done,
-    /// This node has applied it; a tier is away, and will hear of it before this node reads that tier again.
+    /// This node has applied it; a tier is away, and will hear of it before this node reads that tier again. Not after
+    /// [`shutdown`](crate::CachingService::shutdown): then nobody tells it.
     Queued,
     /// This node has applied it, and no tier is shared with others.
     Local,

@@ -261,6 +261,32 @@ async fn a_policy_that_does_not_write_the_shared_tier_keeps_values_out_of_it() {
     }
 }
 
+/// It is what the source had before the write, kept near by those that read it.
+#[tokio::test]
+async fn what_was_loaded_while_a_write_waited_is_void_once_it_has_reached_the_source() {
+    for policy in [Policy::new(MINUTE).skip_write("redis"), Policy::new(MINUTE).local_only()] {
+        let redis = RedisServer::start();
+        let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+        let source = Source::default();
+        source.begin_with(7, "old");
+        let users = |node: &CachingService| {
+            let source = source.clone();
+            let load = move |key: u64| std::future::ready(Ok::<_, String>(source.get(key)));
+            node.keyspace::<u64, String>("user").policy(policy.clone()).loader(load).build().unwrap()
+        };
+        let (ours, theirs) = (users(&a), users(&b));
+        let writes = behind(&ours).build().unwrap();
+        writes.put(&7, "behind".to_owned()).await.unwrap();
+        heard(&a, &[&b]).await;
+        assert_eq!((read(&ours, 7).await.as_deref(), read(&theirs, 7).await.as_deref()), (Some("old"), Some("old")));
+        apply_to(&writes, &source);
+        drained(&writes).await;
+        for users in [&ours, &theirs] {
+            eventually("it is loaded anew", || async { read(users, 7).await.as_deref() == Some("behind") }).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn writes_reach_the_source_while_the_servers_memory_is_full() {
     let redis = RedisServer::start();

@@ -56,6 +56,9 @@ struct JournalState {
     renewed: Position,
 }
 
+/// No flight is overdue before this.
+const FLIGHT: Duration = Duration::from_secs(10);
+
 /// Why a node is isolated that knows of records which the journal lacks.
 const LOST: &str = "the journal has lost records";
 
@@ -411,10 +414,12 @@ impl Coherence {
         }
     }
 
-    /// Joins the flight of `key`, or starts one.
-    pub(crate) fn join(&self, key: &Key, types: TypeId, access: Access) -> Role {
+    /// Joins the flight of `key`, or starts one, whose load may take as long as `limit`, and the wait for the right to it as long again.
+    pub(crate) fn join(&self, key: &Key, types: TypeId, access: Access, limit: Duration) -> Role {
         let at = self.clock.now();
-        let birth = Birth { applied: self.applied().unwrap_or(Position::START), at };
+        // The calls of tiers before and after are short beside that.
+        let overdue = at + limit.saturating_mul(3).max(FLIGHT);
+        let birth = Birth { applied: self.applied().unwrap_or(Position::START), at, overdue };
         // A flight gives what was current when it began, so the bound on near entries holds for it as well.
         self.flights.join(key, Kind { types, access }, birth, self.trust.oldest(at))
     }

@@ -48,6 +48,10 @@ pub(crate) struct Far {
     backlog: AtomicBool,
     /// Whether any of it was told of as waiting.
     announced: AtomicBool,
+    /// Whether it was told of as down, and not as up since.
+    told_down: AtomicBool,
+    /// Whether the service has ended, so that nothing is delivered any more.
+    settled: AtomicBool,
     /// Changes on their way to the tier.
     under_way: AtomicUsize,
     work: Notify,
@@ -88,6 +92,8 @@ impl Far {
             queue: Mutex::new(Queue::new(limits.queue_capacity)),
             backlog: AtomicBool::new(false),
             announced: AtomicBool::new(false),
+            told_down: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             work: Notify::new(),
             hold_until: Mutex::new(None),
@@ -170,7 +176,7 @@ impl Far {
             Err(error) => {
                 self.counters.errors.increment();
                 if error.is_outage() && self.breaker.failed() {
-                    self.events.emit(Event::TierDown { tier: self.tier.name(), error: error.clone() });
+                    self.tell_down(error);
                     self.work.notify_one();
                 }
                 self.lock_health().last_error = Some(error.clone());
@@ -178,6 +184,19 @@ impl Far {
         }
         self.update_state();
         result
+    }
+
+    /// Tells that the tier is down, unless that was the last that was told.
+    fn tell_down(&self, error: &TierError) {
+        if !self.told_down.swap(true, Ordering::AcqRel) {
+            self.events.emit(Event::TierDown { tier: self.tier.name(), error: error.clone() });
+        }
+    }
+
+    fn tell_up(&self) {
+        if self.told_down.swap(false, Ordering::AcqRel) {
+            self.events.emit(Event::TierUp { tier: self.tier.name() });
+        }
     }
 
     fn update_state(&self) {
@@ -244,6 +263,9 @@ impl Far {
         self.update_state();
         self.events.emit(Event::InvalidationQueued { tier: self.tier.name(), queued });
         self.work.notify_one();
+        if self.settled.load(Ordering::Acquire) {
+            self.tell_lost();
+        }
     }
 
     fn queue(&self, change: &Change, coherence: &Coherence, announced: bool) {
@@ -353,7 +375,7 @@ impl Far {
     pub(crate) async fn greet(&self) {
         if let Err(error) = self.attempt(self.tier.ping()).await {
             if self.breaker.open() {
-                self.events.emit(Event::TierDown { tier: self.tier.name(), error });
+                self.tell_down(&error);
             }
             self.update_state();
             self.work.notify_one();

@@ -15,10 +15,10 @@ use crate::event::Event;
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
 impl Far {
-    /// Waits for the tier to be down or owed something, and mends it, for ever.
+    /// Mends the tier whenever it is down or owed something, for ever.
     pub(crate) async fn recover(&self, coherence: &Coherence) {
+        // Another may have ended with its runtime, and have taken note of what there is to do.
         loop {
-            self.work.notified().await;
             let (shortest, longest) = WAITS;
             let mut waits = backon::ExponentialBuilder::default()
                 .with_min_delay(shortest)
@@ -29,6 +29,7 @@ impl Far {
             while self.mend(coherence).await.is_err() {
                 self.clock.sleep(waits.next().unwrap_or(longest)).await;
             }
+            self.work.notified().await;
         }
     }
 
@@ -39,6 +40,8 @@ impl Far {
             let answer = self.attempt(self.tier.ping()).await;
             self.events.emit(Event::TierProbed { tier: self.tier.name(), answered: answer.is_ok() });
             answer?;
+            // One that answers pings may do nothing else yet.
+            self.drain_next(coherence).await?;
             // It hears of changes from now on, and is asked when it has been delivered what it is owed.
             self.breaker.close();
         }
@@ -48,39 +51,56 @@ impl Far {
         }
         drained?;
         self.announce_delivered();
-        if was_down {
-            self.events.emit(Event::TierUp { tier: self.tier.name() });
+        if was_down && !self.breaker.is_open() {
+            self.tell_up();
         }
         self.free_owed(coherence).await?;
         self.announce_delivered();
         Ok(())
     }
 
-    /// Delivers what the tier is owed, trying for up to three timeouts. To be called when [`Far::recover`] has ended.
+    /// Delivers what the tier is owed, and waits for what is on its way, for up to three timeouts. To be called when [`Far::recover`] has ended.
     pub(crate) async fn settle(&self, coherence: &Coherence) {
         let attempts = async {
-            while self.queued() > 0 && self.mend(coherence).await.is_err() {
+            loop {
+                // Before the queue, which has what could not be delivered before that counts as no more under way.
+                let is_quiet = self.under_way.load(Ordering::Acquire) == 0;
+                let delivered = self.queued() == 0 || self.mend(coherence).await.is_ok();
+                if is_quiet && delivered {
+                    break;
+                }
                 // Not on the service's clock: like the bound, it is there for a peer that does not answer.
                 tokio::time::sleep(WAITS.0).await;
             }
         };
-        let ended = tokio::time::timeout(self.timeout.saturating_mul(3), attempts).await.is_ok();
-        // What is void by a record that stands is void, freed or not.
+        // What is left is told of below.
+        let _ = tokio::time::timeout(self.timeout.saturating_mul(3), attempts).await;
+        self.settled.store(true, Ordering::Release);
+        self.tell_lost();
+    }
+
+    /// Tells of what nobody delivers any more. What is void by a record that stands is void, freed or not.
+    pub(super) fn tell_lost(&self) {
         let queued = self.lock_queue().unheard() as u64;
-        if !ended && queued > 0 {
+        if queued > 0 {
             self.events.emit(Event::InvalidationsLost { tier: self.tier.name(), queued });
         }
     }
 
     /// Tells the tier of what it has yet to hear of.
     async fn drain(&self, coherence: &Coherence) -> Result<(), TierError> {
-        while let Some(change) = self.take_queued() {
-            let owed = Owed::new(self, coherence, &change);
-            // After it was taken: whoever owes it in place of a write has said so before.
-            self.held_off().await;
-            owed.carry_record().await?;
-        }
+        while self.drain_next(coherence).await? {}
         Ok(())
+    }
+
+    /// Tells the tier of the next change. False when there is none.
+    async fn drain_next(&self, coherence: &Coherence) -> Result<bool, TierError> {
+        let Some(change) = self.take_queued() else { return Ok(false) };
+        let owed = Owed::new(self, coherence, &change);
+        // After it was taken: whoever owes it in place of a write has said so before.
+        self.held_off().await;
+        owed.carry_record().await?;
+        Ok(true)
     }
 
     fn take_queued(&self) -> Option<Change> {
@@ -144,6 +164,7 @@ mod tests {
     use crate::clock::{Clock, SystemClock};
     use crate::coherence::{Change, Timings};
     use crate::entry::Entry;
+    use crate::event::Events;
     use crate::far::FarLimits;
     use crate::key::Key;
     use crate::pattern::Pattern;
@@ -291,6 +312,105 @@ mod tests {
         let recovery = tokio::time::timeout(Duration::from_secs(60), far.recover(&coherence)).await;
         assert!(recovery.is_err() && far.is_ready(), "nothing else will look whether it is back");
         assert_eq!(far.queued(), 0);
+    }
+
+    /// What a recovery had taken note of that ended with its runtime.
+    #[tokio::test(start_paused = true)]
+    async fn a_recovery_goes_on_where_another_was_cut_off() {
+        let (far, coherence) = (far(0), coherence());
+        far.enqueue(&Change::Keys([Key::new("k").unwrap()].into()), &coherence);
+        far.work.notified().await;
+        let recovery = tokio::time::timeout(Duration::from_secs(60), far.recover(&coherence)).await;
+        assert!(recovery.is_err() && far.is_ready() && far.queued() == 0);
+    }
+
+    /// A tier that answers pings, and nothing else.
+    struct Stuck(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl CacheTier for Stuck {
+        fn name(&self) -> &'static str {
+            "stuck"
+        }
+
+        async fn get(&self, _: &Key) -> Result<Option<Entry>, TierError> {
+            std::future::pending().await
+        }
+
+        async fn set(&self, _: &Key, _: Entry, _: Duration) -> Result<(), TierError> {
+            std::future::pending().await
+        }
+
+        async fn delete(&self, _: &[Key]) -> Result<u64, TierError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+
+        async fn invalidate_pattern(&self, _: &Pattern) -> Result<u64, TierError> {
+            std::future::pending().await
+        }
+
+        async fn ping(&self) -> Result<(), TierError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tier_that_only_answers_pings_is_told_of_as_down_once_and_keeps_no_caller() {
+        let (deletes, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let limits =
+            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 2, queue_capacity: 1_000, read_retries: 0 };
+        let far = Far::new(Arc::new(Stuck(Arc::clone(&deletes))), Arc::new(SystemClock::new()), limits);
+        let tell = Arc::clone(&told);
+        let tell = move |event: &Event| match event {
+            Event::TierDown { .. } => tell.lock().unwrap().push("down"),
+            Event::TierUp { .. } => tell.lock().unwrap().push("up"),
+            _ => {}
+        };
+        let (far, coherence) =
+            (far.with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let calls = async {
+            for n in 0..200 {
+                let change = Change::Keys([Key::new(n.to_string()).unwrap()].into());
+                let began = Instant::now();
+                assert!(far.invalidate(&change, Manner::default(), &coherence).await.is_err());
+                let by = began.elapsed();
+                assert!(n < 2 || by < limits.timeout, "call {n} waited for a tier that is down: {by:?}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            () = calls => {}
+            () = far.recover(&coherence) => {}
+        }
+        assert_eq!(*told.lock().unwrap(), ["down"]);
+        assert!(deletes.load(Ordering::SeqCst) > 10, "it is tried again and again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_what_is_on_its_way_and_what_comes_later_is_told_of_as_lost() {
+        let lost = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lost);
+        let tell = move |event: &Event| {
+            if matches!(event, Event::InvalidationsLost { .. }) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let (far, coherence) =
+            (far(0).with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let change = Change::Keys([Key::new("k").unwrap()].into());
+        let under_way = Owed::new(&far, &coherence, &change);
+        let mut end = pin!(far.settle(&coherence));
+        assert!(futures_util::poll!(&mut end).is_pending());
+        under_way.delivered();
+        end.await;
+        assert_eq!(lost.load(Ordering::SeqCst), 0);
+        drop(Owed::new(&far, &coherence, &change));
+        assert_eq!(lost.load(Ordering::SeqCst), 1);
+    }
+
+    fn coherence() -> Coherence {
+        Coherence::new(None, Arc::new(SystemClock::new()), Arc::default(), Timings::TEST, false)
     }
 
     fn far(read_retries: usize) -> Far {

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::sync::explore;
 
-const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
+const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100), overdue: Timestamp::MAX };
 
 fn end_with(number: u64) -> End {
     End::Value(Some(Arc::new(number)))

@@ -59,6 +59,8 @@ pub(crate) struct Birth {
     /// position while the removal of an earlier one is still under way.
     pub(crate) applied: Position,
     pub(crate) at: Timestamp,
+    /// From when on nobody waits for it: its leader has not been polled, and so not timed out either.
+    pub(crate) overdue: Timestamp,
 }
 
 /// Callers share a load only if they agree on the types of its value and of its error, and on where the value is looked for
@@ -76,6 +78,7 @@ struct Flight {
     end: watch::Sender<Option<End>>,
     /// Not a part of it: what the load has waited for may keep the waker, and this, for as long as it likes.
     woken: Arc<Woken>,
+    overdue: Timestamp,
 }
 
 /// A caller's part in a flight.
@@ -101,7 +104,8 @@ impl Follower {
         self.at_hand.clone()
     }
 
-    /// The end; `None` when the leader went away without one, or is not polled any more, and the caller should try again.
+    /// The end; `None` when the leader went away without one, or is not polled any more, and the caller should try again. A leader in
+    /// a task of its own is polled as long as its runtime is driven; one that is overdue may wait in one that is not.
     /// Dropping the future takes nothing from the other followers.
     pub(crate) async fn wait(mut self, clock: &dyn Clock) -> Option<End> {
         loop {
@@ -109,7 +113,8 @@ impl Follower {
                 biased;
                 end = self.end.wait_for(Option::is_some) => return end.ok()?.clone(),
                 () = clock.sleep(STALLED) => {
-                    let stalled = |flight: &Arc<Flight>| flight.woken.is_stalled(clock.now());
+                    let now = clock.now();
+                    let stalled = |flight: &Arc<Flight>| flight.woken.is_stalled(now) || now >= flight.overdue;
                     if let Some(flight) = self.flight.upgrade().filter(stalled) {
                         // What it loads after all goes to those who still wait for it.
                         self.flights.remove(&self.key, &flight);
@@ -141,7 +146,7 @@ impl Flights {
             });
         }
         let (at_hand, end) = (watch::Sender::new(None), watch::Sender::new(None));
-        let flight = Arc::new(Flight { at_hand, end, woken: Arc::default() });
+        let flight = Arc::new(Flight { at_hand, end, woken: Arc::default(), overdue: birth.overdue });
         slots.push(Slot { kind, birth, flight: Arc::clone(&flight) });
         drop(shard);
         Role::Leads(Leader::new(Arc::clone(self), key.clone(), flight))

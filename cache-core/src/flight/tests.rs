@@ -5,7 +5,8 @@ use futures_util::poll;
 use super::*;
 use crate::clock::ManualClock;
 
-const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100) };
+const BIRTH: Birth =
+    Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100), overdue: Timestamp::from_millis(60_000) };
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -100,6 +101,25 @@ async fn a_leader_that_is_woken_and_not_polled_is_taken_over_from() {
     drop(leader);
     follow(&flights, "k");
     drop(other);
+    assert!(is_empty(&flights));
+}
+
+/// Such as one whose runtime is not driven any more: nothing wakes it, nor does its own timeout end it.
+#[tokio::test]
+async fn followers_do_not_wait_for_a_leader_that_is_overdue() {
+    let (flights, manual) = (Arc::new(Flights::new()), ManualClock::new());
+    let birth = Birth { overdue: manual.now() + STALLED * 5, ..BIRTH };
+    let Role::Leads(leader) = flights.join(&key("k"), kind::<u32>(), birth, Timestamp::ZERO) else {
+        panic!("nobody else leads")
+    };
+    let mut waiting = pin!(follow(&flights, "k").wait(&manual));
+    for _ in 0..5 {
+        assert!(poll!(&mut waiting).is_pending(), "it may take so long");
+        manual.advance(STALLED);
+    }
+    assert!(waiting.await.is_none());
+    drop(lead(&flights, "k"));
+    leader.end(end_with(7));
     assert!(is_empty(&flights));
 }
 

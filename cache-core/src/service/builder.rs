@@ -305,6 +305,7 @@ impl<B: Backends> CachingServiceBuilder<B> {
             max_ttl: self.max_ttl,
             replica_max_bytes: self.replica_max_bytes,
             tasks: Tasks::default(),
+            ended: tokio::sync::OnceCell::new(),
             #[cfg(feature = "metrics")]
             this: std::sync::Weak::clone(_this),
             #[cfg(feature = "metrics")]

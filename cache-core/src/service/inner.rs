@@ -135,7 +135,12 @@ impl Inner {
         self.counters.snapshot(near.chain(far).collect(), keyspaces)
     }
 
+    /// Ends the service. Whoever calls meanwhile waits for the first: two would take from each other what is to be delivered.
     pub(super) async fn shutdown(&self) {
+        self.ended.get_or_init(|| self.end()).await;
+    }
+
+    async fn end(&self) {
         // First, so that nobody else delivers at the same time.
         self.tasks.close().await;
         #[cfg(feature = "metrics")]

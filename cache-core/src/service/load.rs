@@ -49,7 +49,7 @@ impl Inner {
         let wanted = Wanted { key: &key, plan: &plan, of: types.value };
         let mut loader = Some(loader);
         loop {
-            let outcome = match self.coherence.join(&key, types.pair, plan.access) {
+            let outcome = match self.coherence.join(&key, types.pair, plan.access, plan.policy.load_limit()) {
                 Role::Follows(follower) => {
                     let offers = follower.offers();
                     let ended = async {

@@ -111,6 +111,8 @@ pub(crate) struct Inner {
     max_ttl: Duration,
     replica_max_bytes: u64,
     tasks: Tasks,
+    /// Whether it was shut down.
+    ended: tokio::sync::OnceCell<()>,
     /// The service itself, for tasks that must not keep it alive.
     #[cfg(feature = "metrics")]
     this: std::sync::Weak<Inner>,
@@ -261,9 +263,10 @@ impl<B: Backends> CachingService<B> {
     ///
     /// # Errors
     /// As [`CachingService::get_or_load`]; then nothing of this batch is stored, and whoever waits for one of its keys gets
-    /// the error too. If what fails is a load that this call waits for, its own values are stored nevertheless. When the
-    /// caller of an inline load that this call waits for goes away, and `batch_loader` has been called before,
-    /// [`LoadError::Cancelled`].
+    /// the error too. If what fails is a load that this call waits for, its own values are stored nevertheless. When such a load is
+    /// not made after all, and `batch_loader` has been called before, [`LoadError::Cancelled`]: the caller of an inline load went
+    /// away, or another's load is held back after a failure
+    /// ([`error_throttle`](crate::Policy::error_throttle)) for a stale value that this call's policy does not serve.
     pub async fn get_or_load_many<T, E, F, Fut>(
         &self,
         keys: &[impl AsRef<str>],
@@ -423,7 +426,8 @@ impl<B: Backends> CachingService<B> {
     /// to three tier timeouts; what could not be delivered then is traced as an error. Loads that are under way fail with
     /// [`LoadError::Cancelled`].
     ///
-    /// Clones of the service go on to answer, from their loaders.
+    /// Clones of the service go on to answer, from their loaders. What they invalidate from now on is told of as lost
+    /// ([`Event::InvalidationsLost`](crate::Event::InvalidationsLost)). Of several calls at once each returns when the service has ended.
     pub async fn shutdown(self) {
         self.inner.shutdown().await;
     }

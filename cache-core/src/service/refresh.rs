@@ -72,7 +72,7 @@ impl Inner {
         }
         let Ok(permit) = Arc::clone(&self.refreshing).try_acquire_owned() else { return };
         self.start(None);
-        if let Role::Leads(leader) = self.coherence.join(&key, types.pair, plan.access) {
+        if let Role::Leads(leader) = self.coherence.join(&key, types.pair, plan.access, plan.policy.load_limit()) {
             let inner = Arc::clone(self);
             self.tasks.spawn(
                 "refresh",

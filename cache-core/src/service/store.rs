@@ -157,7 +157,7 @@ impl Inner {
             match self.encode(wanted, value.as_ref()) {
                 Encoded::As(encoded) if into_far => {
                     entry = entry.sized_as(encoded);
-                    filled = self.store_far(key, &entry, plan, store, origin.ticket).await;
+                    filled = self.store_far(key, &entry, plan, store, origin).await;
                 }
                 Encoded::As(_) | Encoded::Not => {}
                 Encoded::TooLarge => return true,
@@ -186,16 +186,22 @@ impl Inner {
 
     /// Stores an encoded entry in the far tiers. Tells whether the shared one has taken it; `None` when it was not asked, or
     /// could not say.
-    async fn store_far(&self, key: &Key, entry: &Entry, plan: &Plan, store: Store, ticket: Ticket) -> Option<bool> {
-        let ttl = entry.expires.since(self.clock.now());
+    async fn store_far(&self, key: &Key, entry: &Entry, plan: &Plan, store: Store, origin: Origin) -> Option<bool> {
+        let mut ttl = entry.expires.since(self.clock.now());
         let filled = match store {
             Store::Fill(lease) => lease.fill(entry.clone(), ttl).await,
             Store::Refill(claim) => claim.refill(entry.clone(), ttl).await,
             Store::Unshared | Store::Nowhere => None,
         };
-        if filled != Some(false) {
+        if filled.is_none() {
+            // As near tiers: nobody knows whether the lease stood.
+            ttl = ttl.min(self.unleased_limit(plan, origin));
+        }
+        if filled != Some(false) && !ttl.is_zero() {
+            let expires = entry.expires.min(self.clock.now() + ttl);
+            let entry = Entry { expires, fresh_until: entry.fresh_until.min(expires), ..entry.clone() };
             for (_, far) in self.unshared_to_fill(plan).rev() {
-                self.store_unfenced(far, key, entry.clone(), ttl, ticket).await;
+                self.store_unfenced(far, key, entry.clone(), ttl, origin.ticket).await;
             }
         }
         filled

@@ -115,7 +115,7 @@ impl Node {
 
     fn fly(&self) -> u64 {
         loop {
-            match self.coherence.join(&key(), TypeId::of::<u64>(), Access::ALL) {
+            match self.coherence.join(&key(), TypeId::of::<u64>(), Access::ALL, Duration::MAX) {
                 Role::Follows(follower) => {
                     if let Some(End::Value(Some(version))) = block_on(follower.wait(&ManualClock::new())) {
                         return *version.downcast().unwrap();

@@ -9,7 +9,7 @@ fn coherence(clock: &ManualClock) -> Coherence {
 }
 
 fn join(coherence: &Coherence, key: &Key) -> Role {
-    coherence.join(key, TypeId::of::<u32>(), Access::ALL)
+    coherence.join(key, TypeId::of::<u32>(), Access::ALL, Duration::MAX)
 }
 
 fn lead(coherence: &Coherence, key: &Key) -> Leader {

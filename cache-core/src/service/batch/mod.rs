@@ -94,7 +94,7 @@ impl Inner {
         while !open.is_empty() || !invalid.is_empty() {
             let (mut led, mut followed) = (Vec::with_capacity(open.len()), Vec::new());
             for key in open.drain(..) {
-                match self.coherence.join(&key, types.pair, plan.access) {
+                match self.coherence.join(&key, types.pair, plan.access, plan.policy.load_limit()) {
                     Role::Leads(leader) => led.push((key, leader)),
                     Role::Follows(follower) => followed.push((key, follower)),
                 }

@@ -16,7 +16,7 @@ use crate::coherence::{Change, Coherence, Position};
 use crate::entry::Token;
 use crate::error::Error;
 use crate::event::Event;
-use crate::far::Far;
+use crate::far::{Far, Manner};
 use crate::service::Cacheable;
 use crate::service::keyspace::KeyspaceKey;
 use crate::tier::{KeptWrite, Partition, Settle, Taken};
@@ -38,7 +38,8 @@ pub struct PendingWrite<K, V> {
 }
 
 impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
-    /// Starts workers on this node, which carry writes out by `writer`. They run until the service is shut down or dropped.
+    /// Starts workers on this node, which carry writes out by `writer`. They run until the service is shut down or
+    /// dropped, or the runtime ends that this was called on.
     /// Nodes without workers can write all the same; all nodes that have some must do the same with a write.
     ///
     /// `writer` is given writes of one partition, oldest first, several of one key among them; it must carry them out in this
@@ -84,6 +85,7 @@ impl<K: KeyspaceKey + Cacheable, V: Cacheable> WriteBehind<K, V> {
                 counters: Arc::clone(&self.log.counters),
                 work: Arc::clone(&self.log.work),
                 namespace: inner.namespace.as_str().to_owned(),
+                fills_shared: inner.shared_to_fill(&self.log.space.plan()).is_some(),
                 first: number % self.log.settings.partitions,
             };
             let writer = Arc::clone(&writer);
@@ -104,6 +106,8 @@ struct Worker {
     counters: Arc<Counters>,
     work: Arc<Notify>,
     namespace: String,
+    /// Whether what is loaded of the keyspace goes into the shared tier, and so only where no write waits.
+    fills_shared: bool,
     /// The partition that is looked at first.
     first: u16,
 }
@@ -188,6 +192,10 @@ impl Worker {
         match self.apply(partition, token, writes, writer).await {
             Applied::Yes => {
                 self.counters.applied.add(carried.len() as u64);
+                if !self.fills_shared {
+                    // Nothing in the shared tier closes the keys to what is kept near alone, and that was loaded before.
+                    self.void(&Change::Keys(carried.iter().map(|write| write.key.clone()).collect())).await;
+                }
                 self.settle(partition, token, Settle::Applied(carried)).await;
                 // What they have loaded meanwhile may be older, where the keys' closure was lost.
                 self.void_unshared(&Change::Keys(carried.iter().map(|write| write.key.clone()).collect())).await;
@@ -278,6 +286,13 @@ impl Worker {
         let change = Change::Keys([key.clone()].into());
         self.void_unshared(&change).await;
         self.coherence.void(&change);
+    }
+
+    /// Voids what is cached on every node.
+    async fn void(&self, change: &Change) {
+        self.coherence.void(change);
+        // Where it cannot be told now it is queued.
+        let _ = self.far.invalidate(change, Manner::default(), &self.coherence).await;
     }
 
     async fn void_unshared(&self, change: &Change) {
