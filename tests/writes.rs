@@ -16,7 +16,9 @@ use cache_aside::clock::ManualClock;
 use cache_aside::{CachingService, Delivery, LocalTier, Policy};
 use cache_testing::{FaultProxy, RedisServer};
 use futures_util::FutureExt;
-use support::{Gate, MINUTE, eventually, heard, hears_invalidations, local_only, node, node_builder};
+use support::{
+    Gate, MINUTE, abandon_write_around, eventually, heard, hears_invalidations, local_only, node, node_builder,
+};
 
 /// The truth, as a database would hold it.
 #[derive(Clone, Default)]
@@ -142,6 +144,21 @@ async fn a_write_around_that_is_dropped_invalidates_in_the_background() {
     eventually("b has heard of it", || async { b.stats().invalidations_received >= 2 }).await;
     assert_eq!(a.status().await.queued_invalidations, 0);
     assert_eq!(redis.cli(&["EXISTS", "{cache:k}!fences"]), "1", "the fence stays until it lapses");
+}
+
+#[tokio::test]
+async fn a_fence_that_nobody_lifts_lapses_in_time_though_a_longer_write_ended_after_it() {
+    let redis = RedisServer::start();
+    let a = node_builder(&redis.url()).fence_ttl(MINUTE).build().await.unwrap();
+    let b = node_builder(&redis.url()).fence_ttl(MINUTE * 10).build().await.unwrap();
+    abandon_write_around(&a, "k").await;
+    let left = || redis.cli(&["PTTL", "{cache:k}!fences"]).parse::<i64>().unwrap();
+    let write = || async {
+        assert!((60_001..=600_000).contains(&left()), "both are there");
+        Ok::<_, Infallible>(())
+    };
+    b.write_around(&["k"], write).await.unwrap();
+    assert!((1..=60_000).contains(&left()), "{} ms", left());
 }
 
 #[tokio::test]

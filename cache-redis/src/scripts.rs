@@ -93,46 +93,47 @@ pub(crate) fn is_unknown(error: &RedisError) -> bool {
 }
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
-        script!($name, include_str!($file), announces: false);
+    ($name:ident, $($file:literal),+) => {
+        script!($name, $($file),+; announces: false);
     };
-    ($name:ident, $file:literal, appends, announces: $announces:literal) => {
-        script!($name, concat!(include_str!("scripts/append.lua"), include_str!($file)), announces: $announces);
+    ($name:ident, $($file:literal),+; announces) => {
+        script!($name, $($file),+; announces: true);
     };
-    ($name:ident, $code:expr, announces: $announces:expr) => {
-        pub(crate) static $name: Text = Text {
-            code: $code,
-            hash: LazyLock::new(|| Script::new($code).get_hash().to_owned()),
-            announces: $announces,
+    ($name:ident, $($file:literal),+; announces: $announces:literal) => {
+        pub(crate) static $name: Text = {
+            const CODE: &str = concat!($(include_str!(concat!("scripts/", $file, ".lua"))),+);
+            Text { code: CODE, hash: LazyLock::new(|| Script::new(CODE).get_hash().to_owned()), announces: $announces }
         };
     };
 }
 
-script!(ACQUIRE, "scripts/acquire.lua");
-script!(ACQUIRE_PLAIN, "scripts/acquire_plain.lua");
-script!(EXTEND, "scripts/extend.lua");
-script!(FILL, "scripts/fill.lua");
-script!(CLAIM, "scripts/claim.lua");
-script!(RECLAIM, "scripts/reclaim.lua");
-script!(REFILL, "scripts/refill.lua");
-script!(RELEASE, "scripts/release.lua");
-script!(PUT, "scripts/put.lua", appends, announces: true);
-script!(INVALIDATE, "scripts/invalidate.lua", appends, announces: true);
-script!(FENCE, "scripts/fence.lua", appends, announces: true);
+script!(ACQUIRE, "acquire");
+script!(ACQUIRE_PLAIN, "acquire_plain");
+script!(EXTEND, "extend");
+script!(FILL, "fill");
+script!(CLAIM, "claim");
+script!(RECLAIM, "reclaim");
+script!(REFILL, "refill");
+script!(RELEASE, "release");
+script!(PUT, "append", "put"; announces);
+script!(INVALIDATE, "append", "fences", "invalidate"; announces);
+script!(FENCE, "append", "fences", "fence"; announces);
 #[cfg(feature = "cluster")]
-script!(HOLD, "scripts/hold.lua");
+script!(HOLD, "hold");
 #[cfg(feature = "cluster")]
-script!(RAISE, "scripts/raise.lua");
-script!(BEGIN, "scripts/begin.lua");
-script!(BEAT, "scripts/beat.lua");
-script!(UNHEARD, "scripts/unheard.lua");
-script!(SWEPT, "scripts/swept.lua");
-script!(FORGET, "scripts/forget.lua");
-script!(ENCLOSE, "scripts/enclose.lua");
-script!(CONCLUDE, "scripts/conclude.lua", appends, announces: true);
-script!(WRITE_APPEND, "scripts/write_append.lua", appends, announces: true);
-script!(WRITE_TAKE, "scripts/write_take.lua");
-script!(WRITE_SETTLE, "scripts/write_settle.lua", appends, announces: false);
+script!(RAISE, "fences", "raise");
+#[cfg(feature = "cluster")]
+script!(LIFT, "fences", "lift");
+script!(BEGIN, "begin");
+script!(BEAT, "beat");
+script!(UNHEARD, "unheard");
+script!(SWEPT, "swept");
+script!(FORGET, "forget");
+script!(ENCLOSE, "enclose");
+script!(CONCLUDE, "append", "fences", "conclude"; announces);
+script!(WRITE_APPEND, "append", "fences", "write_append"; announces);
+script!(WRITE_TAKE, "write_take");
+script!(WRITE_SETTLE, "append", "fences", "write_settle");
 
 // The scripts name these offsets as numbers.
 const _: () = assert!(frame::MAGIC[0] == 202 && frame::MAGIC[1] == 195 && frame::LAYOUT == 2);

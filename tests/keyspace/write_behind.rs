@@ -12,7 +12,10 @@ use cache_aside::{
 };
 use cache_testing::RedisServer;
 
-use crate::support::{Gate, MINUTE, default_node, eventually, heard, hears_invalidations, local_only, near, node};
+use crate::support::{
+    Gate, MINUTE, abandon_write_around, default_node, eventually, heard, hears_invalidations, local_only, near, node,
+    node_builder,
+};
 
 /// A source that keeps the highest id of each key, as it should.
 #[derive(Clone, Default)]
@@ -383,4 +386,22 @@ async fn settings_out_of_range_are_named() {
     assert_eq!(message(builder.poll_interval(long)), "write-behind: poll_interval is 86401s; set at most 86400s");
     assert!(message(users.write_behind().retry_delay(Duration::MAX)).contains("retry_delay"));
     assert!(message(users.write_behind().worker_lease(Duration::MAX)).contains("worker_lease"));
+}
+
+#[tokio::test]
+async fn a_write_that_has_reached_the_source_leaves_a_fence_that_nobody_lifts_to_lapse() {
+    let redis = RedisServer::start();
+    let fence_ttl = Duration::from_secs(3);
+    let node = node_builder(&redis.url()).fence_ttl(fence_ttl).build().await.unwrap();
+    hears_invalidations(&node).await;
+    let source = Source::default();
+    let writes = behind(&users(&node, &source)).build().unwrap();
+    abandon_write_around(&node, "user:7").await;
+    writes.put(&7, "new".to_owned()).await.unwrap();
+    apply_to(&writes, &source);
+    drained(&writes).await;
+    let left: i64 = redis.cli(&["PTTL", "{cache:user:7}!fences"]).parse().unwrap();
+    assert!(left <= 3_000, "{left} ms");
+    eventually("it lapses", || async { redis.cli(&["EXISTS", "{cache:user:7}!fences"]) == "0" }).await;
+    assert!(node.set("user:7", "set".to_owned()).await.stored);
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_aside::{BusStatus, CachingService, CachingServiceBuilder, Event, LoadError, LocalTier, Policy, RedisTier};
+use cache_aside::{
+    BusStatus, CachingService, CachingServiceBuilder, Event, LoadError, LocalTier, Policy, RedisTier, TierState,
+};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
@@ -71,6 +73,22 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
 
 pub(crate) async fn hears_invalidations(service: &CachingService) {
     eventually("the bus is healthy", || async { service.status().await.bus == BusStatus::Healthy }).await;
+}
+
+/// Begins a write around the cache, and drops it half-way. What it leaves to be invalidated has been when this returns.
+pub(crate) async fn abandon_write_around(cache: &CachingService, key: &str) {
+    let reached = Gate::default();
+    let keys = [key];
+    let write = cache.write_around(&keys, || async {
+        reached.pass().await;
+        Ok::<_, Infallible>(())
+    });
+    tokio::select! {
+        _ = write => panic!("it does not end"),
+        () = reached.reached() => {}
+    }
+    let is_up = || async { cache.status().await.tiers.iter().all(|tier| tier.state == TierState::Up) };
+    eventually("it is invalidated", is_up).await;
 }
 
 /// What the near tier of `cache` serves.

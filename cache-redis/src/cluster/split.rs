@@ -80,13 +80,13 @@ pub(crate) async fn fence(
 }
 
 async fn lift(inner: &Inner, cluster: &Cluster, keys: &[Key], token: Token) -> Result<(), TierError> {
-    let lifts = keys.iter().map(|key| {
+    let lifts = keys.iter().map(async |key| {
         let fences = inner.names().fences(key);
-        let mut command = redis::cmd("ZREM");
-        command.arg(&fences).arg(&token.as_bytes()[..]);
-        (slot_of(fences.as_bytes()), command)
+        let mut script = scripts::LIFT.key(&fences);
+        script.arg(&token.as_bytes()[..]);
+        cluster.invoke::<Value>(slot_of(fences.as_bytes()), &script).await
     });
-    let lifted = cluster.scatter_all(&lifts.collect::<Vec<_>>()).await;
+    let lifted: Result<Vec<Value>, Failure> = join_all(lifts).await.into_iter().collect();
     lifted.map(drop).map_err(|failure| failure.into_tier_error("lifting fences"))
 }
 

@@ -10,7 +10,7 @@ if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[6]) then
   return redis.error_reply('LATE the caller has given up')
 end
 local stored = redis.call('GETRANGE', KEYS[3], 0, 19) == ARGV[8] and 1 or 0
-redis.call('ZREM', KEYS[4], ARGV[7])
+lift(KEYS[4], ARGV[7])
 if redis.call('EXISTS', KEYS[4]) == 1 then
   stored = 0
 end

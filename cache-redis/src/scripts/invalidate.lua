@@ -9,7 +9,7 @@ local removed, count = {}, #KEYS - 3
 if ARGV[4] ~= '' then
   count = count / 2
   for i = 4 + count, #KEYS do
-    redis.call('ZREM', KEYS[i], ARGV[4])
+    lift(KEYS[i], ARGV[4])
   end
 end
 for i = 1, count do

@@ -27,10 +27,7 @@ end
 local id = redis.call('XADD', KEYS[6], '*', 'key', ARGV[7], 'payload', ARGV[8])
 redis.call('INCR', KEYS[5])
 redis.call('PEXPIRE', KEYS[5], ARGV[9])
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
-redis.call('ZADD', KEYS[4], now + ARGV[9], 'writes')
-local last = redis.call('ZREVRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-redis.call('PEXPIREAT', KEYS[4], string.format('%.0f', last[2]))
+raise(KEYS[4], 'writes', now, ARGV[9])
 local previous, position = append(KEYS[1], KEYS[2], ARGV[1], ARGV[3])
 local stored = 0
 if ARGV[4] == '' or redis.call('ZCARD', KEYS[4]) > 1 then

@@ -29,7 +29,7 @@ for i = 7, #ARGV, 2 do
     local left, void = redis.call('DECR', count), dead
     if left <= 0 then
       redis.call('UNLINK', count)
-      local closed = redis.call('ZREM', fences, 'writes') == 1
+      local closed = lift(fences, 'writes') == 1
       void = void or left < 0 or not closed
     end
     if void then

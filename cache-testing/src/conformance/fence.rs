@@ -84,3 +84,12 @@ pub async fn a_fence_lapses_unless_it_is_renewed(tier: Arc<dyn CacheTier>) {
     }
     assert!(!is_fenced(&*tier, &keys[2]).await);
 }
+
+/// Its holder may have died, and another write of the key gone on for longer.
+pub async fn a_fence_lapses_though_one_that_held_for_longer_was_lifted(tier: Arc<dyn CacheTier>) {
+    let keys = keys(["k"]);
+    fence(&*tier, &keys, 2, HOUR).await;
+    fence(&*tier, &keys, 1, SHORT).await;
+    lift(&*tier, &keys, 2).await;
+    eventually("it lapses", || async { !is_fenced(&*tier, &keys[0]).await }).await;
+}

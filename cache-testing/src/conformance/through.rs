@@ -87,6 +87,17 @@ pub async fn nothing_is_stored_if_another_write_has_begun(tier: Arc<dyn CacheTie
     assert_acquired(&*tier, &keys[0], token(4)).await;
 }
 
+/// Its holder may have died, and the write that was concluded may have held for longer.
+pub async fn another_fence_lapses_though_the_write_was_concluded(tier: Arc<dyn CacheTier>) {
+    let keys = keys(["k"]);
+    fence(&*tier, &keys, 1, HOUR).await;
+    assert!(enclose(&*tier, &keys[0], 1, 2).await);
+    fence(&*tier, &keys, 3, SHORT).await;
+    let outcome = conclude(&*tier, &keys[0], 1, 2).await;
+    assert!(matches!(outcome, PutOutcome::Fenced(_)), "{outcome:?}");
+    eventually("it lapses", || async { !is_fenced(&*tier, &keys[0]).await }).await;
+}
+
 /// Even if it has ended by then.
 pub async fn nothing_is_stored_if_another_write_came_in_between(tier: Arc<dyn CacheTier>) {
     let keys = keys(["k"]);

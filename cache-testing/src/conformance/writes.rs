@@ -176,6 +176,16 @@ pub async fn a_key_is_closed_to_loads_until_its_last_write_is_settled(tier: Arc<
     assert_eq!(counts(&*tier).await, (0, 0));
 }
 
+/// A write closes its key for far longer than a fence holds, whose holder may have died.
+pub async fn a_fence_lapses_though_a_write_was_pending_beside_it(tier: Arc<dyn CacheTier>) {
+    let keys = keys(["k"]);
+    append(&*tier, 0, &keys[0], "new").await;
+    fence(&*tier, &keys, 1, SHORT).await;
+    let taken = take(&*tier, 1, 1).await.expect("there is work");
+    assert!(settle(&*tier, 0, 1, Settle::Applied(&taken.writes)).await);
+    eventually("it lapses", || is_open(&*tier, &keys[0])).await;
+}
+
 /// The value of a write is not loaded anew: the source has an older one.
 pub async fn the_entry_of_a_pending_write_is_not_claimed(tier: Arc<dyn CacheTier>) {
     let k = key("k");
