@@ -159,7 +159,7 @@ impl Cluster {
         let batch: Vec<&Cmd> = indices.iter().map(|index| &commands[*index].1).collect();
         let asked = match self.inner.lane(address) {
             Ok(lane) => lane.request(async |connection| exchange(connection, &batch, false).await).await,
-            Err(error) => Ok(Err(error)),
+            Err(error) => Err(error),
         };
         let answers = match self.judge(address, asked) {
             Ok(answers) => answers,
@@ -181,7 +181,7 @@ impl Cluster {
         let map = self.map().await?;
         let ping = redis::cmd("PING");
         let pings = map.primaries().map(async |address| {
-            let lane = self.inner.lane(address).map_err(|error| tier_error("connecting", &error))?;
+            let lane = self.inner.lane(address)?;
             lane.query::<Value>("PING", &ping).await.inspect_err(|_| self.inner.outdated.notify_one())
         });
         let answers = join_all(pings).await;
@@ -197,15 +197,15 @@ impl Cluster {
         self.map().await?;
         let map = self.inner.draw().await?;
         let address = map.owner(slot)?;
-        self.inner.lane(address).map_err(|error| tier_error("connecting", &error))
+        self.inner.lane(address)
     }
 
     /// The lane of each primary, and the map that they were taken from.
     async fn primaries_now(&self) -> Result<(Vec<Arc<Lane>>, Arc<Map>), TierError> {
         self.map().await?;
         let map = self.inner.draw().await?;
-        let lanes = map.primaries().map(|address| self.inner.lane(address)).collect::<RedisResult<_>>();
-        Ok((lanes.map_err(|error| tier_error("connecting", &error))?, map))
+        let lanes = map.primaries().map(|address| self.inner.lane(address)).collect::<Result<_, _>>()?;
+        Ok((lanes, map))
     }
 
     /// Ends the drawer and lets go of the connections.
@@ -223,7 +223,7 @@ impl Cluster {
         let (mut address, mut asking) = (owner.clone(), false);
         let mut attempt = 1;
         loop {
-            let lane = self.inner.lane(&address).map_err(Failure::Answer)?;
+            let lane = self.inner.lane(&address).map_err(Failure::Away)?;
             let asked = lane.request(async |connection| exchange(connection, &commands, asking).await).await;
             let values = self.judge(&address, asked)?;
             let refused = values.iter().find(|value| matches!(value, Value::ServerError(_)));
@@ -353,17 +353,22 @@ impl Inner {
         others.any(|primary| lanes.get(primary).is_some_and(|lane| lane.answers()))
     }
 
-    /// The lane to the server at `address`.
-    fn lane(&self, address: &Address) -> RedisResult<Arc<Lane>> {
+    /// The lane to the server at `address`. There is none to be had once the tier is closed: it would not end.
+    fn lane(&self, address: &Address) -> Result<Arc<Lane>, TierError> {
         if let Some(lane) = self.lock().get(address) {
             return Ok(Arc::clone(lane));
         }
-        let like =
-            self.seeds.first().ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "no server is known")))?;
+        let like = self.seeds.first().ok_or_else(|| TierError::unavailable("no server is known"))?;
         let login = like.clone().set_addr(at(like.addr(), address.0.clone(), address.1));
-        let server = Server::new(&login, format!("{}:{}", address.0, address.1), self.limits)?;
+        let server = Server::new(&login, format!("{}:{}", address.0, address.1), self.limits)
+            .map_err(|error| tier_error("connecting", &error))?;
         let lane = Lane::new(Place::Server(server), self.limits.connect_timeout, Arc::clone(&self.counts));
-        Ok(Arc::clone(self.lock().entry(address.clone()).or_insert_with(|| Arc::new(lane))))
+        let mut lanes = self.lock();
+        // Under the lock: who closes says so before the lanes are taken out.
+        if matches!(*self.state.borrow(), State::Closed) {
+            return Err(TierError::unavailable("the tier is closed"));
+        }
+        Ok(Arc::clone(lanes.entry(address.clone()).or_insert_with(|| Arc::new(lane))))
     }
 
     /// Asks the primaries that are known for a map, and if they do not tell, whoever else is known.
@@ -407,7 +412,7 @@ impl Inner {
 
     /// What the server at `address` says, and whether it is in touch with the others.
     async fn ask_one(&self, address: &Address) -> Result<(Map, bool), TierError> {
-        let lane = self.lane(address).map_err(|error| tier_error("connecting", &error))?;
+        let lane = self.lane(address)?;
         let mut batch = redis::pipe();
         batch.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
         let (slots, info): (Value, String) = lane.query_all("CLUSTER SLOTS", &batch).await?;
@@ -468,5 +473,25 @@ pub(crate) fn slot_of_command(command: &Cmd) -> u16 {
     match command.args_iter().nth(if is_script { 3 } else { 1 }) {
         Some(redis::Arg::Simple(key)) => slot_of(key),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_goes_on_while_the_tier_is_closed_leaves_no_connection_behind() {
+        let bound = Duration::from_secs(1);
+        let limits = Limits { connect_timeout: bound, response_timeout: bound, pool_size: 1 };
+        let seed = "redis://127.0.0.1:1".into_connection_info().unwrap();
+        let cluster = Cluster::new(vec![seed], limits, Arc::default());
+        let address = ("127.0.0.1".to_owned(), 1);
+        cluster.inner.lane(&address).unwrap();
+        cluster.close();
+        assert!(cluster.inner.lane(&address).unwrap_err().to_string().contains("the tier is closed"));
+        assert!(cluster.inner.lock().is_empty());
     }
 }

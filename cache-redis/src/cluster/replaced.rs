@@ -13,7 +13,6 @@ use futures_util::future::join_all;
 
 use super::Cluster;
 use super::map::Address;
-use crate::error::tier_error;
 
 #[derive(Default)]
 pub(super) struct Processes {
@@ -47,7 +46,7 @@ impl Cluster {
         let mut info = redis::cmd("INFO");
         info.arg("server");
         let asked = map.primaries().map(async |address| {
-            let lane = self.inner.lane(address).map_err(|error| tier_error("connecting", &error))?;
+            let lane = self.inner.lane(address)?;
             let report = lane.query::<String>("INFO", &info).await.ok();
             let id = report
                 .and_then(|report| report.lines().find_map(|line| Some(line.strip_prefix("run_id:")?.to_owned())));

@@ -28,7 +28,7 @@ impl Cluster {
     /// Has each primary tell `intake` of every write to keys whose names begin with `prefix`.
     pub(crate) async fn track(&self, prefix: &str, intake: &Intake) -> Result<Tracked, TierError> {
         let opening = self.all_primaries().await?.into_iter().map(async |address| {
-            let lane = self.inner.lane(&address).map_err(|error| tier_error("connecting", &error))?;
+            let lane = self.inner.lane(&address)?;
             let intake = intake.clone();
             let mut connection = lane.place().open_bus(move |push| intake.take(push)).await?;
             track(&mut connection, prefix).await?;
