@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use cache_core::coherence::{
@@ -35,10 +36,17 @@ impl Bus for RedisTier {
             Some(cluster) => Some(cluster.track(&names.prefix(), &intake).await?),
             None => None,
         };
-        let mut connection = lane.open_bus(&names.journal, move |push| intake.take(push)).await?;
+        let again = self.inner.bus_sought.swap(true, Ordering::Relaxed);
+        let server = lane.journal_server(&names.journal).await?;
+        let mut connection = server.open_bus(move |push| intake.take(push)).await?;
         connection.subscribe(&names.channel).await.map_err(|error| tier_error("SUBSCRIBE", &error))?;
         if tracking && !lane.is_cluster() {
             track(&mut connection, &names.prefix()).await?;
+        }
+        if again {
+            // Another server may have taken over. The one before may still answer commands, and does not hear what the bus tells:
+            // what it says is not to be believed from here on.
+            lane.follow_bus(&server).await?;
         }
         Ok(Box::new(Subscription {
             connection,

@@ -5,6 +5,9 @@
 //!
 //! A connection that nobody has closed and nobody answers on is known by commands that time out. A caller that is less patient
 //! than the connection gives its command up before that, so the keeper then asks on its own behalf.
+//!
+//! One on which a server answers may have to be left all the same, since another has taken over. So it is renewed whenever the
+//! bus is connected anew, and used until the other is there.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +26,7 @@ use tokio::time::Instant;
 use crate::counters::Counts;
 use crate::error::tier_error;
 use crate::scripts::Call;
-use crate::topology::{Place, SharedConnection};
+use crate::topology::{Place, Server, SharedConnection};
 
 /// So many commands in a row without an answer mean that the connection is dead, though nobody said so.
 const TIMEOUTS_TO_BREAK: u32 = 3;
@@ -54,9 +57,17 @@ pub(crate) struct Lane {
 struct Shared {
     place: Place,
     counts: Arc<Counts>,
-    state: watch::Sender<State>,
+    status: watch::Sender<Status>,
     /// A command was given up before it was answered.
     given_up: Notify,
+}
+
+struct Status {
+    state: State,
+    /// How often the connection was to be renewed.
+    renewals: u64,
+    /// Where the next connection is to lead to, if the bus has said so.
+    target: Option<Arc<Server>>,
 }
 
 enum State {
@@ -75,11 +86,14 @@ struct Connected {
     connection: SharedConnection,
     /// Commands in a row that were not answered in time. Its address identifies the connection.
     timeouts: Arc<AtomicU32>,
+    /// How often the connection was to be renewed when this one began to be made.
+    renewals: u64,
 }
 
 impl Lane {
     pub(crate) fn new(place: Place, connect_timeout: Duration, counts: Arc<Counts>) -> Self {
-        let shared = Shared { place, counts, state: watch::Sender::new(State::Idle), given_up: Notify::new() };
+        let status = watch::Sender::new(Status { state: State::Idle, renewals: 0, target: None });
+        let shared = Shared { place, counts, status, given_up: Notify::new() };
         Self { shared: Arc::new(shared), connect_timeout, keeper: Mutex::new(JoinSet::new()) }
     }
 
@@ -128,8 +142,8 @@ impl Lane {
     /// Whether there is a connection, and the last command on it was answered.
     #[cfg(feature = "cluster")]
     pub(crate) fn answers(&self) -> bool {
-        let state = self.shared.state.borrow();
-        matches!(&*state, State::Connected(connected) if connected.timeouts.load(Ordering::Relaxed) == 0)
+        let status = self.shared.status.borrow();
+        matches!(&status.state, State::Connected(connected) if connected.timeouts.load(Ordering::Relaxed) == 0)
     }
 
     /// Takes a connection for exclusive use, unless it is known that there is none to be had.
@@ -138,10 +152,35 @@ impl Lane {
         self.shared.place.check_out().await
     }
 
+    /// Has the connection replaced by one to `server`, and returns when it is, or when there is none. What is under way on the one
+    /// before ends there. Where there was none, the next is one that was not begun before.
+    ///
+    /// # Errors
+    /// After the time for connecting, the one before is still in use.
+    pub(crate) async fn renew(&self, server: &Arc<Server>) -> Result<(), TierError> {
+        let mut changes = self.shared.status.subscribe();
+        let mut renewals = 0;
+        self.shared.status.send_modify(|status| {
+            status.renewals += 1;
+            status.target = Some(Arc::clone(server));
+            renewals = status.renewals;
+        });
+        let renewed = changes.wait_for(|status| match &status.state {
+            State::Connected(connected) => connected.renewals >= renewals,
+            State::Connecting => false,
+            State::Idle | State::Broken(_) | State::Closed => true,
+        });
+        let limit = self.connect_timeout;
+        let shown = server.shown();
+        tokio::time::timeout(limit, renewed).await.map(drop).map_err(|_| {
+            TierError::timed_out(format!("replacing the connection by one to {shown} took more than {limit:?}"))
+        })
+    }
+
     /// Ends the keeper and lets go of the connection.
     pub(crate) fn close(&self) {
         let mut keeper = self.keeper();
-        self.shared.state.send_replace(State::Closed);
+        self.shared.status.send_modify(|status| status.state = State::Closed);
         keeper.abort_all();
         self.shared.place.close();
     }
@@ -158,9 +197,9 @@ impl Lane {
         if let Some(known) = self.shared.known() {
             return known;
         }
-        let mut changes = self.shared.state.subscribe();
+        let mut changes = self.shared.status.subscribe();
         self.start_keeper()?;
-        let settled = changes.wait_for(|state| !matches!(state, State::Idle | State::Connecting));
+        let settled = changes.wait_for(|status| !matches!(status.state, State::Idle | State::Connecting));
         let limit = self.connect_timeout;
         // Only the outcome of the wait matters here: what it came to is read below.
         let _ = tokio::time::timeout(limit, settled).await;
@@ -174,10 +213,12 @@ impl Lane {
             .map_err(|_| TierError::unavailable("no Tokio runtime; call from within a Tokio runtime"))?;
         // Held until the task is stored, so that closing cannot miss it.
         let mut keeper = self.keeper();
-        let was_idle = self.shared.state.send_if_modified(|state| {
-            let idle = matches!(state, State::Idle);
+        let was_idle = self.shared.status.send_if_modified(|status| {
+            let idle = matches!(status.state, State::Idle);
             if idle {
-                *state = State::Connecting;
+                status.state = State::Connecting;
+                // What the bus said may be long ago.
+                status.target = None;
             }
             idle
         });
@@ -207,7 +248,7 @@ impl Drop for Waiting<'_> {
 impl Shared {
     /// The connection or why there is none; `None` before the first attempt to connect has ended.
     fn known(&self) -> Option<Result<Connected, TierError>> {
-        match &*self.state.borrow() {
+        match &self.status.borrow().state {
             State::Connected(connected) => Some(Ok(connected.clone())),
             State::Broken(reason) => Some(Err(TierError::unavailable(format!(
                 "no connection to {}, reconnecting; last error: {reason}",
@@ -241,9 +282,9 @@ impl Shared {
 
     /// Has the connection replaced, if it is still the one in use.
     fn break_off(&self, used: &Connected, reason: &TierError) {
-        let broken = self.state.send_if_modified(|state| match state {
+        let broken = self.status.send_if_modified(|status| match &status.state {
             State::Connected(current) if Arc::ptr_eq(&current.timeouts, &used.timeouts) => {
-                *state = State::Broken(reason.to_string().into());
+                status.state = State::Broken(reason.to_string().into());
                 true
             }
             _ => false,
@@ -279,19 +320,23 @@ struct Keeper(Arc<Shared>);
 
 impl Keeper {
     async fn run(self) {
-        let mut changes = self.0.state.subscribe();
+        let mut changes = self.0.status.subscribe();
         let mut delays = BACKOFF.build();
         loop {
-            match self.0.place.open_shared().await {
+            let (renewals, target) = self.begin();
+            match self.open(target).await {
                 Ok(connection) => {
+                    let Some(connected) = self.connected(connection, renewals) else { continue };
                     let since = Instant::now();
-                    let connected = self.connected(connection);
-                    tokio::select! {
+                    let replaced = |status: &Status| status.renewals != renewals;
+                    let renewed = tokio::select! {
                         // An error is impossible while this task holds a sender.
-                        _ = changes.wait_for(|state| !matches!(state, State::Connected(_))) => {}
-                        () = self.watch(connected) => {}
-                    }
-                    if since.elapsed() >= STABLE_AFTER {
+                        status = changes.wait_for(|status| replaced(status) || !matches!(status.state, State::Connected(_))) => {
+                            status.is_ok_and(|status| replaced(&status))
+                        }
+                        () = self.watch(connected) => false,
+                    };
+                    if renewed || since.elapsed() >= STABLE_AFTER {
                         delays = BACKOFF.build();
                         continue;
                     }
@@ -302,12 +347,39 @@ impl Keeper {
         }
     }
 
-    fn connected(&self, connection: SharedConnection) -> Connected {
-        self.0.counts.connected();
-        tracing::debug!(target: "cache_aside", server = self.0.place.shown(), "connected to redis");
-        let connected = Connected { connection, timeouts: Arc::default() };
-        self.enter(State::Connected(connected.clone()));
-        connected
+    /// What is known of the connection that is made next.
+    fn begin(&self) -> (u64, Option<Arc<Server>>) {
+        let mut begun = (0, None);
+        self.0.status.send_if_modified(|status| {
+            begun = (status.renewals, status.target.take());
+            false
+        });
+        begun
+    }
+
+    async fn open(&self, target: Option<Arc<Server>>) -> Result<SharedConnection, TierError> {
+        let server = match target {
+            Some(server) => server,
+            None => self.0.place.server().await?,
+        };
+        server.open_shared().await
+    }
+
+    /// Has callers use `connection`, unless it is to be renewed already: it may lead to where the bus led before.
+    fn connected(&self, connection: SharedConnection, renewals: u64) -> Option<Connected> {
+        let connected = Connected { connection, timeouts: Arc::default(), renewals };
+        let is_used = self.0.status.send_if_modified(|status| {
+            let is_used = status.renewals == renewals && !matches!(status.state, State::Closed);
+            if is_used {
+                self.0.counts.connected();
+                status.state = State::Connected(connected.clone());
+            }
+            is_used
+        });
+        if is_used {
+            tracing::debug!(target: "cache_aside", server = self.0.place.shown(), "connected to redis");
+        }
+        is_used.then_some(connected)
     }
 
     /// Asks whether the connection is still good whenever a command was given up, until it is not.
@@ -329,10 +401,10 @@ impl Keeper {
     }
 
     fn enter(&self, next: State) {
-        self.0.state.send_if_modified(|state| {
-            let open = !matches!(state, State::Closed);
+        self.0.status.send_if_modified(|status| {
+            let open = !matches!(status.state, State::Closed);
             if open {
-                *state = next;
+                status.state = next;
             }
             open
         });
@@ -350,5 +422,112 @@ impl Drop for Keeper {
 async fn wait(delays: &mut ExponentialBackoff) {
     if let Some(delay) = delays.next() {
         tokio::time::sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use cache_testing::{FaultProxy, RedisServer};
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+    use crate::topology::Limits;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn server_at(url: String) -> Arc<Server> {
+        let limits = Limits { connect_timeout: PATIENCE, response_timeout: PATIENCE, pool_size: 1 };
+        Arc::new(Server::new(&url.as_str().into_connection_info().unwrap(), url, limits).unwrap())
+    }
+
+    fn lane_to(server: Arc<Server>) -> Lane {
+        Lane::new(Place::Server(server), PATIENCE, Arc::default())
+    }
+
+    /// A server that says who it is.
+    fn named(name: &str) -> RedisServer {
+        let server = RedisServer::start();
+        server.cli(&["SET", "name", name]);
+        server
+    }
+
+    fn ask() -> Cmd {
+        let mut get = redis::cmd("GET");
+        get.arg("name");
+        get
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_until_the_one_that_replaces_it_is_there() {
+        let (before, after) = (named("before"), named("after"));
+        let proxy = FaultProxy::start(after.address());
+        proxy.pause();
+        let (get, lane) = (ask(), lane_to(server_at(before.url())));
+        assert_eq!(lane.query::<String>("GET", &get).await.unwrap(), "before");
+        let next = server_at(after.url_at(proxy.port()));
+        let mut renewal = pin!(lane.renew(&next));
+        tokio::select! {
+            biased;
+            _ = &mut renewal => panic!("nobody answers there"),
+            _ = proxy.wait_until(|counters| counters.accepted == 1) => {}
+        }
+        before.cli(&["SET", "name", "before still"]);
+        assert_eq!(lane.query::<String>("GET", &get).await.unwrap(), "before still");
+        let mut pop = redis::cmd("BLPOP");
+        pop.arg("list").arg(0);
+        let mut under_way = pin!(lane.query::<(String, String)>("BLPOP", &pop));
+        let is_sent = async {
+            while !before.cli(&["INFO", "clients"]).contains("blocked_clients:1") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = &mut under_way => panic!("there is nothing in the list"),
+            () = is_sent => {}
+        }
+        proxy.pass().await;
+        renewal.await.unwrap();
+        assert_eq!(lane.query::<String>("GET", &get).await.unwrap(), "after");
+        assert_eq!(lane.shared.counts.read().connections, 2);
+        before.cli(&["LPUSH", "list", "late"]);
+        assert_eq!(under_way.await.unwrap().1, "late", "it ends where it was sent to");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_began_to_be_made_before_the_renewal_is_not_used() {
+        let (before, after) = (named("before"), named("after"));
+        let proxy = FaultProxy::start(before.address());
+        proxy.pause();
+        let lane = lane_to(server_at(before.url_at(proxy.port())));
+        let (get, next) = (ask(), server_at(after.url()));
+        let mut call = pin!(lane.query::<String>("GET", &get));
+        tokio::select! {
+            biased;
+            _ = &mut call => panic!("nobody answers there"),
+            _ = proxy.wait_until(|counters| counters.accepted == 1) => {}
+        }
+        let mut renewal = pin!(lane.renew(&next));
+        tokio::select! {
+            biased;
+            _ = &mut renewal => panic!("the first attempt is under way"),
+            () = std::future::ready(()) => {}
+        }
+        proxy.pass().await;
+        renewal.await.unwrap();
+        assert_eq!(call.await.unwrap(), "after");
+        assert_eq!(lane.shared.counts.read().connections, 1);
+    }
+
+    #[tokio::test]
+    async fn without_a_connection_there_is_nothing_to_renew() {
+        let (before, after) = (named("before"), named("after"));
+        let lane = lane_to(server_at(before.url()));
+        lane.renew(&server_at(after.url())).await.unwrap();
+        assert_eq!(lane.shared.counts.read().connections, 0);
+        assert_eq!(lane.query::<String>("GET", &ask()).await.unwrap(), "before");
+        lane.close();
+        lane.renew(&server_at(after.url())).await.unwrap();
     }
 }

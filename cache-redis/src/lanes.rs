@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use cache_core::TierError;
-use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 
 #[cfg(feature = "cluster")]
@@ -13,6 +12,7 @@ use crate::lane::Lane;
 use crate::scripts::Call;
 #[cfg(feature = "cluster")]
 use crate::slot::slot_of;
+use crate::topology::Server;
 
 /// Sends commands to the server that has their keys.
 pub(crate) enum Lanes {
@@ -139,20 +139,25 @@ impl Lanes {
         }
     }
 
-    /// Makes a connection for the bus to the server that has the journal.
-    pub(crate) async fn open_bus(
-        &self,
-        journal: &str,
-        pushes: impl AsyncPushSender,
-    ) -> Result<MultiplexedConnection, TierError> {
+    /// The server that has the journal, to which the bus is connected.
+    pub(crate) async fn journal_server(&self, journal: &str) -> Result<Arc<Server>, TierError> {
         let _ = journal;
         match self {
-            Self::One(gets) => gets.lane().place().open_bus(pushes).await,
+            Self::One(gets) => gets.lane().place().server().await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => {
-                let owner = cluster.owner_now(slot_of(journal.as_bytes())).await?;
-                owner.place().open_bus(pushes).await
-            }
+            Self::Cluster(cluster) => cluster.owner_now(slot_of(journal.as_bytes())).await?.place().server().await,
+        }
+    }
+
+    /// Has all commands go to `server`, to which the bus has been connected. In a cluster they go by the map.
+    ///
+    /// # Errors
+    /// They still go to where they went before.
+    pub(crate) async fn follow_bus(&self, server: &Arc<Server>) -> Result<(), TierError> {
+        match self {
+            Self::One(gets) => gets.lane().renew(server).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => Ok(()),
         }
     }
 

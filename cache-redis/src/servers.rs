@@ -133,7 +133,8 @@ impl Servers {
         let place = match self {
             Self::One(url) => {
                 let server = Server::new(&url.connection, url.shown.clone(), limits);
-                Place::Server(server.map_err(|error| Error::configuration(format!("{}: {error}", url.shown)))?)
+                let server = server.map_err(|error| Error::configuration(format!("{}: {error}", url.shown)))?;
+                Place::Server(Arc::new(server))
             }
             #[cfg(feature = "sentinel")]
             Self::Sentinel { service, sentinels, servers } => {
@@ -142,7 +143,7 @@ impl Servers {
                     sentinels: sentinels.iter().map(|sentinel| sentinel.connection.clone()).collect(),
                     login: servers.connection.clone(),
                 };
-                Place::Watched(crate::topology::Watched::new(sentinels, limits))
+                Place::Watched(Box::new(crate::topology::Watched::new(sentinels, limits)))
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(seeds) => {

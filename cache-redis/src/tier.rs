@@ -1,6 +1,7 @@
 //! The tier as a store of entries.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) scan_batch: usize,
     pub(crate) track_foreign_writes: bool,
     pub(crate) wire: Wire,
+    /// Whether the bus has been connected to before, or the attempt was made.
+    pub(crate) bus_sought: AtomicBool,
     names: OnceLock<Names>,
 }
 
@@ -125,6 +128,7 @@ impl RedisTier {
             scan_batch: config.scan_batch,
             track_foreign_writes: config.track_foreign_writes,
             wire: config.wire,
+            bus_sought: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -116,6 +116,24 @@ async fn a_silent_connection_is_replaced_though_every_caller_gives_up_early() {
 }
 
 #[tokio::test]
+async fn commands_go_where_the_bus_goes_when_it_is_connected_again() {
+    let (before, after) = (RedisServer::start(), RedisServer::start());
+    let proxy = FaultProxy::start(before.address());
+    let (patience, url) = (Duration::from_secs(10), before.url_at(proxy.port()));
+    let tier = RedisTier::builder(url).connect_timeout(patience).response_timeout(patience).build().unwrap();
+    tier.set(&key("k"), entry("before"), TTL).await.unwrap();
+    let bus = support::subscribe(&tier).await;
+    assert_eq!(tier.counters().connections, 1, "the first costs no other");
+    // What a name leads to that is given to another server. The one before goes on.
+    proxy.lead_to(after.address());
+    assert!(tier.get(&key("k")).await.unwrap().is_some());
+    drop(bus);
+    let _bus = support::subscribe(&tier).await;
+    assert!(tier.get(&key("k")).await.unwrap().is_none(), "this server has nothing");
+    assert_eq!(tier.counters().connections, 2);
+}
+
+#[tokio::test]
 async fn a_scan_holds_no_connection_between_its_steps() {
     let server = RedisServer::start();
     let patience = Duration::from_secs(10);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cache_aside::{CachingService, Delivery};
+use cache_aside::{CachingService, Delivery, Event};
 use tokio::task::JoinHandle;
 
 use crate::gated::Point;
 use crate::setting::{OLD, Setting, changes_of_nodes};
-use crate::support::near;
+use crate::support::{near, until};
 
 /// Reads `key` in a task of its own.
 fn read(node: &CachingService, key: &str) -> JoinHandle<Option<Arc<String>>> {
@@ -133,4 +133,22 @@ async fn a_reply_that_comes_before_the_acknowledgement_is_not_kept() {
     acknowledged.open();
     invalidation.await.unwrap();
     assert_eq!((near(&setting.a, "k").await, setting.a.get::<String>("k").await), (None, None));
+}
+
+#[tokio::test]
+async fn a_reply_from_before_the_bus_was_lost_is_not_believed_when_it_is_back() {
+    let setting = Setting::new().await;
+    set_old(&setting.b, "k").await;
+    setting.a_has_heard().await;
+    let (answered, mut events) = (setting.gates.close(Point::GetAnswered), setting.events());
+    let reader = read(&setting.a, "k");
+    answered.reached().await;
+    setting.bus.sever().await;
+    tokio::select! {
+        () = until(&mut events, "the bus is back", |event| matches!(event, Event::BusConnected)) => {}
+        () = setting.time_passes() => {}
+    }
+    answered.open();
+    assert_eq!(reader.await.unwrap(), None, "it may be of a server that another has taken over from");
+    assert_eq!(setting.a.get::<String>("k").await.as_deref().map(String::as_str), Some(OLD));
 }

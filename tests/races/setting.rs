@@ -133,15 +133,17 @@ impl Setting {
 
     async fn have_heard(&self, nodes: &[&CachingService]) {
         // A node that lost the journal connects again, after a pause on its clock.
-        let time_passes = async {
-            loop {
-                self.clock.advance(Duration::from_millis(5));
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
         tokio::select! {
             () = heard(&self.b, nodes) => {}
-            () = time_passes => {}
+            () = self.time_passes() => {}
+        }
+    }
+
+    /// Never ends.
+    pub(crate) async fn time_passes(&self) {
+        loop {
+            self.clock.advance(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Trust {
     alone: AtomicU64,
     /// Whether it is known that invalidations do not reach this node.
     isolated: AtomicBool,
+    /// How often the bus has become well.
+    recoveries: AtomicU64,
 }
 
 impl Trust {
@@ -63,6 +65,7 @@ impl Trust {
             until: AtomicU64::new(until.as_millis()),
             alone: AtomicU64::new((Timestamp::ZERO + timings.isolated_ttl).as_millis()),
             isolated: AtomicBool::new(has_bus),
+            recoveries: AtomicU64::new(0),
         }
     }
 
@@ -77,6 +80,10 @@ impl Trust {
         }
         self.confirmed.store(at.as_millis(), Ordering::Release);
         self.until.store((at + self.timings.staleness_bound()).as_millis(), Ordering::Release);
+        if self.isolated.load(Ordering::Acquire) {
+            // Before: whoever finds the bus to be well knows that it was not.
+            self.recoveries.fetch_add(1, Ordering::AcqRel);
+        }
         self.isolated.swap(false, Ordering::AcqRel)
     }
 
@@ -122,6 +129,12 @@ impl Trust {
         self.has_bus && (self.isolated.load(Ordering::Acquire) || !self.covers(Timestamp::ZERO, now))
     }
 
+    /// How often the bus has become well. What was asked of the shared tier when it had done so less often may have been answered by a
+    /// server that the bus has left.
+    pub(crate) fn recoveries(&self) -> u64 {
+        self.recoveries.load(Ordering::Acquire)
+    }
+
     pub(crate) fn status(&self, now: Timestamp) -> BusStatus {
         if !self.has_bus {
             BusStatus::Absent
@@ -158,6 +171,7 @@ mod tests {
         assert_eq!(trust.status(at(103)), BusStatus::Healthy);
         assert_eq!(trust.status(at(104)), BusStatus::Isolated { since: at(100) });
         assert!(trust.is_isolated(at(104)));
+        assert_eq!(trust.recoveries(), 1);
     }
 
     #[test]
@@ -169,6 +183,8 @@ mod tests {
         assert!(trust.covers(at(110), at(111)) && !trust.covers(at(110), at(112)));
         assert_eq!((trust.oldest(at(101)), trust.oldest(at(110))), (Timestamp::ZERO, at(108) + MILLI));
         assert!(trust.covers(trust.oldest(at(110)), at(110)));
+        assert!(trust.confirm(at(111)));
+        assert_eq!(trust.recoveries(), 2);
     }
 
     #[test]

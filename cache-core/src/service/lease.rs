@@ -116,7 +116,7 @@ impl Errand<'_> {
     async fn acquire(&self, far: &Arc<Far>, tier: Tier, missing: &mut Missing) -> Step {
         let inner = self.inner;
         let mut reading = inner.reading(self.wanted, &|_| false);
-        let as_of = inner.clock.now();
+        let asked = inner.asked(far);
         let mut lease = Lease::new(inner, far, self.wanted.key);
         let Some(acquired) = lease.acquire(missing.over, inner.lease_ttl).await else {
             return Step::Done(Permit::Store(Store::Unshared));
@@ -125,10 +125,10 @@ impl Errand<'_> {
             Acquire::Acquired => return Step::Done(Permit::Store(Store::Fill(lease))),
             Acquire::Fenced => return Step::Done(Permit::Store(Store::Nowhere)),
             Acquire::Held => return Step::Held,
-            Acquire::Found(entry) => Entry { as_of, ..entry },
+            Acquire::Found(entry) => Entry { as_of: asked.as_of, ..entry },
         };
         missing.over = Some(entry.token);
-        if self.wanted.plan.access.reads(tier) && inner.consult_journal(far).await {
+        if self.wanted.plan.access.reads(tier) && inner.is_current(far, asked).await {
             if let Some(value) = inner.take_in(&mut reading, far, 0, Some(entry)).await {
                 return Step::Done(Permit::Filled(value));
             }
@@ -170,7 +170,7 @@ impl Inner {
             });
         }
         let mut reading = self.reading(wanted, &|_| false);
-        let as_of = self.clock.now();
+        let asked = self.asked(far);
         let mut lease = Lease::new(self, far, wanted.key);
         let is_read = wanted.plan.access.reads(tier);
         let mut acquired = lease.acquire(missing.over, self.lease_ttl).await;
@@ -187,8 +187,8 @@ impl Inner {
             // It was replaced meanwhile.
             Some(Acquire::Found(_)) if !is_read => Permit::Store(Store::Nowhere),
             Some(Acquire::Found(entry)) => {
-                let usable = self.consult_journal(far).await;
-                let entry = usable.then_some(Entry { as_of, ..entry });
+                let usable = self.is_current(far, asked).await;
+                let entry = usable.then_some(Entry { as_of: asked.as_of, ..entry });
                 let found = self.take_in(&mut reading, far, 0, entry).await;
                 found.map_or(Permit::Store(Store::Nowhere), Permit::Filled)
             }

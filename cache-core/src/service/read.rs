@@ -51,6 +51,14 @@ pub(super) struct Missing {
 /// Which entries are to be replaced, though they are fresh.
 pub(super) type Due<'a> = &'a (dyn Fn(&Entry) -> bool + Send + Sync);
 
+/// What is known when a far tier is asked, against which its answer is held.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// When what it gives was current.
+    pub(super) as_of: Timestamp,
+    recoveries: u64,
+}
+
 /// A read of far tiers under way.
 pub(super) struct Reading<'a> {
     wanted: Wanted<'a>,
@@ -120,15 +128,15 @@ impl Inner {
             if !wanted.plan.access.reads(tier) {
                 continue;
             }
-            let as_of = self.current_as_of(far);
+            let asked = self.asked(far);
             let (name, key) = (far.tier.name(), wanted.key);
             let span = debug_span!(target: "cache_aside", "cache.far.get", tier = name, %key);
             let Some(found) = far.read(|| far.tier.get(key)).instrument(span).await else {
                 reading.missing.shared_failed |= far.shared().is_some();
                 continue;
             };
-            let found = if found.is_some() && !self.is_current(far, as_of).await { None } else { found };
-            let found = found.map(|entry| Entry { as_of, ..entry });
+            let found = if found.is_some() && !self.is_current(far, asked).await { None } else { found };
+            let found = found.map(|entry| Entry { as_of: asked.as_of, ..entry });
             if let Some(value) = self.take_in(&mut reading, far, depth, found).await {
                 return FarRead::Found(value);
             }
@@ -149,25 +157,25 @@ impl Inner {
             if !plan.access.reads(tier) || open.is_empty() {
                 continue;
             }
-            let asked: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
-            let as_of = self.current_as_of(far);
+            let missing: Vec<Key> = open.iter().map(|&at| keys[at].clone()).collect();
+            let asked = self.asked(far);
             let name = far.tier.name();
-            let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = asked.len());
+            let span = debug_span!(target: "cache_aside", "cache.far.get_many", tier = name, keys = missing.len());
             let shared = far.shared().is_some();
-            let Some(entries) = far.read(|| far.tier.get_each(&asked)).instrument(span).await else {
+            let Some(entries) = far.read(|| far.tier.get_each(&missing)).instrument(span).await else {
                 for at in open {
                     readings[at].missing.shared_failed |= shared;
                     readings[at].missing.unread |= shared;
                 }
                 continue;
             };
-            if !self.is_current(far, as_of).await {
+            if !self.is_current(far, asked).await {
                 open.iter().for_each(|&at| readings[at].missing.unread |= shared);
                 continue;
             }
             for (at, entry) in open.into_iter().zip(entries) {
                 readings[at].missing.unread |= shared && entry.is_err();
-                let entry = entry.ok().flatten().map(|entry| Entry { as_of, ..entry });
+                let entry = entry.ok().flatten().map(|entry| Entry { as_of: asked.as_of, ..entry });
                 found[at] = self.take_in(&mut readings[at], far, depth, entry).await;
             }
         }
@@ -224,25 +232,28 @@ impl Inner {
         }
     }
 
-    /// When what `far` gives from now on was current. A tier that is not shared has heard of what this node has heard of.
-    fn current_as_of(&self, far: &Far) -> Timestamp {
-        let now = self.clock.now();
-        if far.shared().is_some() { now } else { self.coherence.trust.heard_until(now) }
+    /// To be noted before `far` is asked. A tier that is not shared has heard of what this node has heard of.
+    pub(super) fn asked(&self, far: &Far) -> Asked {
+        let (now, trust) = (self.clock.now(), &self.coherence.trust);
+        let as_of = if far.shared().is_some() { now } else { trust.heard_until(now) };
+        Asked { as_of, recoveries: trust.recoveries() }
     }
 
-    /// Whether what `far` has just given may be used: it was current at `as_of`.
-    async fn is_current(&self, far: &Far, as_of: Timestamp) -> bool {
+    /// Whether what `far` has just given may be used. Not if the bus was lost and has come back since: it may lead to another server
+    /// now than the one that has answered, which then is none to believe.
+    pub(super) async fn is_current(&self, far: &Far, asked: Asked) -> bool {
+        let trust = &self.coherence.trust;
         if far.shared().is_some() {
-            self.consult_journal(far).await
+            self.consult_journal(far).await && asked.recoveries == trust.recoveries()
         } else {
-            self.coherence.trust.covers(as_of, self.clock.now())
+            trust.covers(asked.as_of, self.clock.now())
         }
     }
 
     /// While records do not reach this node, asks the journal itself, so that what was just read from the shared tier is
     /// held against every rule. False when the journal cannot say, or lacks what this node knows: then a server has taken
     /// over that may lack removals as well.
-    pub(super) async fn consult_journal(&self, far: &Far) -> bool {
+    async fn consult_journal(&self, far: &Far) -> bool {
         let Some(shared) = far.shared().filter(|_| self.coherence.trust.is_isolated(self.clock.now())) else {
             return true;
         };

@@ -362,7 +362,7 @@ impl Inner {
         let login = like.clone().set_addr(at(like.addr(), address.0.clone(), address.1));
         let server = Server::new(&login, format!("{}:{}", address.0, address.1), self.limits)
             .map_err(|error| tier_error("connecting", &error))?;
-        let lane = Lane::new(Place::Server(server), self.limits.connect_timeout, Arc::clone(&self.counts));
+        let lane = Lane::new(Place::Server(Arc::new(server)), self.limits.connect_timeout, Arc::clone(&self.counts));
         let mut lanes = self.lock();
         // Under the lock: who closes says so before the lanes are taken out.
         if matches!(*self.state.borrow(), State::Closed) {

@@ -30,7 +30,7 @@ impl Cluster {
         let opening = self.all_primaries().await?.into_iter().map(async |address| {
             let lane = self.inner.lane(&address)?;
             let intake = intake.clone();
-            let mut connection = lane.place().open_bus(move |push| intake.take(push)).await?;
+            let mut connection = lane.place().server().await?.open_bus(move |push| intake.take(push)).await?;
             track(&mut connection, prefix).await?;
             Ok::<_, TierError>((address, connection))
         });

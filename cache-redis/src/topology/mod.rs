@@ -8,6 +8,7 @@ mod sentinel;
 mod server;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::TierError;
@@ -15,7 +16,7 @@ use deadpool_redis::Connection;
 use redis::AsyncConnectionConfig;
 #[cfg(any(feature = "sentinel", feature = "cluster"))]
 use redis::ConnectionAddr;
-use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 
 #[cfg(feature = "sentinel")]
 pub(crate) use sentinel::{Sentinels, Watched};
@@ -49,10 +50,10 @@ impl Limits {
 /// Where connections lead to.
 pub(crate) enum Place {
     /// One server, always the same.
-    Server(Server),
+    Server(Arc<Server>),
     /// The primary that the sentinels name.
     #[cfg(feature = "sentinel")]
-    Watched(Watched),
+    Watched(Box<Watched>),
 }
 
 impl Place {
@@ -65,12 +66,12 @@ impl Place {
         }
     }
 
-    /// Makes a connection to share.
-    pub(crate) async fn open_shared(&self) -> Result<SharedConnection, TierError> {
+    /// The server that connections lead to which are made now.
+    pub(crate) async fn server(&self) -> Result<Arc<Server>, TierError> {
         match self {
-            Self::Server(server) => server.open_shared().await,
+            Self::Server(server) => Ok(Arc::clone(server)),
             #[cfg(feature = "sentinel")]
-            Self::Watched(watched) => watched.primary().await?.open_shared().await,
+            Self::Watched(watched) => watched.primary().await,
         }
     }
 
@@ -80,15 +81,6 @@ impl Place {
             Self::Server(server) => server.check_out().await,
             #[cfg(feature = "sentinel")]
             Self::Watched(watched) => watched.last_known()?.check_out().await,
-        }
-    }
-
-    /// Makes a connection for the bus, on which `pushes` gets what the server sends unasked.
-    pub(crate) async fn open_bus(&self, pushes: impl AsyncPushSender) -> Result<MultiplexedConnection, TierError> {
-        match self {
-            Self::Server(server) => server.open_bus(pushes).await,
-            #[cfg(feature = "sentinel")]
-            Self::Watched(watched) => watched.primary().await?.open_bus(pushes).await,
         }
     }
 

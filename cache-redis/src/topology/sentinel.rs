@@ -1,7 +1,8 @@
 //! A primary that sentinels watch over.
 //!
-//! Sentinels are asked whenever a connection is made, and a connection is made again when it breaks or its server says that
-//! it takes no writes. So a failover is followed without listening to the sentinels.
+//! Sentinels are asked whenever a connection is made. One is made again when it breaks or its server says that it takes no
+//! writes, and that of all callers also when the bus is connected anew: it then leads to where the bus does. So a failover
+//! is followed without listening to the sentinels.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
