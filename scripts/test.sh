@@ -184,6 +184,8 @@ doctests() {
 
 tests() {
     cargo nextest run --workspace --all-features 2>&1 | tee "$logs/tests"
+    # What only a build without the feature says.
+    cargo nextest run --package cache-redis --no-default-features --lib url
 }
 
 # Flags of the compiler reach every crate, so what they build lies beside the rest. With the optimiser it explores in a tenth of

@@ -171,14 +171,14 @@ impl<E> Front<E> {
     pub(crate) fn admit(&self, at: At, version: Version, kept: &Arc<Kept<E>>, evict: impl FnOnce() -> bool) {
         kept.seen.fetch_max(version.0, Ordering::AcqRel);
         let set = &self.sets[at.set];
-        let find =
-            |is_meant: &dyn Fn(Option<&Arc<Kept<E>>>) -> bool| set.slots.iter().position(|slot| slot.with(is_meant));
-        if let Some(slot) = find(&|there| there.is_some_and(|there| Arc::ptr_eq(there, kept))) {
+        let is_kept = |there: Option<&Arc<Kept<E>>>| there.is_some_and(|there| Arc::ptr_eq(there, kept));
+        if let Some(slot) = set.slots.iter().position(|slot| slot.with(is_kept)) {
             set.tags.put(slot, at.tag);
             return;
         }
-        let free = find(&|there| there.is_none_or(|there| !self.is_current(at, there)));
-        let displaced = || evict().then(|| usize::from(at.tag) % WAYS);
+        let is_free = |there: Option<&Arc<Kept<E>>>| there.is_none_or(|there| !self.is_current(at, there));
+        let free = set.slots.iter().position(|slot| slot.with(is_free));
+        let displaced = || evict().then(|| usize::from(at.tag >> 1) % WAYS);
         let Some(slot) = free.or_else(displaced) else { return };
         set.slots[slot].put(Arc::clone(kept));
         set.tags.put(slot, at.tag);
