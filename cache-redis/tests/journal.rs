@@ -15,6 +15,7 @@ use support::{
 };
 
 const JOURNAL: &str = "{test}!journal";
+const LAST: &str = "{test}!last";
 const RULES: &str = "{test}!rules";
 const NODES: &str = "{test}!nodes";
 
@@ -47,6 +48,31 @@ async fn an_invalidation_removes_records_and_announces_as_one() {
     };
     assert_eq!((*previous, *position, heard_first), (first.previous, first.position, &record(&all)));
     assert_eq!(bus.last_position().await.unwrap(), second.position);
+}
+
+/// What keeps it may be lost alone, and so may the journal.
+#[tokio::test]
+async fn the_record_before_is_told_of_whatever_is_lost() {
+    let (server, tier) = start();
+    let append = || async { tier.invalidate(&[], &record(&keys(["k"])), None).await.unwrap() };
+    let first = append().await;
+    assert_eq!(append().await.previous, first.position);
+    for round in 0..2 {
+        server.cli(&["DEL", LAST]);
+        let third = append().await;
+        assert_eq!(
+            third.previous.to_string(),
+            server.cli(&["XREVRANGE", JOURNAL, "+", "-", "COUNT", "2"]).lines().nth(3).unwrap(),
+            "{round}"
+        );
+        assert_eq!(append().await.previous, third.position);
+    }
+    server.cli(&["DEL", JOURNAL]);
+    let anew = append().await;
+    assert_eq!(anew.previous, Position::START, "nobody goes on from what is gone");
+    assert_eq!(append().await.previous, anew.position);
+    server.cli(&["DEL", JOURNAL, LAST]);
+    assert_eq!(append().await.previous, Position::START);
 }
 
 #[tokio::test]

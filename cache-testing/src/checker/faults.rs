@@ -37,6 +37,8 @@ pub enum FaultKind {
     DeleteJournal,
     /// The rules are deleted.
     DeleteRules,
+    /// What keeps the position of the journal's last record is deleted.
+    DeletePosition,
     /// The server is killed, and its replica takes its place, without what it had not been told yet.
     Failover,
     /// The server is killed, and started again with what it held some time before.
@@ -56,7 +58,7 @@ pub enum Target {
 
 impl FaultKind {
     /// All kinds, each with how often it is drawn compared with the others.
-    pub const WEIGHTS: [(Self, u32); 17] = [
+    pub const WEIGHTS: [(Self, u32); 18] = [
         (Self::KillNode, 6),
         (Self::StopNode, 6),
         (Self::CutLink, 5),
@@ -72,6 +74,7 @@ impl FaultKind {
         (Self::Flush, 4),
         (Self::DeleteJournal, 4),
         (Self::DeleteRules, 4),
+        (Self::DeletePosition, 4),
         (Self::Failover, 6),
         (Self::RollBack, 4),
     ];
@@ -94,6 +97,7 @@ impl FaultKind {
             Self::Flush => "flush",
             Self::DeleteJournal => "delete-journal",
             Self::DeleteRules => "delete-rules",
+            Self::DeletePosition => "delete-position",
             Self::Failover => "failover",
             Self::RollBack => "roll-back",
         }
@@ -133,6 +137,7 @@ impl FaultKind {
                 | Self::Flush
                 | Self::DeleteJournal
                 | Self::DeleteRules
+                | Self::DeletePosition
                 | Self::RollBack
         )
     }

@@ -153,6 +153,7 @@ async fn befall_server(kind: FaultKind, server: &Arc<Server>, until: Instant) {
         FaultKind::KillClients => (Server::kill_clients, |_| ()),
         FaultKind::Flush => (Server::flush, |_| ()),
         FaultKind::DeleteJournal => (Server::delete_journal, |_| ()),
+        FaultKind::DeletePosition => (Server::delete_position, |_| ()),
         _ => (Server::delete_rules, |_| ()),
     };
     run(server, begin).await;

@@ -67,6 +67,11 @@ impl Keys {
         format!("{{{NAMESPACE}}}!journal")
     }
 
+    /// What keeps the position of the journal's last record is called so in Redis.
+    pub fn last_in_redis() -> String {
+        format!("{{{NAMESPACE}}}!last")
+    }
+
     /// What the rules are called in Redis.
     pub fn rules_in_redis() -> String {
         format!("{{{NAMESPACE}}}!rules")

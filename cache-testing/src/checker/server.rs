@@ -161,6 +161,11 @@ impl Server {
         self.run(&["DEL", &Keys::journal_in_redis()]);
     }
 
+    /// Removes what keeps the position of the journal's last record alone.
+    pub fn delete_position(&self) {
+        self.run(&["DEL", &Keys::last_in_redis()]);
+    }
+
     /// Removes the rules alone.
     pub fn delete_rules(&self) {
         self.run(&["DEL", &Keys::rules_in_redis()]);
