@@ -1,5 +1,6 @@
 //! A service from environment variables.
 
+use std::env::VarError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,18 @@ impl Backends for () {
 
 const LOCAL_ENTRIES: u64 = 10_000;
 
+/// Everything that is read of the environment.
+const VARIABLES: [&str; 8] = [
+    "CACHE_REDIS_URL",
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "REDIS_DB",
+    "REDIS_USERNAME",
+    "REDIS_PASSWORD",
+    "CACHE_DEFAULT_TTL_SECONDS",
+    "CACHE_NAMESPACE",
+];
+
 impl<B: Backends> CachingService<B> {
     /// A service from environment variables, with a near tier of 10,000 entries:
     ///
@@ -48,17 +61,22 @@ impl<B: Backends> CachingService<B> {
     /// # Errors
     /// A variable is bad; the error names it. That Redis is away is no error.
     pub async fn from_env() -> Result<Self, Error> {
-        Self::builder_from(&|name| std::env::var(name).ok())?.build().await
+        Self::builder_from_env()?.build().await
     }
 
     pub(super) fn assemble_from_env() -> Self {
-        let from_env = Self::builder_from(&|name| std::env::var(name).ok()).and_then(CachingServiceBuilder::assemble);
+        let from_env = Self::builder_from_env().and_then(CachingServiceBuilder::assemble);
         from_env.unwrap_or_else(|error| {
             tracing::error!(target: "cache_aside", %error, "the environment gives no cache: using the near tier only");
             let mut near_only = Self::builder();
             near_only.near = B::local(LOCAL_ENTRIES);
             near_only.construct(crate::key::Namespace::default())
         })
+    }
+
+    fn builder_from_env() -> Result<CachingServiceBuilder<B>, Error> {
+        readable(&|name| std::env::var(name))?;
+        Self::builder_from(&|name| std::env::var(name).ok())
     }
 
     pub(super) fn builder_from(variable: &dyn Fn(&str) -> Option<String>) -> Result<CachingServiceBuilder<B>, Error> {
@@ -88,6 +106,16 @@ impl<B: Backends> CachingService<B> {
                 .push(remote.map_err(|error| Error::configuration(format!("{name}: {error}")).with_source(error))?);
         }
         Ok(builder)
+    }
+}
+
+/// # Errors
+/// A variable that would be read cannot be.
+fn readable(variable: &dyn Fn(&str) -> Result<String, VarError>) -> Result<(), Error> {
+    let unreadable = VARIABLES.into_iter().find(|name| matches!(variable(name), Err(VarError::NotUnicode(_))));
+    match unreadable {
+        Some(name) => Err(Error::configuration(format!("{name} is not valid UTF-8; set it to text, or unset it"))),
+        None => Ok(()),
     }
 }
 
@@ -193,6 +221,22 @@ mod tests {
         assert!(error(&[("REDIS_HOST", "b"), ("REDIS_PORT", "0")]).starts_with("REDIS_PORT is \"0\""));
         assert!(error(&[("REDIS_PORT", "1")]).starts_with("REDIS_PORT is set, but neither REDIS_HOST nor"));
         assert!(error(&[("REDIS_HOST", "b"), ("REDIS_USERNAME", "u")]).starts_with("REDIS_USERNAME is set"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_named_and_not_shown() {
+        let of = |bad: &'static str| {
+            let variable = move |name: &str| match name == bad {
+                true => Err(VarError::NotUnicode("secret".into())),
+                false => Err(VarError::NotPresent),
+            };
+            readable(&variable).map_err(|error| error.to_string())
+        };
+        assert_eq!(of("OTHER"), Ok(()));
+        for name in VARIABLES {
+            let error = of(name).unwrap_err();
+            assert!(error.starts_with(&format!("{name} is not valid UTF-8")) && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]
