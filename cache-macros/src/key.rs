@@ -187,17 +187,19 @@ fn default_writes(expansion: &Expansion<'_>, parameters: &[Ident]) -> TokenStrea
     let named = expansion.cached.arguments.name.as_ref();
     let function = match expansion.cached.place {
         Place::Free if named.is_some() => quote!(#key.function(#named);),
-        _ if named.is_some() => quote!(#key.method(#named, ::core::any::type_name::<Self>());),
         Place::Free => quote!(#key.function(::core::any::type_name::<Self>());),
+        Place::Associated if named.is_some() => quote!(#key.method(#named, ::core::any::type_name::<Self>());),
         Place::Associated => {
             let name = expansion.cached.function.signature.ident.to_string();
             quote!(#key.method(::core::any::type_name::<Self>(), #name);)
         }
-        // The path of an item in it names the trait too, without the type's parameters, which `Self` has.
-        Place::Contained => quote! {
-            struct __Here;
-            #key.method(::core::any::type_name::<Self>(), ::core::any::type_name::<__Here>());
-        },
+        Place::Contained => {
+            let name = match named {
+                Some(name) => quote!(::core::option::Option::Some(#name)),
+                None => quote!(::core::option::Option::None),
+            };
+            quote!(#key.trait_function(::core::any::type_name_of_val(&|| ()), #name);)
+        }
     };
     quote! {
         #function

@@ -50,9 +50,9 @@ use proc_macro::TokenStream;
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter, `{N}` for a constant one (of the `impl` block with a format, `{N:?}`, since it looks like a type). What would be taken for another key or a pattern is escaped in them, so two argument lists never share a key: see below. Without it: crate, module, function and every argument, each of which is a `CacheKey`. |
+/// | `key = "user:{id}"` | The key. Placeholders are arguments, their fields and method calls: `{user.id}`, `{name.len()}`, `{id:08x}`, `{token:hash}` for a hash of a long or secret value in its place, `{T}` for the name of a type parameter, `{N}` for a constant one (of the `impl` block with a format, `{N:?}`, since it looks like a type). What would be taken for another key or a pattern is escaped in them, so two argument lists never share a key: see below. Without it: crate, module, function (of a trait: with the type arguments of `Self` and the trait) and every argument, each of which is a `CacheKey`. |
 /// | `ttl`, `local_ttl`, `negative_ttl`, `load_timeout` | Durations: `"300ms"`, `"5m"`, `"1h30m"`, or an expression of type `Duration`. |
-/// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. In an `impl` block the path of `Self` stays in the key. |
+/// | `name = "users"` | What a default key begins with, in place of crate, module and function: then the function can be moved and renamed. In an `impl` block the path of `Self` stays in the key, and so does that of the trait. |
 /// | `tags = ["org:{org_id}"]` | Tags of the stored value, as in `Policy`, with placeholders like those of the key, or an expression. They are made where a value is to be loaded or put, not at a hit. |
 /// | `unless = \|value\| expr` | Does not store the loaded value if this holds of `&T`; the callers that wait for it get it. It sees no arguments: the body has them. |
 /// | `stale_while_revalidate`, `soft_timeout` | Durations, as in `Policy`. The body then also runs while its caller has an answer already, so it may borrow nothing: see below. |
@@ -89,7 +89,7 @@ use proc_macro::TokenStream;
 ///
 /// In an `impl` block they are associated functions, `find_user_key`, `find_user_get` and so on, and take `&self` where
 /// the key, `cache` or a policy reads it. `self` is no argument: name what of it matters in the key, `{self.tenant}`. The
-/// default key has `Self` with its type parameters, and `{Self}` and `{T}` stand for types in a template.
+/// default key has `Self` and the trait with their type parameters, and `{Self}` and `{T}` stand for types in a template.
 ///
 /// An attribute sees only its function. Without a receiver, and where neither signature nor body says `Self`, it takes
 /// the function for a free one: `companions = associated` corrects that. A trait and its implementation can have no such

@@ -231,6 +231,64 @@ async fn functions_of_traits_are_cached() {
     .await;
 }
 
+/// A trait with a parameter, which two implementations for one type, or one that is generic, differ by.
+trait Label<K: 'static>: Sync {
+    async fn label(&self, id: u64) -> String;
+
+    #[cached(companions = none, skip(source, skipped))]
+    async fn by_default<T: Send>(&self, source: &Source, id: u64, skipped: Option<T>) -> String {
+        drop(skipped);
+        format!("{} {id} in run {}", std::any::type_name::<K>(), source.find(id).version)
+    }
+}
+
+impl<K: 'static> Label<K> for Source {
+    #[cached(companions = none)]
+    async fn label(&self, id: u64) -> String {
+        format!("{} {id} in run {}", std::any::type_name::<K>(), self.find(id).version)
+    }
+}
+
+#[async_trait]
+trait BoxedLabel<K: 'static>: Sync {
+    async fn label(&self, id: u64) -> String;
+}
+
+#[async_trait]
+impl<K: 'static> BoxedLabel<K> for Source {
+    #[cached(name = "labels")]
+    async fn label(&self, id: u64) -> String {
+        format!("{} {id} in run {}", std::any::type_name::<K>(), self.find(id).version)
+    }
+}
+
+#[tokio::test]
+async fn the_arguments_of_a_trait_are_a_part_of_the_default_key() {
+    let (user, order, source) = ("cached::methods::Name", "alloc::vec::Vec<cached::User>", Source::default());
+    scoped(async {
+        for _ in 0..2 {
+            assert_eq!(<Source as Label<Name>>::label(&source, 7).await, format!("{user} 7 in run 1"));
+            assert_eq!(<Source as Label<Vec<User>>>::label(&source, 7).await, format!("{order} 7 in run 2"));
+            assert_eq!(<Source as BoxedLabel<Name>>::label(&source, 7).await, format!("{user} 7 in run 3"));
+            assert_eq!(<Source as BoxedLabel<Vec<User>>>::label(&source, 7).await, format!("{order} 7 in run 4"));
+            let default = <Source as Label<Name>>::by_default(&source, &source, 7, Some(1_u8)).await;
+            assert_eq!(default, format!("{user} 7 in run 5"));
+            let default = <Source as Label<Vec<User>>>::by_default(&source, &source, 7, Some(1_u8)).await;
+            assert_eq!(default, format!("{order} 7 in run 6"));
+        }
+        let default = <Source as Label<Name>>::by_default(&source, &source, 7, Some("")).await;
+        assert_eq!(default, format!("{user} 7 in run 5"), "a parameter of the function is skipped");
+        for key in [
+            "<cached::Source as cached::methods::Label<cached::methods::Name>>::label(7)",
+            "<cached::Source as cached::methods::Label<cached::methods::Name>>::by_default(7)",
+            "labels::<cached::Source as cached::methods::BoxedLabel<cached::methods::Name>>::(7)",
+        ] {
+            assert!(CachingService::global().get::<String>(key).await.is_some(), "{key}");
+        }
+    })
+    .await;
+}
+
 #[async_trait]
 trait Dynamic: Sync {
     async fn find(&self, id: u64, name: &str) -> Result<Option<User>, String>;

@@ -87,6 +87,17 @@ impl KeyBuffer {
         self.literal("(");
     }
 
+    /// Begins a default key with a function of a trait or of its implementation, or with `name` in its place, by the name
+    /// of the type of a closure in it. That has every type argument of the trait and of `Self`, which no item in the
+    /// function has.
+    pub fn trait_function(&mut self, closure: &str, name: Option<&str>) {
+        let (path, owner) = enclosing_function(closure);
+        match name {
+            None => self.function(path),
+            Some(name) => self.method(name, owner),
+        }
+    }
+
     /// Appends the hash of what `write` writes, and nothing else of it: 32 hexadecimal digits.
     ///
     /// The hash is SHA-256, keyed by a constant and cut to 128 bits. It cannot be keyed by the namespace or a secret: every
@@ -297,6 +308,32 @@ impl<T: Display + ?Sized> WriteDisplay for &Placeholder<'_, T> {
     }
 }
 
+/// The function that a closure is in, by the name of the closure's type, and what that function is of: `<A as B<C>>::find`
+/// and `<A as B<C>>` for `<A as B<C>>::find<D>::{{closure}}`. The function's own type arguments are left out, since they
+/// may be of arguments that are skipped.
+///
+/// The compiler promises nothing about these names. One that reads otherwise is taken as a whole, which can only be too much.
+fn enclosing_function(closure: &str) -> (&str, &str) {
+    let function = closure.trim_end_matches("::{{closure}}");
+    let bytes = function.as_bytes();
+    let (mut depth, mut owner) = (0_usize, None);
+    for (at, byte) in bytes.iter().enumerate() {
+        let around = (at.checked_sub(1).map(|before| bytes[before]), bytes.get(at + 1));
+        match (byte, around) {
+            // A constant of type `char`, and what a function pointer returns.
+            (b'<' | b'>', (Some(b'\''), Some(b'\''))) | (b'>', (Some(b'-'), _)) => {}
+            (b'<', _) => depth += 1,
+            (b'>', _) => depth = depth.saturating_sub(1),
+            (b':', (_, Some(b':'))) if depth == 0 => owner = Some(at),
+            _ => {}
+        }
+    }
+    let Some(owner) = owner.filter(|_| depth == 0) else { return (closure, closure) };
+    let name = &function[owner + 2..];
+    let length = name.find('<').unwrap_or(name.len());
+    (&function[..owner + 2 + length], &function[..owner])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +377,31 @@ mod tests {
         key.argument("a:b");
         key.literal(")");
         assert_eq!(key.as_str(), "shop::users::%7B%7Bclosure%7D%7D::find(7:a%3Ab)");
+    }
+
+    #[test]
+    fn a_function_is_found_by_a_closure_in_it() {
+        for (closure, path, owner) in [
+            (
+                "<a::B as a::C<d::E>>::find::{{closure}}::{{closure}}",
+                "<a::B as a::C<d::E>>::find",
+                "<a::B as a::C<d::E>>",
+            ),
+            (
+                "a::find::<impl a::C<fn(&'_ str) -> d::E, '<'> for [a::B; 2]>::find<'_, d::E, '>'>::{{closure}}",
+                "a::find::<impl a::C<fn(&'_ str) -> d::E, '<'> for [a::B; 2]>::find",
+                "a::find::<impl a::C<fn(&'_ str) -> d::E, '<'> for [a::B; 2]>",
+            ),
+            (
+                "a::find::{{closure}}::<impl a::C<a::g<u8>::{{closure}}> for u8>::find::{{closure}}",
+                "a::find::{{closure}}::<impl a::C<a::g<u8>::{{closure}}> for u8>::find",
+                "a::find::{{closure}}::<impl a::C<a::g<u8>::{{closure}}> for u8>",
+            ),
+            ("of another <form::{{closure}}", "of another <form::{{closure}}", "of another <form::{{closure}}"),
+            ("", "", ""),
+        ] {
+            assert_eq!(enclosing_function(closure), (path, owner));
+        }
     }
 
     fn awkward_text() -> impl Strategy<Value = String> {
