@@ -62,7 +62,7 @@ use proc_macro::TokenStream;
 /// | `local_only`, `remote_only` | By themselves, or `= true`, as in `Policy`. |
 /// | `skip_read = "redis"`, `skip_write = ["local", "redis"]` | Tiers that are left out, by name, as in `Policy`. |
 /// | `policy = expr` | A whole `Policy`, which the arguments above then adjust. |
-/// | `skip(db, ..)` | Arguments that are no part of the key. With a `key`, every other argument must be in it, but for those that `cache` reads; and so must a type or constant parameter that the return type has or no argument does. |
+/// | `skip(db, ..)` | Arguments that are no part of the key. With a `key`, every other argument must be in it, and every other name where one is a pattern, but for those that `cache` reads; and so must a type or constant parameter that the return type has or no argument does. |
 /// | `when = expr` | Uses the cache only if this holds; the arguments are in scope, those that a pattern binds as references. |
 /// | `cache = expr` | The `CachingService` to use instead of `CachingService::global()`. An argument that it reads may be left out of the `key`: its values then share results as far as they give the same service. |
 /// | `companions = associated`, `= none` | Where the function stands, if that cannot be seen from it: see below. |

@@ -12,6 +12,7 @@ use crate::template::{self, Piece, Placeholder, Subject, Template};
 use crate::tokens;
 use proc_macro2::Ident;
 use quote::{ToTokens, format_ident};
+use std::ops::Range;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Expr, GenericParam, Pat, PatType, Signature, Token, Type, WherePredicate};
@@ -51,6 +52,8 @@ pub(crate) struct Input<'a> {
     /// The names that the attribute's expressions use.
     pub(crate) used: Vec<Ident>,
     names: Vec<Ident>,
+    /// For each name of a whole, `whole @ (part, other)`: where those of its parts are in `names`.
+    parts: Vec<(Ident, Range<usize>)>,
 }
 
 /// Which of an input's names an expansion uses.
@@ -83,7 +86,7 @@ pub(crate) fn validate<'a>(
             known &= mark_placeholders(function, place, &mut template, &mut inputs, errors);
             check_parameters(function, arguments, &template, errors);
             let mut uncovered = Errors::default();
-            check_coverage(arguments, &mut inputs, &mut uncovered);
+            check_coverage(arguments, &template, &mut inputs, &mut uncovered);
             // Else the name that was mistyped may be what an argument lacks.
             if known {
                 errors.extend(uncovered);
@@ -93,6 +96,7 @@ pub(crate) fn validate<'a>(
         None => {
             let skipped = |name: &Ident| arguments.skip.contains(name);
             inputs.iter_mut().for_each(|input| input.in_key = !input.names.iter().any(skipped));
+            check_skipped_whole(arguments, &inputs, errors);
             Key::Default { parameters: key_parameters(function, arguments, &inputs) }
         }
     };
@@ -162,8 +166,8 @@ pub(crate) fn inputs<'a>(function: &'a Function, arguments: &Arguments) -> Vec<I
 
 fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Input<'a> {
     let mut pattern = typed.pat.as_ref().clone();
-    let mut names = Vec::new();
-    bindings(&mut pattern, &mut names);
+    let (mut names, mut parts) = (Vec::new(), Vec::new());
+    bindings(&mut pattern, &mut names, &mut parts);
     let name = match names.as_slice() {
         [only] => only.clone(),
         _ => format_ident!("argument_{position}", span = typed.pat.span()),
@@ -186,32 +190,35 @@ fn input<'a>(position: usize, typed: &'a PatType, arguments: &Arguments) -> Inpu
         in_policy: names.iter().any(|name| tokens::read(&policies, name)),
         used,
         names,
+        parts,
     }
 }
 
 /// Collects the names that a pattern binds, and takes `mut` and `ref` away: the key only looks.
-fn bindings(pattern: &mut Pat, names: &mut Vec<Ident>) {
+fn bindings(pattern: &mut Pat, names: &mut Vec<Ident>, parts: &mut Vec<(Ident, Range<usize>)>) {
     match pattern {
         Pat::Ident(ident) => {
             ident.by_ref = None;
             ident.mutability = None;
             names.push(ident.ident.clone());
             if let Some((_, inner)) = &mut ident.subpat {
-                bindings(inner, names);
+                let first = names.len();
+                bindings(inner, names, parts);
+                parts.push((ident.ident.clone(), first..names.len()));
             }
         }
-        Pat::Paren(paren) => bindings(&mut paren.pat, names),
-        Pat::Reference(reference) => bindings(&mut reference.pat, names),
-        Pat::Slice(slice) => each(&mut slice.elems, names),
-        Pat::Tuple(tuple) => each(&mut tuple.elems, names),
-        Pat::TupleStruct(tuple) => each(&mut tuple.elems, names),
-        Pat::Struct(fields) => fields.fields.iter_mut().for_each(|field| bindings(&mut field.pat, names)),
+        Pat::Paren(paren) => bindings(&mut paren.pat, names, parts),
+        Pat::Reference(reference) => bindings(&mut reference.pat, names, parts),
+        Pat::Slice(slice) => each(&mut slice.elems, names, parts),
+        Pat::Tuple(tuple) => each(&mut tuple.elems, names, parts),
+        Pat::TupleStruct(tuple) => each(&mut tuple.elems, names, parts),
+        Pat::Struct(fields) => fields.fields.iter_mut().for_each(|field| bindings(&mut field.pat, names, parts)),
         _ => {}
     }
 }
 
-fn each(patterns: &mut Punctuated<Pat, Token![,]>, names: &mut Vec<Ident>) {
-    patterns.iter_mut().for_each(|pattern| bindings(pattern, names));
+fn each(patterns: &mut Punctuated<Pat, Token![,]>, names: &mut Vec<Ident>, parts: &mut Vec<(Ident, Range<usize>)>) {
+    patterns.iter_mut().for_each(|pattern| bindings(pattern, names, parts));
 }
 
 fn parameters(function: &Function) -> impl Iterator<Item = &Ident> {
@@ -356,25 +363,45 @@ fn is_taken(signature: &Signature, parameter: &Ident) -> bool {
         || generics.where_clause.iter().any(|clause| clause.predicates.iter().any(ties))
 }
 
-/// Every argument is in the key or skipped, and not both. One that is neither counts as a part of the key from here on,
-/// so that nothing but its own error is reported.
-fn check_coverage(arguments: &Arguments, inputs: &mut [Input<'_>], errors: &mut Errors) {
+/// Every name of every argument is in the key or skipped, and not both. An argument with one that is neither counts as a part
+/// of the key from here on, so that nothing but its own error is reported.
+fn check_coverage(arguments: &Arguments, key: &Template, inputs: &mut [Input<'_>], errors: &mut Errors) {
+    let cache = arguments.cache.to_token_stream();
+    let is_read = |name: &Ident| key.reads(name) || tokens::read(&cache, name);
     for input in inputs {
-        let skipped = arguments.skip.iter().find(|name| input.names.contains(name));
-        match skipped {
-            Some(skipped) if input.in_key => {
-                errors.on(skipped, format!("`{skipped}` is both in the key and skipped: take it out of one of them"));
+        if input.names.is_empty() {
+            errors.at(input.name.span(), "this argument is not in the key, so its different values would share a result: give it a name and put that into the key, or share results on purpose with `skip(name)`");
+            input.in_key = true;
+        }
+        for (position, name) in input.names.iter().enumerate() {
+            let mut wholes = input.parts.iter().filter(|(_, parts)| parts.contains(&position));
+            match arguments.skip.iter().find(|skipped| *skipped == name) {
+                Some(skipped) if key.reads(name) => {
+                    errors
+                        .on(skipped, format!("`{skipped}` is both in the key and skipped: take it out of one of them"));
+                }
+                None if !is_read(name) && !wholes.any(|(whole, _)| is_read(whole)) => {
+                    errors.on(name, format!("`{name}` is not in the key, so its different values would share a result: put `{{{name}}}` into the key, or share results on purpose with `skip({name})`"));
+                    input.in_key = true;
+                }
+                _ => {}
             }
-            None if !input.in_key && !input.in_cache => {
-                let name = &input.name;
-                let message = match input.names.as_slice() {
-                    [] => "this argument is not in the key, so its different values would share a result: give it a name and put that into the key, or share results on purpose with `skip(name)`".to_owned(),
-                    _ => format!("`{name}` is not in the key, so its different values would share a result: put `{{{name}}}` into the key, or share results on purpose with `skip({name})`"),
-                };
-                errors.at(input.name.span(), message);
-                input.in_key = true;
-            }
-            _ => {}
+        }
+    }
+}
+
+/// A default key has no template that could name a part of an argument.
+fn check_skipped_whole(arguments: &Arguments, inputs: &[Input<'_>], errors: &mut Errors) {
+    for input in inputs {
+        let taken = input.names.iter().find(|name| !arguments.skip.contains(name));
+        let skipped = arguments.skip.iter().find(|skipped| input.names.contains(skipped));
+        if let (Some(skipped), Some(taken)) = (skipped, taken) {
+            errors.on(
+                skipped,
+                format!(
+                    "a default key takes an argument whole, and `{skipped}` is a part of one that has `{taken}` as well: write a `key` with what is to be in it, such as `{{{taken}}}`"
+                ),
+            );
         }
     }
 }
@@ -446,6 +473,34 @@ mod tests {
             assert!(errors.iter().any(|error| error.contains(expected)), "{expected}: {errors:#?}");
         }
         assert_eq!(errors.len(), 2, "{errors:#?}");
+    }
+
+    #[test]
+    fn every_name_of_a_pattern_is_in_the_key_or_skipped() {
+        let missing = |name: &str| format!("`{name}` is not in the key, so its different values would share a result");
+        for (arguments, function, expected) in [
+            (quote!(key = "{id}"), "async fn f(Path((tenant, id)): Path<(u64, u64)>) {}", missing("tenant")),
+            (quote!(key = "a:{id}", cache = svc), "async fn f((svc, other): (S, u8), id: u64) {}", missing("other")),
+            (quote!(key = "{id}"), "async fn f(whole @ (id, _): (u64, u8)) {}", missing("whole")),
+            (quote!(key = "{id}", skip(id, db)), "async fn f((id, db): (u64, Db)) {}", "`id` is both".to_owned()),
+            (
+                quote!(skip(db)),
+                "async fn f((id, db): (u64, Db)) {}",
+                "a default key takes an argument whole, and `db` is a part of one that has `id` as well".to_owned(),
+            ),
+        ] {
+            let (errors, _) = check(arguments.clone(), function);
+            assert!(errors.len() == 1 && errors[0].contains(&expected), "{arguments} {function}: {errors:?}");
+        }
+        for (arguments, function) in [
+            (quote!(key = "{id}", skip(db)), "async fn f((id, db): (u64, Db)) {}"),
+            (quote!(key = "{id}", cache = svc), "async fn f((svc, id): (S, u8)) {}"),
+            (quote!(key = "{whole:?}"), "async fn f(whole @ Point { x, at: [y, ..] }: Point) {}"),
+            (quote!(key = "{x}:{y:?}", skip(whole)), "async fn f(whole @ Point { x, y: y @ (a, _) }: Point) {}"),
+            (quote!(skip(id, db)), "async fn f((id, db): (u64, Db)) {}"),
+        ] {
+            assert_eq!(check(arguments.clone(), function).0, Vec::<String>::new(), "{arguments} {function}");
+        }
     }
 
     #[test]
