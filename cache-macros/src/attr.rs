@@ -175,6 +175,12 @@ fn argument(name: &Ident, input: ParseStream<'_>, arguments: &mut Arguments) -> 
 
 fn unknown_argument(attribute: &str, names: &[&str], name: &Ident) -> syn::Error {
     let text = name.to_string();
+    if (attribute, text.as_str()) == ("cache_put", "negative_ttl") {
+        return syn::Error::new_spanned(
+            name,
+            "`#[cache_put]` stores no absence, so `negative_ttl` would do nothing: a `None` that the function returns invalidates the key\ntake `negative_ttl` out, or give it to the `#[cached]` function that loads the absence",
+        );
+    }
     let (nearest, known) = (suggestion(&text, names.iter().copied()), list(names.iter().copied()));
     syn::Error::new_spanned(
         name,

@@ -140,7 +140,7 @@ pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `key = "user:{user.id}"` | The key, as for [`macro@cached`]. |
 /// | `value = \|returned\| expr` | What to store in place of what was returned. |
 /// | `when = expr` | Stores only if this holds of the arguments. |
-/// | `ttl`, `local_ttl`, `negative_ttl`, `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`, `jitter`, `schema`, `tags`, `max_value_bytes`, `local_only`, `remote_only`, `skip_write`, `policy` | As for [`macro@cached`]. |
+/// | `ttl`, `local_ttl`, `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`, `jitter`, `schema`, `tags`, `max_value_bytes`, `local_only`, `remote_only`, `skip_write`, `policy` | As for [`macro@cached`]. |
 /// | `cache = expr`, `crate = path` | As for [`macro@cached`]. |
 ///
 /// Key, tags, policies, `when` and `cache` are read before the body runs, so it may move its arguments. An attribute sees

@@ -30,7 +30,6 @@ impl Attribute {
                 "when",
                 "ttl",
                 "local_ttl",
-                "negative_ttl",
                 "stale_while_revalidate",
                 "stale_if_error",
                 "refresh_ahead",
