@@ -69,3 +69,19 @@ pub(crate) fn kind(attribute: &Attribute) -> AttributeKind {
         _ => AttributeKind::Body,
     }
 }
+
+/// Attributes of functions that the compiler knows, which generate no code.
+const BUILT_IN: [&str; 7] = ["cold", "coverage", "inline", "no_mangle", "optimize", "target_feature", "track_caller"];
+
+/// The tools that attributes may be for: `#[rustfmt::skip]`.
+const TOOLS: [&str; 5] = ["clippy", "diagnostic", "miri", "rust_analyzer", "rustfmt"];
+
+/// Whether an attribute is a macro, which rewrites the function that it stands on.
+pub(crate) fn is_macro(attribute: &Attribute) -> bool {
+    let is_known = match (attribute.path().get_ident(), attribute.path().segments.first()) {
+        (Some(name), _) => BUILT_IN.iter().any(|known| name == known),
+        (None, Some(first)) => TOOLS.iter().any(|tool| first.ident == tool),
+        (None, None) => false,
+    };
+    matches!(kind(attribute), AttributeKind::Body) && !is_known
+}

@@ -96,6 +96,9 @@ use proc_macro::TokenStream;
 /// functions: write `companions = none` there, except below `async_trait`, whose functions are recognised. The service's
 /// own `invalidate` and `get` serve in their place.
 ///
+/// Other attributes of the function, such as `#[tracing::instrument]` or [`macro@cache_invalidate`], run where the body does and
+/// not at a hit, above as below this one. In a trait and its implementation they must stand above it.
+///
 /// # Errors
 ///
 /// The function's own. Callers that waited for the same failed run share its error by `Clone`, else by

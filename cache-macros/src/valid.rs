@@ -1,6 +1,6 @@
 //! What the arguments mean for the function: which inputs are in the key, how the body runs, and what is wrong.
 
-use crate::ast::Function;
+use crate::ast::{self, Function};
 use crate::attr::{Arguments, Texts};
 use crate::errors::Errors;
 use crate::expand::local;
@@ -105,6 +105,7 @@ pub(crate) fn validate<'a>(
         errors.on(name, "a `name` stands in the default key, and there is a `key` here: leave one of them out");
     }
     loader::check(function, place, arguments, errors);
+    check_attributes(function, place, errors);
     let (awaited, returned) = awaited.filter(|_| callable)?;
     let receiver = receiver(&key, &tags, arguments);
     Some(Cached {
@@ -142,6 +143,20 @@ fn tags(
         input.in_key = in_key;
     }
     templates
+}
+
+/// A function of a trait holds its body, which then is no function that attributes below could stand on: they would stand on
+/// the whole, and run at every hit. Those above are in the body by now.
+fn check_attributes(function: &Function, place: Place, errors: &mut Errors) {
+    for attribute in
+        function.attributes.iter().filter(|attribute| place == Place::Contained && ast::is_macro(attribute))
+    {
+        let path = attribute.path().to_token_stream().to_string().replace(' ', "");
+        errors.on(
+            attribute,
+            format!("in a trait and its implementation this would run at every hit: put `#[{path}]` above `#[cached]`, where it runs with the body"),
+        );
+    }
 }
 
 /// Who reads `self`.

@@ -2,6 +2,7 @@
 
 use super::*;
 use async_trait::async_trait;
+use cache_aside::cache_invalidate;
 use std::marker::PhantomData;
 
 struct Users {
@@ -326,6 +327,34 @@ async fn functions_that_async_trait_has_rewritten_are_cached() {
         assert_eq!(users.find(100, "a").await.unwrap().unwrap().version, 4, "`when` bypasses the cache");
     })
     .await;
+}
+
+struct Reader {
+    source: Source,
+    cache: CachingService,
+}
+
+impl Finds for Reader {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    #[cache_invalidate(key = "seen:{id}", cache = self.cache)]
+    #[tracing::instrument(skip(self))]
+    #[cached(key = "read:{id}", cache = self.cache, companions = none)]
+    #[inline]
+    async fn find(&self, id: u64) -> Result<User, String> {
+        Ok(self.source.find(id))
+    }
+}
+
+#[tokio::test]
+async fn what_stands_above_a_function_of_a_trait_runs_with_its_body() {
+    let reader = Reader { source: Source::default(), cache: service().await };
+    for _ in 0..2 {
+        assert_eq!(reader.find(7).await.unwrap().version, 1);
+        assert_eq!(reader.cache.stats().invalidations_sent, 1);
+    }
 }
 
 #[tokio::test]
