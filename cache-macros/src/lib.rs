@@ -192,7 +192,8 @@ pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// A caller that goes away while the body runs invalidates nothing, though the body may have written: where that matters, write
 /// `around = true`, whose keys are invalidated then as well. One that goes away later has invalidated everything that its
 /// attribute names: what the other tiers have not heard of yet, they are told in the background. So what belongs together
-/// goes into one attribute. Of several, each begins when the one above it has ended.
+/// goes into one attribute. Of several, each wraps those above it: what comes after the body runs from top to bottom, and what
+/// comes before it, by `before` and `around`, from bottom to top.
 #[proc_macro_attribute]
 pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
     writes::expand(write_attr::Attribute::Invalidate, arguments.into(), item.into()).into()

@@ -3,6 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use cache_aside::{CacheTier, Entry, Key, Pattern, TierError, cache_invalidate, cache_put};
+use std::sync::Mutex;
 
 /// What the cache has at `key`, by version.
 async fn cached_version(key: &str) -> Option<u64> {
@@ -269,6 +270,60 @@ async fn invalidate_waits_for_success_unless_told_otherwise() {
         assert_eq!((cached_version("user:1").await, cached_version("user:2").await), (Some(1), None));
     })
     .await;
+}
+
+/// A tier that notes which keys were removed.
+#[derive(Clone, Default)]
+struct Removals(Arc<Mutex<Vec<String>>>);
+
+impl Removals {
+    fn note(&self, what: &str) {
+        self.0.lock().unwrap().push(what.to_owned());
+    }
+}
+
+#[async_trait]
+impl CacheTier for Removals {
+    fn name(&self) -> &'static str {
+        "removals"
+    }
+
+    async fn get(&self, _key: &Key) -> Result<Option<Entry>, TierError> {
+        Ok(None)
+    }
+
+    async fn set(&self, _key: &Key, _entry: Entry, _ttl: Duration) -> Result<(), TierError> {
+        Ok(())
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64, TierError> {
+        keys.iter().for_each(|key| self.note(key.as_str()));
+        Ok(0)
+    }
+
+    async fn invalidate_pattern(&self, _pattern: &Pattern) -> Result<u64, TierError> {
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), TierError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_attribute_wraps_those_above_it() {
+    #[cache_invalidate(key = "before:top", before = true)]
+    #[cache_invalidate(key = "after:top")]
+    #[cache_invalidate(key = "before:bottom", before = true)]
+    #[cache_invalidate(key = "after:bottom")]
+    async fn write(removals: Removals) {
+        removals.note("body");
+    }
+    let removals = Removals::default();
+    let service = CachingService::builder().tier(removals.clone()).build().await.unwrap();
+    service.scope(write(removals.clone())).await;
+    let expected = ["before:bottom", "before:top", "body", "after:top", "after:bottom"];
+    assert_eq!(*removals.0.lock().unwrap(), expected);
 }
 
 #[tokio::test]
