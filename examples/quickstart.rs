@@ -1,5 +1,5 @@
-//! The first steps. `cargo run --example quickstart` needs no server; with `CACHE_REDIS_URL=redis://127.0.0.1:6379` the
-//! values are also kept in Redis, for all processes.
+//! The first steps. `cargo run --example quickstart` needs no server; with `CACHE_REDIS_URL=redis://127.0.0.1:6379`, or
+//! `REDIS_HOST=127.0.0.1`, the values are also kept in Redis, for all processes.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::{Duration, Instant};
@@ -31,14 +31,16 @@ async fn price(sku: u32) -> u64 {
 async fn main() -> anyhow::Result<()> {
     let cache = CachingService::from_env().await?;
     cache.clone().install_global()?; // What annotated functions use.
-    for tier in cache.status().await.tiers {
+    let tiers = cache.status().await.tiers;
+    let is_local = tiers.len() == 1;
+    for tier in tiers {
         let error = tier.last_error.map(|error| format!(" ({error})")).unwrap_or_default();
         println!("tier {}: {:?}{error}", tier.name, tier.state);
     }
-    if std::env::var("CACHE_REDIS_URL").is_ok_and(|url| !url.is_empty()) {
-        cache.invalidate_many(&["user:7", "user:8", "price:3"]).await; // An earlier run may have left them in Redis.
+    if is_local {
+        println!("neither CACHE_REDIS_URL nor REDIS_HOST is set: values are kept in this process only");
     } else {
-        println!("CACHE_REDIS_URL is not set: values are kept in this process only");
+        cache.invalidate_many(&["user:7", "user:8", "price:3"]).await; // An earlier run may have left them in Redis.
     }
 
     println!("\nThe first call loads, the second is answered from memory:");

@@ -5,7 +5,13 @@ use cache_testing::{Process, RedisServer};
 /// Runs an example to its end: whether it succeeded, and what it wrote. Without a `url` it sees no `CACHE_REDIS_URL`.
 async fn run(example: &str, url: &str) -> (bool, Vec<String>) {
     // An empty variable counts as not set, so that what the test itself was started with does not matter.
-    let mut process = Process::example(example).variable("CACHE_REDIS_URL", url).spawn();
+    run_with(example, &[("CACHE_REDIS_URL", url)]).await
+}
+
+async fn run_with(example: &str, variables: &[(&str, &str)]) -> (bool, Vec<String>) {
+    let process = Process::example(example);
+    let process = variables.iter().fold(process, |process, (name, value)| process.variable(name, value));
+    let mut process = process.spawn();
     let mut lines = Vec::new();
     while let Some(line) = process.receive().await {
         lines.push(line);
@@ -35,7 +41,11 @@ fn assert_quickstart(lines: &[String]) {
 async fn quickstart_runs_without_a_server() {
     let (success, lines) = run("quickstart", "").await;
     assert!(success, "{lines:#?}");
-    assert_eq!(count(&lines, "CACHE_REDIS_URL is not set: values are kept in this process only"), 1, "{lines:#?}");
+    assert_eq!(
+        count(&lines, "neither CACHE_REDIS_URL nor REDIS_HOST is set: values are kept in this process only"),
+        1,
+        "{lines:#?}"
+    );
     assert_quickstart(&lines);
     assert_eq!(count(&lines, "delivery: Local"), 2, "{lines:#?}");
 }
@@ -50,6 +60,20 @@ async fn quickstart_uses_redis_and_can_be_run_again() {
         assert_quickstart(&lines);
         assert_eq!(count(&lines, "delivery: Done"), 2, "{lines:#?}");
         assert_eq!(redis.cli(&["EXISTS", "cache:user:7"]), "1");
+    }
+}
+
+#[tokio::test]
+async fn quickstart_takes_the_host_of_redis_as_well() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let (_, port) = url.rsplit_once(':').expect("the server has a port");
+    let variables = [("CACHE_REDIS_URL", ""), ("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", port)];
+    for _ in 0..2 {
+        let (success, lines) = run_with("quickstart", &variables).await;
+        assert!(success, "{lines:#?}");
+        assert_eq!(count(&lines, "in this process only"), 0, "{lines:#?}");
+        assert_quickstart(&lines);
     }
 }
 
