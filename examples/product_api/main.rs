@@ -78,11 +78,16 @@ async fn serve(arguments: &Arguments, database: Database) -> anyhow::Result<()> 
 }
 
 async fn cache_from_environment() -> anyhow::Result<CachingService> {
-    let redis_url = std::env::var("CACHE_REDIS_URL").ok();
+    let redis_url = redis_url();
     if redis_url.is_none() {
         println!("L1 only; set CACHE_REDIS_URL to share an L2 with other instances.");
     }
     Ok(catalogue::cache("product-api", redis_url.as_deref()).await?)
+}
+
+/// The server that is named; an empty variable counts as not set.
+fn redis_url() -> Option<String> {
+    std::env::var("CACHE_REDIS_URL").ok().filter(|url| !url.is_empty())
 }
 
 async fn interrupted() {

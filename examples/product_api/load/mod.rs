@@ -20,7 +20,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_aside::CachingService;
+use anyhow::bail;
+use cache_aside::{CachingService, TierState};
 
 use crate::catalogue;
 use crate::database::Database;
@@ -45,6 +46,7 @@ pub(crate) async fn run(options: &Options, database: &Database, directory: &Path
     println!("Requests: {}; {} from cold, warm from number {} on.", workload.description, plan.requests, plan.warm_up);
     let redis = SharedRedis::find_or_start(directory).await?;
     let nodes = if redis.is_some() { 2 } else { 1 };
+    cache(redis.as_ref()).await?.shutdown().await; // Fails now, and not when the side without a cache has run.
 
     let mut bench = Bench::new(options, plan, workload, database.counted_apart());
     let mut fleet = Fleet::over(database);
@@ -70,5 +72,13 @@ pub(crate) async fn run(options: &Options, database: &Database, directory: &Path
 
 async fn cache(redis: Option<&SharedRedis>) -> anyhow::Result<CachingService> {
     let namespace = format!("product-api-load-{}", std::process::id());
-    Ok(catalogue::cache(&namespace, redis.map(|redis| redis.url.as_str())).await?)
+    let cache = catalogue::cache(&namespace, redis.map(|redis| redis.url.as_str())).await?;
+    // Nodes that share nothing would answer what another has replaced, and the run would report that and not why.
+    for tier in cache.status().await.tiers {
+        if tier.state != TierState::Up {
+            let error = tier.last_error.unwrap_or_else(|| "it does not answer".to_owned());
+            bail!("the tier {} is not up, so there is nothing to measure: {error}", tier.name);
+        }
+    }
+    Ok(cache)
 }

@@ -22,7 +22,7 @@ pub(crate) struct SharedRedis {
 impl SharedRedis {
     /// The server that `CACHE_REDIS_URL` names, else one of our own, else none, which it says.
     pub(crate) async fn find_or_start(directory: &Path) -> anyhow::Result<Option<Self>> {
-        if let Ok(url) = std::env::var("CACHE_REDIS_URL") {
+        if let Some(url) = crate::redis_url() {
             println!("L2: the Redis of CACHE_REDIS_URL.");
             return Ok(Some(Self { url, _server: None }));
         }
