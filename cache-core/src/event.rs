@@ -77,7 +77,7 @@ pub enum Event {
     InvalidationsLost {
         /// The tier's name.
         tier: &'static str,
-        /// How many.
+        /// How many by now, with those that were told of before.
         queued: u64,
     },
     /// `cache.queue.overflowed`, warn: too many invalidations waited for a tier; they became one `clear`.

@@ -324,7 +324,7 @@ impl Keeper {
         let mut delays = BACKOFF.build();
         loop {
             let (renewals, target) = self.begin();
-            match self.open(target).await {
+            match self.open(target.clone()).await {
                 Ok(connection) => {
                     let Some(connected) = self.connected(connection, renewals) else { continue };
                     let since = Instant::now();
@@ -341,7 +341,7 @@ impl Keeper {
                         continue;
                     }
                 }
-                Err(error) => self.enter(State::Broken(error.to_string().into())),
+                Err(error) => self.failed(renewals, target, &error),
             }
             wait(&mut delays).await;
         }
@@ -363,6 +363,21 @@ impl Keeper {
             None => self.0.place.server().await?,
         };
         server.open_shared().await
+    }
+
+    /// There is no connection to `target`, or to where the place is. The next attempt leads there as well, unless the bus has said
+    /// something else since; a connection that was to be renewed is used on.
+    fn failed(&self, renewals: u64, target: Option<Arc<Server>>, error: &TierError) {
+        self.0.status.send_if_modified(|status| {
+            if status.renewals == renewals {
+                status.target = target;
+            }
+            let is_broken = !matches!(status.state, State::Connected(_) | State::Closed);
+            if is_broken {
+                status.state = State::Broken(error.to_string().into());
+            }
+            is_broken
+        });
     }
 
     /// Has callers use `connection`, unless it is to be renewed already: it may lead to where the bus led before.
@@ -493,6 +508,27 @@ mod tests {
         assert_eq!(lane.shared.counts.read().connections, 2);
         before.cli(&["LPUSH", "list", "late"]);
         assert_eq!(under_way.await.unwrap().1, "late", "it ends where it was sent to");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_takes_nothing_away_and_is_tried_again() {
+        let before = named("before");
+        let (get, lane) = (ask(), lane_to(server_at(before.url())));
+        assert_eq!(lane.query::<String>("GET", &get).await.unwrap(), "before");
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let next = server_at(format!("redis://{}", nobody.local_addr().unwrap()));
+        let mut renewal = pin!(lane.renew(&next));
+        let hung_up = async {
+            for _ in 0..3 {
+                drop(nobody.accept().await.unwrap());
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = &mut renewal => panic!("nobody answers there"),
+            () = hung_up => {}
+        }
+        assert_eq!(lane.query::<String>("GET", &get).await.unwrap(), "before");
     }
 
     #[tokio::test]

@@ -202,6 +202,29 @@ async fn other_changes_are_delivered_while_what_a_pattern_covers_is_freed() {
     .await;
 }
 
+/// What is loaded behind the record is younger than it.
+#[tokio::test]
+async fn what_is_loaded_while_a_pattern_is_scanned_for_is_kept() {
+    let setting = Setting::new().await;
+    let Setting { gates, a, .. } = &setting;
+    a.set("user:1", OLD.to_owned()).await;
+    let scan = gates.close(Point::ScanSent);
+    let invalidation = tokio::spawn({
+        let a = a.clone();
+        async move { a.invalidate_pattern("user:*").await.unwrap() }
+    });
+    scan.reached().await;
+    assert_eq!(GatedLoad::start(a, "user:1", NEW).await.end().await, NEW);
+    assert_eq!(near(a, "user:1").await.as_deref(), Some(NEW));
+    let other = GatedLoad::start(a, "order:1", NEW).await;
+    let fenced = a.stats().fenced_fills;
+    scan.open();
+    assert_eq!(invalidation.await.unwrap().delivery, Delivery::Done);
+    other.end().await;
+    assert_eq!(near(a, "user:1").await.as_deref(), Some(NEW), "nothing has voided it");
+    assert_eq!((near(a, "order:1").await.as_deref(), a.stats().fenced_fills), (Some(NEW), fenced));
+}
+
 /// The snapshot knows of the rule, and of what had yet to be removed; those that run have forgotten it.
 #[tokio::test]
 async fn what_a_server_brings_back_that_had_been_scanned_for_is_void_again() {

@@ -193,9 +193,16 @@ impl Far {
         }
     }
 
+    /// Tells that the tier is up, if it was told of as down.
     fn tell_up(&self) {
-        if self.told_down.swap(false, Ordering::AcqRel) {
-            self.events.emit(Event::TierUp { tier: self.tier.name() });
+        if !self.told_down.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.events.emit(Event::TierUp { tier: self.tier.name() });
+        // Whoever opened the breaker before took it for told of.
+        if self.breaker.is_open() {
+            let error = self.lock_health().last_error.clone();
+            self.tell_down(&error.unwrap_or_else(|| TierError::unavailable("it has failed again")));
         }
     }
 

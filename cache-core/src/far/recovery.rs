@@ -51,7 +51,8 @@ impl Far {
         }
         drained?;
         self.announce_delivered();
-        if was_down && !self.breaker.is_open() {
+        // Also where another recovery has found it down, which ended with its runtime.
+        if !self.breaker.is_open() {
             self.tell_up();
         }
         self.free_owed(coherence).await?;
@@ -385,6 +386,36 @@ mod tests {
         }
         assert_eq!(*told.lock().unwrap(), ["down"]);
         assert!(deletes.load(Ordering::SeqCst) > 10, "it is tried again and again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_of_as_down_is_told_of_as_up_also_by_another_recovery() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let tell = move |event: &Event| match event {
+            Event::TierDown { .. } => tell.lock().unwrap().push("down"),
+            Event::TierUp { .. } => tell.lock().unwrap().push("up"),
+            _ => {}
+        };
+        let tier = Told::default();
+        let limits =
+            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 1, queue_capacity: 10, read_retries: 0 };
+        let far = Far::new(Arc::new(tier.clone()), Arc::new(SystemClock::new()), limits);
+        let (far, coherence) =
+            (far.with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let break_off = || assert!(far.note(Err::<(), _>(TierError::unavailable("broken"))).is_err());
+        break_off();
+        far.enqueue(&Change::Keys([Key::new("k").unwrap()].into()), &coherence);
+        far.enqueue(&Change::Pattern(Pattern::all()), &coherence);
+        // It ends with its runtime when the tier hears of changes again, and has yet to be told of all.
+        *tier.1.lock().unwrap() = Some(Box::new(|| ControlFlow::Break(())));
+        let first = tokio::time::timeout(Duration::from_secs(1), far.recover(&coherence));
+        assert!(first.await.is_err() && *told.lock().unwrap() == ["down"]);
+        let second = tokio::time::timeout(Duration::from_secs(60), far.recover(&coherence)).await;
+        assert!(second.is_err() && far.is_ready());
+        assert_eq!(*told.lock().unwrap(), ["down", "up"]);
+        break_off();
+        assert_eq!(*told.lock().unwrap(), ["down", "up", "down"]);
     }
 
     #[tokio::test(start_paused = true)]

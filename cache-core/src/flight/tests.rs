@@ -5,8 +5,7 @@ use futures_util::poll;
 use super::*;
 use crate::clock::ManualClock;
 
-const BIRTH: Birth =
-    Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100), overdue: Timestamp::from_millis(60_000) };
+const BIRTH: Birth = Birth { applied: Position::new(1, 0), at: Timestamp::from_millis(100), overdue: Timestamp::MAX };
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()

@@ -65,7 +65,12 @@ impl Inner {
         let again = VoidAgain::new(&self.coherence, &change);
         let (mut removed, queued, position) = self.carry(&change, manner).await;
         // A reader may have put back what a tier in between held still, or one that could not be told.
-        let again = (queued || self.far.iter().any(|far| far.shared().is_none())).then_some(again);
+        let again = if queued || self.far.iter().any(|far| far.shared().is_none()) {
+            Some(again)
+        } else {
+            again.spare();
+            None
+        };
         removed = removed.max(match voided {
             Voided::Removed(removed) => removed,
             // The far tiers have told how many there were. What is void here already is freed in the background.

@@ -67,6 +67,17 @@ fn keys_that_meet_share_a_set_until_it_is_full() {
 }
 
 #[test]
+fn no_slot_is_kept_from_those_that_come_later() {
+    let front = Front::new(1);
+    let all: Vec<_> = (0..500).map(|n| kept(&format!("k{n}"))).collect();
+    for kept in &all {
+        let at = front.at(kept.key.as_str());
+        front.admit(at, front.version(at), kept, || true);
+    }
+    assert!(all[..WAYS].iter().all(|kept| Arc::strong_count(kept) == 1), "one of the first is still there");
+}
+
+#[test]
 fn what_is_outdated_makes_room() {
     let (front, all) = (Front::new(1), (0..=WAYS).map(|n| kept(&format!("k{n}"))).collect::<Vec<_>>());
     let at = |kept: &Kept<u32>| front.at(kept.key.as_str());
