@@ -320,6 +320,26 @@ async fn a_version_that_is_overtaken_while_it_is_set_is_kept_nowhere() {
     }
 }
 
+/// Whoever put the lease may not live to record its own value.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_that_meets_the_lease_of_a_newer_one_is_heard_of() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let near = async || b.entry("k").local_only().get::<u32>().await;
+    a.set("k", 0_u32).await;
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&0));
+    assert!(near().await.is_some());
+    // Version 2, as it is stored, then what makes the token its own, then the flag.
+    let lease = [b"\xca\xc3\x02L".as_slice(), &3_u64.to_be_bytes(), &[7; 8], &[2]].concat();
+    let primary = &cluster.primaries()[cluster.primary_of("cache:k")];
+    primary.command(&[b"SET".as_slice(), b"cache:k", &lease, b"PX", b"60000"]).unwrap();
+    let receipt = a.entry("k").version(1).set(1_u32).await;
+    assert_eq!((receipt.delivery, receipt.stored), (Delivery::Done, false));
+    eventually("the other node has heard", || async { near().await.is_none() }).await;
+    let Reply::Bytes(held) = primary.command(&["GET", "cache:k"]).unwrap() else { panic!("the lease") };
+    assert_eq!(held, lease, "it is left to the newer one");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_replica_has_not_removed_yet_is_removed_again_when_it_takes_over() {
     let cluster = RedisCluster::with_replicas(1);

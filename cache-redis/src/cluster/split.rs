@@ -118,7 +118,7 @@ pub(crate) async fn put(
         Some((ttl, last_moment)) => append_with_value(inner, cluster, &put, ttl, last_moment, record).await?,
         None => append(inner, cluster, record, Vec::new()).await?,
     };
-    if outcome == Held::Fenced {
+    if outcome != Held::Free {
         return Ok(PutOutcome::Fenced(appended));
     }
     let mut entry = put.entry;
@@ -159,9 +159,12 @@ pub(crate) async fn acquire(
 
 #[derive(PartialEq, Eq)]
 enum Held {
+    /// The value of a newer version is there, and every node is told of it: its record came first.
     Superseded,
     Free,
     Fenced,
+    /// The lease of a newer version is there. Whoever put it may be gone before there is a record, so this one is recorded.
+    Overtaken,
 }
 
 /// Puts the lease of a value that is about to be set.
@@ -186,6 +189,7 @@ async fn with_fences(
         0 => Ok(Held::Superseded),
         1 => Ok(Held::Free),
         2 => Ok(Held::Fenced),
+        3 => Ok(Held::Overtaken),
         _ => Err(unexpected("storing with a record")),
     }
 }
