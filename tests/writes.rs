@@ -234,6 +234,17 @@ async fn a_replicated_value_is_in_every_near_tier_without_a_read() {
     assert_eq!((b.stats().replicas_received, a.stats().replicas_received), (1, 0));
 }
 
+/// There its version is compared before anybody is sent it.
+#[tokio::test]
+async fn on_one_server_a_value_with_a_version_is_sent_as_well() {
+    let redis = RedisServer::start();
+    let (a, b) = (node(&redis.url()).await, node(&redis.url()).await);
+    a.entry("k").version(1).replicate().set("value".to_owned()).await;
+    let near = || async { b.entry("k").local_only().get::<String>().await };
+    eventually("b has it", || async { near().await.is_some_and(|value| *value == "value") }).await;
+    assert_eq!(b.stats().replicas_received, 1);
+}
+
 /// Until it is read, it is bytes.
 #[tokio::test]
 async fn a_replica_that_nobody_has_read_is_stale_and_loaded_anew_like_any_other() {

@@ -317,7 +317,23 @@ async fn a_version_that_is_overtaken_while_it_is_set_is_kept_nowhere() {
         assert_eq!(a.get::<u32>(&key).await.as_deref(), Some(&2), "replicated: {replicate}");
         heard(&a, &[&b]).await;
         assert_eq!(b.get::<u32>(&key).await.as_deref(), Some(&2), "replicated: {replicate}");
+        assert_eq!(b.stats().replicas_received, 0, "nobody was sent it");
     }
+}
+
+/// Which of two versions stands is only known once both are recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_with_a_version_is_sent_to_nobody() {
+    let cluster = RedisCluster::start();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    a.set("k", 1_u32).await;
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&1));
+    assert!(a.entry("k").version(1).replicate().set(2_u32).await.stored);
+    heard(&a, &[&b]).await;
+    assert_eq!(b.stats().replicas_received, 0);
+    assert_eq!(b.get::<u32>("k").await.as_deref(), Some(&2), "it was told of the change");
+    a.entry("other").replicate().set(3_u32).await;
+    eventually("one without is sent", || async { b.stats().replicas_received == 1 }).await;
 }
 
 /// Whoever put the lease may not live to record its own value.

@@ -60,7 +60,8 @@ pub struct Put {
     pub ttl: Duration,
     /// The tier stores it within this time from now, or never.
     pub within: Duration,
-    /// Whether other nodes are sent the value with the record, and for how long their near tiers may keep it.
+    /// Whether other nodes are sent the value with the record, and for how long their near tiers may keep it. A tier that cannot
+    /// append and store in one step sends none with a version: it may turn out to be older.
     pub replicate: Option<Duration>,
 }
 

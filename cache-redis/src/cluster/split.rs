@@ -113,7 +113,8 @@ pub(crate) async fn put(
     if outcome == Held::Superseded {
         return Ok(PutOutcome::Superseded);
     }
-    let replicate = put.replicate.filter(|_| outcome == Held::Free).zip(last_moment);
+    // A version may be overtaken before it is recorded, and that only shows after it was sent.
+    let replicate = put.replicate.filter(|_| outcome == Held::Free && put.entry.version.is_none()).zip(last_moment);
     let appended = match replicate {
         Some((ttl, last_moment)) => append_with_value(inner, cluster, &put, ttl, last_moment, record).await?,
         None => append(inner, cluster, record, Vec::new()).await?,

@@ -90,6 +90,9 @@ impl EntryBuilder<'_> {
     /// node that does not get it (it is cut off, or has a change of its own under way) is told of the change as usual and
     /// reads the value from the shared tier.
     ///
+    /// In a Redis Cluster a value with a [`version`](Self::version) is not sent, and all nodes are told of the change as usual:
+    /// there a newer one may be set before it is known to be older.
+    ///
     /// The value goes to every node through the bus, so this is for small values:
     /// [`replica_max_bytes`](crate::CachingServiceBuilder::replica_max_bytes).
     pub const fn replicate(mut self) -> Self {
