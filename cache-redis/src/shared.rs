@@ -221,7 +221,7 @@ impl SharedTier for RedisTier {
 
     async fn swept(&self, pattern: &Pattern, position: Position) -> Result<bool, TierError> {
         #[cfg(feature = "cluster")]
-        if self.inner.lane.cluster().is_some_and(|cluster| cluster.missed.any(pattern)) {
+        if self.inner.lane.cluster().is_some_and(|cluster| cluster.missed.any(pattern, position)) {
             return Ok(false);
         }
         let names = self.inner.names();

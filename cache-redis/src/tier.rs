@@ -215,9 +215,9 @@ impl CacheTier for RedisTier {
     async fn invalidate_pattern(&self, pattern: &Pattern) -> Result<u64, TierError> {
         #[cfg(feature = "cluster")]
         if let Some(cluster) = self.inner.lane.cluster() {
-            let missed_before = cluster.missed.times(pattern);
+            let scans_before = cluster.missed.scans();
             let swept = self.inner.remove_matching(pattern).await?;
-            cluster.missed.scanned(pattern, swept.met_all, missed_before);
+            cluster.missed.scanned(pattern, swept.met_all, scans_before);
             return Ok(swept.removed);
         }
         Ok(self.inner.remove_matching(pattern).await?.removed)

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::coherence::Record;
+use cache_core::coherence::{Change, Record};
 use cache_core::frame::{self, FLAG_AT};
 use cache_core::{Appended, Key, Put, PutOutcome, TierError, Token};
 use futures_util::future::join_all;
@@ -251,7 +251,11 @@ async fn append(inner: &Inner, cluster: &Cluster, record: &Record, removed: Vec<
     let reply = cluster.invoke(slot_of(names.journal.as_bytes()), &script).await;
     let (previous, position, _): (String, String, Vec<bool>) =
         reply.map_err(|failure| failure.into_tier_error("recording"))?;
-    appended(previous, position, removed)
+    let appended = appended(previous, position, removed)?;
+    if let Change::Pattern(_) = record.change {
+        cluster.missed.recorded(appended.position);
+    }
+    Ok(appended)
 }
 
 async fn append_with_value(
