@@ -8,10 +8,10 @@ use cache_aside::clock::Timestamp;
 use cache_aside::coherence::{Change, NodeId, Record};
 use cache_aside::{
     CacheTier, CachingService, Delivery, Entry, Key, LocalTier, Namespace, Pattern, Policy, PreloadProgress, RedisTier,
-    SharedTier, Token, Value,
+    SharedTier, TierState, Token, Value,
 };
-use cache_testing::RedisCluster;
 use cache_testing::resp::Reply;
+use cache_testing::{RedisCluster, RedisServer};
 
 use crate::support::{MINUTE, eventually, heard, hears_invalidations};
 
@@ -32,6 +32,18 @@ fn in_parts() -> RedisCluster {
         server.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
     }
     cluster
+}
+
+/// Takes a slot from all servers. Word that is on its way may give it back to one of them.
+async fn abandon(cluster: &RedisCluster, slot: u16) {
+    let slot = slot.to_string();
+    let is_nobodys = || async {
+        let give_up = |server: &RedisServer| server.command(&["CLUSTER", "DELSLOTS", &slot]).unwrap();
+        // One that has it no more refuses.
+        let answers: Vec<Reply> = cluster.primaries().iter().map(give_up).collect();
+        answers.iter().all(|answer| matches!(answer, Reply::Error(_)))
+    };
+    eventually("nobody has the slot", is_nobodys).await;
 }
 
 /// A tier of the cluster, as that of a node.
@@ -132,6 +144,27 @@ async fn a_dead_server_costs_only_the_keys_that_it_had() {
     cluster.wait_until_well();
     eventually("what was queued is delivered", || async { b.status().await.queued_invalidations == 0 }).await;
     eventually("it is used again", || async { b.invalidate(&gone).await.delivery == Delivery::Done }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_nobody_has_costs_only_its_own_keys() {
+    let cluster = in_parts();
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    let gone = key_away_from_the_journal(&cluster);
+    let slot = cluster.slot_of(&format!("cache:{gone}"));
+    let there: Vec<String> = (0..20).map(|n| format!("other{n}")).collect();
+    assert!(there.iter().all(|key| cluster.slot_of(&format!("cache:{key}")) != slot));
+    for key in &there {
+        a.set(key, 1_u32).await;
+    }
+    abandon(&cluster, slot).await;
+    for key in &there {
+        assert_eq!(b.get::<u32>(&gone).await, None);
+        assert_eq!(b.entry(key).remote_only().get::<u32>().await.as_deref(), Some(&1));
+        let both = b.get_many::<u32>(&[&gone, key]).await;
+        assert_eq!([both[0].as_deref(), both[1].as_deref()], [None, Some(&1)]);
+    }
+    assert!(b.status().await.tiers.iter().all(|tier| tier.state != TierState::Down));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,9 @@ use redis::{RedisError, ServerErrorKind};
 use super::map::Address;
 use crate::error::tier_error;
 
+/// The details of a CLUSTERDOWN that is said of one slot. It is said of all with other words.
+const NOBODYS_SLOT: &str = "Hash slot not served";
+
 /// Why there is no answer, or what it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
@@ -26,16 +29,21 @@ impl Failure {
         }
     }
 
-    /// Whether one server fails for itself. What one says of the cluster, or of a slot that is moving, it says for others too.
-    pub(super) fn is_of_one_server(&self) -> bool {
+    /// Whether others can be well: one server fails for itself, or nobody has a slot. What one says of the cluster, or of a slot
+    /// that is moving, it says for others too.
+    pub(super) fn is_of_a_part(&self) -> bool {
         match self {
             Self::Away(error) => error.is_outage(),
             Self::Answer(error) => {
-                let kind = error.kind();
-                tier_error("", error).is_outage() && !is_divided(error) && kind != ServerErrorKind::ClusterDown.into()
+                tier_error("", error).is_outage() && !is_divided(error) && (!is_down(error) || self.is_of_one_slot())
             }
             Self::Partial(_) => false,
         }
+    }
+
+    /// Whether a server says that nobody has the slot of the command.
+    pub(super) fn is_of_one_slot(&self) -> bool {
+        matches!(self, Self::Answer(error) if is_down(error) && error.detail() == Some(NOBODYS_SLOT))
     }
 
     /// Whether the keys of the command lie on two servers, since their slot is moving.
@@ -70,4 +78,8 @@ impl Direction {
 
 fn is_divided(error: &RedisError) -> bool {
     error.kind() == ServerErrorKind::TryAgain.into()
+}
+
+fn is_down(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::ClusterDown.into()
 }

@@ -112,10 +112,8 @@ impl Cluster {
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
             self.inner.outdated.notify_one();
             let failure = Failure::Away(TierError::timed_out(format!("no answer of the cluster within {limit:?}")));
-            match self.inner.known().and_then(Result::ok).as_deref().map(|map| map.owner(slot)) {
-                Some(Ok(owner)) => Err(self.weigh(owner, failure)),
-                _ => Err(failure),
-            }
+            let map = self.inner.known().and_then(Result::ok);
+            Err(self.weigh(map.as_deref().and_then(|map| map.owner(slot).ok()), failure))
         })
     }
 
@@ -129,17 +127,25 @@ impl Cluster {
     }
 
     /// Sends each command to the server that has its slot: one batch to each server. The answers are in the order of the
-    /// commands; a server that fails costs those of its own keys.
+    /// commands; a server that fails costs those of its own keys, and a slot that nobody has those of its own.
     pub(crate) async fn scatter(&self, commands: &[(u16, Cmd)]) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let map = self.map().await.map_err(Failure::Away)?;
         let mut shards: HashMap<&Address, Vec<usize>> = HashMap::new();
+        let mut nobodys = Vec::new();
         for (index, (slot, _)) in commands.iter().enumerate() {
-            shards.entry(map.owner(*slot).map_err(Failure::Away)?).or_default().push(index);
+            match map.owner(*slot) {
+                Ok(owner) => shards.entry(owner).or_default().push(index),
+                Err(error) => nobodys.push((index, error)),
+            }
         }
         let batches = shards.into_iter().map(|(address, indices)| self.batch(address, indices, commands));
         let mut answers: Vec<_> = commands.iter().map(|_| Ok(Value::Nil)).collect();
         for (index, answer) in join_all(batches).await.into_iter().flatten() {
             answers[index] = answer;
+        }
+        // Last, when it is known who answers.
+        for (index, error) in nobodys {
+            answers[index] = Err(self.nobodys(error));
         }
         Ok(answers)
     }
@@ -169,7 +175,10 @@ impl Cluster {
             let (slot, command) = &commands[index];
             let answer = match answer.extract_error() {
                 Err(error) if Direction::of(&error, address).is_some() => self.send(*slot, command).await,
-                answer => answer.map_err(|error| self.weigh(address, Failure::Answer(error))),
+                answer => answer.map_err(|error| {
+                    self.suspect(&error);
+                    self.weigh(Some(address), Failure::Answer(error))
+                }),
             };
             (index, answer)
         });
@@ -219,7 +228,7 @@ impl Cluster {
     async fn follow(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Failure> {
         let commands: Vec<&Cmd> = commands.iter().collect();
         let map = self.map().await.map_err(Failure::Away)?;
-        let owner = map.owner(slot).inspect_err(|_| self.inner.outdated.notify_one()).map_err(Failure::Away)?;
+        let owner = map.owner(slot).map_err(|error| self.nobodys(error))?;
         let (mut address, mut asking) = (owner.clone(), false);
         let mut attempt = 1;
         loop {
@@ -242,7 +251,7 @@ impl Cluster {
                 }
                 None => {
                     self.suspect(&error);
-                    return Err(self.weigh(&address, Failure::Answer(error)));
+                    return Err(self.weigh(Some(&address), Failure::Answer(error)));
                 }
             }
             attempt += 1;
@@ -261,13 +270,21 @@ impl Cluster {
                 Failure::Away(away)
             }
         };
-        Err(self.weigh(address, failure))
+        Err(self.weigh(Some(address), failure))
     }
 
-    /// What the failure of the server at `address` says of the tier. One that fails while another answers must not have callers
-    /// of all others turned away.
-    fn weigh(&self, address: &Address, failure: Failure) -> Failure {
-        if failure.is_of_one_server() && self.inner.answers_beside(address) {
+    /// The failure of a slot that nobody has by the map.
+    fn nobodys(&self, error: TierError) -> Failure {
+        self.inner.outdated.notify_one();
+        self.weigh(None, Failure::Away(error))
+    }
+
+    /// What a failure says of the tier: that of the server at `address`, or of no server. One that fails while another answers
+    /// must not have callers of all others turned away, and neither must a slot that nobody has.
+    fn weigh(&self, address: Option<&Address>, failure: Failure) -> Failure {
+        // Who says that nobody has a slot answers for others.
+        let address = address.filter(|_| !failure.is_of_one_slot());
+        if failure.is_of_a_part() && self.inner.answers_beside(address) {
             Failure::Partial(Box::new(failure))
         } else {
             failure
@@ -345,11 +362,11 @@ impl Inner {
         }
     }
 
-    /// Whether a primary other than the one at `address` answers.
-    fn answers_beside(&self, address: &Address) -> bool {
+    /// Whether a primary answers, other than the one at `address`.
+    fn answers_beside(&self, address: Option<&Address>) -> bool {
         let Some(Ok(map)) = self.known() else { return false };
         let lanes = self.lock();
-        let mut others = map.primaries().filter(|primary| *primary != address);
+        let mut others = map.primaries().filter(|primary| Some(*primary) != address);
         others.any(|primary| lanes.get(primary).is_some_and(|lane| lane.answers()))
     }
 
