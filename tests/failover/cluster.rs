@@ -511,6 +511,25 @@ async fn a_slot_moves_while_its_keys_are_loaded_and_invalidated() {
     assert_eq!(a.status().await.queued_invalidations, 0);
 }
 
+/// Of its two keys one is still there and the other never was, until the slot has moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_is_replaced_while_its_slot_moves_within_a_short_response_timeout() {
+    let cluster = RedisCluster::start();
+    let patience = Duration::from_secs(5);
+    let remote = RedisTier::cluster(cluster.urls()).connect_timeout(patience).response_timeout(patience / 25);
+    let builder = CachingService::builder().local(LocalTier::new(1_000)).remote(remote.build().unwrap());
+    let a = builder.tier_timeout(patience).default_policy(Policy::new(MINUTE)).build().await.unwrap();
+    hears_invalidations(&a).await;
+    let slot = cluster.slot_of("{moving}");
+    let from = cluster.primary_of("{moving}");
+    let (from, to) = (&cluster.primaries()[from], &cluster.primaries()[(from + 1) % 3]);
+    assert_eq!(a.set("{moving}:set", 1_u32).await.delivery, Delivery::Done);
+    cluster.begin_move(slot, from, to);
+    let receipt = a.set("{moving}:set", 2_u32).await;
+    assert_eq!((receipt.delivery, receipt.stored), (Delivery::Done, true));
+    assert_eq!(a.entry("{moving}:set").remote_only().get::<u32>().await.as_deref(), Some(&2));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bus_follows_the_journal_to_another_server() {
     let cluster = RedisCluster::start();

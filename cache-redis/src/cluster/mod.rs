@@ -17,7 +17,7 @@ mod tracked;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::TierError;
 use futures_util::StreamExt as _;
@@ -45,7 +45,8 @@ pub(crate) use tracked::Tracked;
 /// How often a command follows an answer to another server, or waits for a slot that is moving.
 const ATTEMPTS: u32 = 6;
 
-/// The first wait for a slot of which some keys have moved and others have not; each further one is twice as long.
+/// The first wait for a slot of which some keys have moved and others have not; each further one is twice as long. All of them take
+/// half of the response timeout at most: the caller, who is told of the slot then, may ask for one key after the other.
 const SLOT_WAIT: Duration = Duration::from_millis(4);
 
 /// The time between two drawings of the map at least.
@@ -226,11 +227,12 @@ impl Cluster {
     }
 
     async fn follow(&self, slot: u16, commands: &[Cmd]) -> Result<Vec<Value>, Failure> {
+        let began = Instant::now();
         let commands: Vec<&Cmd> = commands.iter().collect();
         let map = self.map().await.map_err(Failure::Away)?;
         let owner = map.owner(slot).map_err(|error| self.nobodys(error))?;
         let (mut address, mut asking) = (owner.clone(), false);
-        let mut attempt = 1;
+        let (mut attempt, mut wait) = (1, SLOT_WAIT);
         loop {
             let lane = self.inner.lane(&address).map_err(Failure::Away)?;
             let asked = lane.request(async |connection| exchange(connection, &commands, asking).await).await;
@@ -245,8 +247,12 @@ impl Cluster {
                 }
                 Some(Direction::Ask(to)) => (address, asking) = (to, true),
                 Some(Direction::Divided) => {
+                    if began.elapsed() + wait > self.inner.limits.response_timeout / 2 {
+                        return Err(Failure::Answer(error));
+                    }
                     // Some keys have moved and others have not: back to where they came from, in a while.
-                    tokio::time::sleep(SLOT_WAIT * 2_u32.pow(attempt)).await;
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
                     (address, asking) = (owner.clone(), false);
                 }
                 None => {
