@@ -358,25 +358,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_tier_that_only_answers_pings_is_told_of_as_down_once_and_keeps_no_caller() {
-        let (deletes, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let limits =
-            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 2, queue_capacity: 1_000, read_retries: 0 };
-        let far = Far::new(Arc::new(Stuck(Arc::clone(&deletes))), Arc::new(SystemClock::new()), limits);
-        let tell = Arc::clone(&told);
-        let tell = move |event: &Event| match event {
-            Event::TierDown { .. } => tell.lock().unwrap().push("down"),
-            Event::TierUp { .. } => tell.lock().unwrap().push("up"),
-            _ => {}
-        };
-        let (far, coherence) =
-            (far.with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let (deletes, coherence) = (Arc::new(AtomicUsize::new(0)), coherence());
+        let (far, told) = told_of(Stuck(Arc::clone(&deletes)), 2);
         let calls = async {
             for n in 0..200 {
                 let change = Change::Keys([Key::new(n.to_string()).unwrap()].into());
                 let began = Instant::now();
                 assert!(far.invalidate(&change, Manner::default(), &coherence).await.is_err());
                 let by = began.elapsed();
-                assert!(n < 2 || by < limits.timeout, "call {n} waited for a tier that is down: {by:?}");
+                assert!(n < 2 || by < far.timeout(), "call {n} waited for a tier that is down: {by:?}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
@@ -390,19 +380,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_told_of_as_down_is_told_of_as_up_also_by_another_recovery() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let tell = Arc::clone(&told);
-        let tell = move |event: &Event| match event {
-            Event::TierDown { .. } => tell.lock().unwrap().push("down"),
-            Event::TierUp { .. } => tell.lock().unwrap().push("up"),
-            _ => {}
-        };
-        let tier = Told::default();
-        let limits =
-            FarLimits { timeout: Duration::from_secs(1), breaker_threshold: 1, queue_capacity: 10, read_retries: 0 };
-        let far = Far::new(Arc::new(tier.clone()), Arc::new(SystemClock::new()), limits);
-        let (far, coherence) =
-            (far.with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let (tier, coherence) = (Told::default(), coherence());
+        let (far, told) = told_of(tier.clone(), 1);
         let break_off = || assert!(far.note(Err::<(), _>(TierError::unavailable("broken"))).is_err());
         break_off();
         far.enqueue(&Change::Keys([Key::new("k").unwrap()].into()), &coherence);
@@ -420,24 +399,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_waits_for_what_is_on_its_way_and_what_comes_later_is_told_of_as_lost() {
-        let lost = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&lost);
-        let tell = move |event: &Event| {
-            if matches!(event, Event::InvalidationsLost { .. }) {
-                count.fetch_add(1, Ordering::SeqCst);
-            }
-        };
-        let (far, coherence) =
-            (far(0).with_events(Arc::new(Events::new(Some(Box::new(tell)), Arc::default()))), coherence());
+        let (coherence, (far, told)) = (coherence(), told_of(Told::default(), 3));
         let change = Change::Keys([Key::new("k").unwrap()].into());
         let under_way = Owed::new(&far, &coherence, &change);
         let mut end = pin!(far.settle(&coherence));
         assert!(futures_util::poll!(&mut end).is_pending());
         under_way.delivered();
         end.await;
-        assert_eq!(lost.load(Ordering::SeqCst), 0);
+        assert!(told.lock().unwrap().is_empty());
         drop(Owed::new(&far, &coherence, &change));
-        assert_eq!(lost.load(Ordering::SeqCst), 1);
+        assert_eq!(*told.lock().unwrap(), ["lost"]);
+    }
+
+    /// A tier whose breaker opens after so many outages in a row, and what is told of it.
+    fn told_of(tier: impl CacheTier, breaker_threshold: u32) -> (Far, Arc<Mutex<Vec<&'static str>>>) {
+        let timeout = Duration::from_secs(1);
+        let limits = FarLimits { timeout, breaker_threshold, queue_capacity: 1_000, read_retries: 0 };
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let tell = move |event: &Event| {
+            let what = match event {
+                Event::TierDown { .. } => "down",
+                Event::TierUp { .. } => "up",
+                Event::InvalidationsLost { .. } => "lost",
+                _ => return,
+            };
+            heard.lock().unwrap().push(what);
+        };
+        let events = Events::new(Some(Box::new(tell)), Arc::default());
+        let far = Far::new(Arc::new(tier), Arc::new(SystemClock::new()), limits);
+        (far.with_events(Arc::new(events)), told)
     }
 
     fn coherence() -> Coherence {

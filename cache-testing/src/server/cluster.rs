@@ -191,7 +191,7 @@ pub(super) fn wait(what: &str, holds: impl FnMut() -> bool) {
 }
 
 /// As [`wait`], and says why it may have waited in vain.
-fn wait_or(what: &str, mut holds: impl FnMut() -> bool, why: impl Fn() -> String) {
+pub(super) fn wait_or(what: &str, mut holds: impl FnMut() -> bool, why: impl Fn() -> String) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", why());

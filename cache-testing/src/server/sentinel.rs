@@ -1,7 +1,7 @@
 //! A primary and its replicas with sentinels that watch over them, for one test.
 
 use super::RedisServer;
-use super::cluster::wait;
+use super::cluster::{wait, wait_or};
 
 /// The name by which the sentinels know the primary.
 const SERVICE: &str = "main";
@@ -67,7 +67,8 @@ impl RedisSentinels {
         let port = self.replica().port().to_string();
         for sentinel in &self.sentinels {
             let named = || sentinel.cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]);
-            wait("the sentinels name the other server", || named().lines().any(|line| line == port));
+            let is_named = || named().lines().any(|line| line == port);
+            wait_or("the sentinels name the other server", is_named, || sentinel.cli(&["INFO", "sentinel"]));
         }
         wait("it is a primary", || self.replica().cli(&["ROLE"]).starts_with("master"));
     }
